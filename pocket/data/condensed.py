@@ -1,0 +1,169 @@
+"""`CondensedSet`: a few stored images that stand for many, with the card that says how they were made."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+from pydantic import NonNegativeFloat, PositiveInt
+
+from pocket.data import formation as grid
+from pocket.runs.artefacts import ArtefactError, Record, load_tensors, save_tensors
+from pocket.runs.provenance import Provenance
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class CondensedCard(Record):
+    """How a condensed set was made: the JSON beside its safetensors."""
+
+    kind: ClassVar[str] = "condensed-set"
+    method: str
+    ipc: PositiveInt
+    formation: PositiveInt
+    seed: int
+    source: str
+    source_fingerprint: str
+    source_images: PositiveInt
+    class_names: tuple[str, ...]
+    mirror: bool
+    config: dict[str, Any]
+    pool_seconds: NonNegativeFloat
+    condense_seconds: NonNegativeFloat
+    provenance: Provenance
+    tensors_sha256: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class CondensedSet:
+    """Stored images of a condensed set or of a random subset.
+
+    Parameters
+    ----------
+    images : ndarray of uint8, shape (M, C, H, W)
+        As stored: an f x f grid of tiles where the card's ``formation`` f is above 1.
+    labels : ndarray of int64, shape (M,)
+    card : CondensedCard
+    code_targets : ndarray of float16, shape (M * f^2, bits), optional
+        A teacher's continuous codes of the decoded views.
+    """
+
+    images: npt.NDArray[np.uint8]
+    labels: npt.NDArray[np.int64]
+    card: CondensedCard
+    code_targets: npt.NDArray[np.float16] | None = None
+
+    def __post_init__(self) -> None:
+        m, f = len(self.images), self.card.formation
+        if self.images.dtype != np.uint8 or self.images.ndim != 4 or self.labels.shape != (m,):
+            raise ValueError(
+                f"a condensed set needs uint8 images (M, C, H, W) and labels (M,), not {self.images.dtype} "
+                f"{self.images.shape} and {self.labels.shape}"
+            )
+        if m and not 0 <= self.labels.min() <= self.labels.max() < len(self.card.class_names):
+            raise ValueError(f"labels of a condensed set must lie in 0..{len(self.card.class_names) - 1}")
+        if self.code_targets is not None and len(self.code_targets) != m * f * f:
+            raise ValueError(f"{len(self.code_targets)} code targets do not fit {m} images with {f * f} views each")
+        self.images.flags.writeable = False
+        self.labels.flags.writeable = False
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def num_classes(self) -> int:
+        """The number of classes."""
+        return len(self.card.class_names)
+
+    @property
+    def size(self) -> int:
+        """Height in pixels."""
+        return int(self.images.shape[2])
+
+    @property
+    def channels(self) -> int:
+        """1 for grey, 3 for colour."""
+        return int(self.images.shape[1])
+
+    @property
+    def mirror(self) -> bool:
+        """Whether an image flipped left to right keeps its class."""
+        return self.card.mirror
+
+    @property
+    def name(self) -> str:
+        """What the set is called in tables."""
+        return f"{self.card.source}, {self.card.method}, {self.card.ipc} a class"
+
+    @property
+    def stored_bytes(self) -> int:
+        """Bytes of pixels and code targets, uncompressed."""
+        return self.images.nbytes + (0 if self.code_targets is None else self.code_targets.nbytes)
+
+    @cached_property
+    def view_labels(self) -> npt.NDArray[np.int64]:
+        """Labels of the decoded views, shape (M * f^2,)."""
+        return np.repeat(self.labels, self.card.formation**2)
+
+    def decode(self) -> Tensor:
+        """Return the training views, float32 in [0, 1], shape (M * f^2, C, H, W)."""
+        import torch
+
+        return grid.decode(torch.tensor(self.images).float().div_(255), self.card.formation)
+
+    def save(self, path: Path) -> Path:
+        """Save ``path`` (``.safetensors``) and the card beside it (``.json``).
+
+        The card is written last and holds the digest of the tensors, so a half-written pair is noticed.
+        """
+        arrays: dict[str, Any] = {"images": self.images, "labels": self.labels}
+        if self.code_targets is not None:
+            arrays["code_targets"] = self.code_targets
+        path = path.with_suffix(".safetensors")
+        save_tensors(path, arrays)
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        self.card.model_copy(update={"tensors_sha256": digest}).save(path.with_suffix(".json"))
+        return path
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Load a set that `save` wrote.
+
+        Raises
+        ------
+        ArtefactError
+            If a file is missing or damaged, or the two do not belong together.
+        """
+        path = path.with_suffix(".safetensors")
+        card = CondensedCard.load(path.with_suffix(".json"))
+        tensors, _ = load_tensors(path)
+        if hashlib.sha256(path.read_bytes()).hexdigest() != card.tensors_sha256:
+            raise ArtefactError(f"{path} is not the file its card was written for; delete both and condense again")
+        try:
+            return cls(tensors["images"], tensors["labels"], card, tensors.get("code_targets"))
+        except (KeyError, ValueError) as error:
+            raise ArtefactError(f"{path} does not hold a condensed set ({error}); condense again") from None
+
+    def export(self, folder: Path) -> list[Path]:
+        """Write every stored image as PNG, one sub-folder per class, for a person to look at.
+
+        Existing files are not overwritten: the folder must be new or empty.
+        """
+        if folder.exists() and any(folder.iterdir()):
+            raise ValueError(f"{folder} is not empty: choose a new folder to export to")
+        width = len(str(self.num_classes - 1))
+        paths = []
+        for position, (image, label) in enumerate(zip(self.images, self.labels, strict=True)):
+            plain = "".join(c if c.isalnum() else "_" for c in self.card.class_names[label])[:48]
+            path = folder / f"{label:0{width}d}_{plain}" / f"{position:05d}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image[0] if len(image) == 1 else image.transpose(1, 2, 0)).save(path)
+            paths.append(path)
+        return paths

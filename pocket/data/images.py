@@ -1,0 +1,145 @@
+"""What travels between the rooms: `ImageSet` and `RetrievalSplit`."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSet:
+    """Labelled images of one size, as stored: uint8, never normalised.
+
+    Parameters
+    ----------
+    images : ndarray of uint8, shape (N, C, H, W)
+        C is 1 (grey) or 3 (red, green, blue).
+    labels : ndarray of int64, shape (N,)
+        Class indices, 0 to ``len(class_names) - 1``.
+    class_names : tuple of str
+    name : str
+        What the set is called in tables and on disk.
+    mirror : bool
+        Whether an image flipped left to right keeps its class: true of most photographs, false of
+        digits, text and many machine parts. Augmentation obeys it.
+
+    Raises
+    ------
+    ValueError
+        If a shape, type or label does not fit; the message names it.
+    """
+
+    images: npt.NDArray[np.uint8]
+    labels: npt.NDArray[np.int64]
+    class_names: tuple[str, ...]
+    name: str
+    mirror: bool = False
+
+    def __post_init__(self) -> None:
+        images = np.ascontiguousarray(self.images)
+        labels = np.ascontiguousarray(self.labels, dtype=np.int64)
+        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1] not in (1, 3):
+            raise ValueError(
+                f"images of {self.name!r} must be uint8 of shape (N, 1 or 3, H, W), "
+                f"not {images.dtype} of shape {images.shape}"
+            )
+        if labels.shape != (len(images),):
+            raise ValueError(f"{self.name!r} has {len(images)} images but labels of shape {labels.shape}")
+        if len(labels) and not 0 <= labels.min() <= labels.max() < len(self.class_names):
+            raise ValueError(
+                f"labels of {self.name!r} must lie in 0..{len(self.class_names) - 1}, "
+                f"found {labels.min()}..{labels.max()}"
+            )
+        images.flags.writeable = False
+        labels.flags.writeable = False
+        object.__setattr__(self, "images", images)
+        object.__setattr__(self, "labels", labels)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def size(self) -> int:
+        """Height in pixels (sets are square)."""
+        return int(self.images.shape[2])
+
+    @property
+    def channels(self) -> int:
+        """1 for grey, 3 for colour."""
+        return int(self.images.shape[1])
+
+    @property
+    def num_classes(self) -> int:
+        """The number of classes, those without an image included."""
+        return len(self.class_names)
+
+    @cached_property
+    def counts(self) -> npt.NDArray[np.int64]:
+        """Images per class, shape (num_classes,)."""
+        return np.bincount(self.labels, minlength=self.num_classes)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over shape, pixels, labels and class names, in hex: equal sets have equal fingerprints."""
+        digest = hashlib.sha256(repr((self.images.shape, self.class_names)).encode())
+        digest.update(self.images.data)
+        digest.update(self.labels.data)
+        return digest.hexdigest()
+
+    def subset(self, indices: npt.ArrayLike, name: str | None = None) -> Self:
+        """Return the images at ``indices``, in that order."""
+        chosen = np.asarray(indices, dtype=np.int64)
+        return replace(self, images=self.images[chosen], labels=self.labels[chosen], name=name or self.name)
+
+    def pick(self, ipc: int, seed: int | Sequence[int]) -> npt.NDArray[np.int64]:
+        """Return indices of ``ipc`` images drawn from each class without replacement, class by class.
+
+        Parameters
+        ----------
+        ipc : int
+            Images per class.
+        seed : int or sequence of int
+            Entropy of the draw; equal seeds give equal indices.
+
+        Raises
+        ------
+        ValueError
+            If a class has fewer than ``ipc`` images.
+        """
+        if ipc < 1:
+            raise ValueError(f"ipc={ipc}: at least 1 image per class is needed")
+        if short := [f"{self.class_names[c]} has {n}" for c, n in enumerate(self.counts) if n < ipc]:
+            raise ValueError(f"{ipc} images a class are wanted of {self.name!r}, but {', '.join(short[:5])}")
+        generator = np.random.default_rng(seed)
+        order = np.lexsort((generator.random(len(self)), self.labels))
+        starts = np.concatenate([[0], np.cumsum(self.counts)[:-1]])
+        return order[(starts[:, None] + np.arange(ipc)).ravel()]
+
+
+@dataclass(frozen=True, eq=False)
+class RetrievalSplit:
+    """Who is trained on, who is searched and who asks.
+
+    Attributes
+    ----------
+    train, database, query : ImageSet
+    protocol : str
+        The id that stands on every number measured on this split, such as ``"digits-v1"``.
+    """
+
+    train: ImageSet
+    database: ImageSet
+    query: ImageSet
+    protocol: str
+
+    def __post_init__(self) -> None:
+        for other in (self.database, self.query):
+            same = (self.train.class_names, self.train.images.shape[1:])
+            if (other.class_names, other.images.shape[1:]) != same:
+                raise ValueError(f"{other.name!r} has other classes or another image shape than {self.train.name!r}")

@@ -1,0 +1,155 @@
+"""Readers: from files or downloads to encoded images with labels, nothing resized yet."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import warnings
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from pocket.data.decoding import Source
+from pocket.runs.paths import cache_dir, kit_dir
+
+_IMAGE_ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
+
+
+class Encoded(NamedTuple):
+    """Images as they come, with their labels."""
+
+    sources: list[Source]
+    labels: npt.NDArray[np.int64]
+    class_names: tuple[str, ...]
+
+    def take(self, indices: npt.NDArray[np.int64]) -> Encoded:
+        """Return the images at ``indices``, in that order."""
+        return Encoded([self.sources[i] for i in indices], self.labels[indices], self.class_names)
+
+
+def read_folder(folder: Path) -> Encoded:
+    """List the images of a folder with one sub-folder per class; folders below it belong to the class."""
+    root = folder.resolve()
+    classes: dict[str, list[Path]] = {}
+    for sub in sorted(p for p in folder.iterdir() if p.is_dir() and not _ignored(p)):
+        files = [
+            path
+            for path in sorted(sub.rglob("*"))
+            if path.suffix.lower() in _IMAGE_ENDINGS
+            and not any(_ignored(part) for part in (path, *path.relative_to(folder).parents) if part.name)
+            and path.resolve().is_relative_to(root)
+            and path.is_file()
+        ]
+        if files:
+            classes[sub.name] = files
+    if small := [name for name, files in classes.items() if len(files) < 2]:
+        warnings.warn(f"{folder}: classes with a single image were left out: {', '.join(small)}", stacklevel=3)
+        classes = {name: files for name, files in classes.items() if len(files) >= 2}
+    if len(classes) < 2:
+        found = f"only the class {next(iter(classes))!r}" if classes else "no class"
+        raise ValueError(
+            f"{folder} holds {found} with at least two images; retrieval needs two classes or more: put the images "
+            f"of each class into a sub-folder of their own ({folder.name}/cats/1.png, {folder.name}/dogs/1.png, ...)"
+        )
+    paths = [path for files in classes.values() for path in files]
+    labels = np.repeat(np.arange(len(classes)), [len(files) for files in classes.values()])
+    return Encoded(paths, labels, tuple(classes))
+
+
+def _ignored(path: Path) -> bool:
+    return path.name.startswith(".") or path.name in ("__MACOSX", "Thumbs.db")
+
+
+def read_parquet(folder: Path) -> tuple[Encoded, Encoded]:
+    """Read Hugging Face image Parquet: ``image`` = struct{bytes, path}, ``label`` = int64."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    def half(part: str) -> Encoded:
+        files = sorted(folder.glob(f"{part}-*.parquet"))
+        if not files:
+            raise ValueError(f"{folder} holds train-*.parquet but no {part}-*.parquet: both are needed")
+        try:
+            table = pa.concat_tables([pq.read_table(file, columns=["image", "label"]) for file in files])
+            sources = pa.compute.struct_field(table["image"].combine_chunks(), "bytes").to_pylist()
+        except (pa.ArrowException, KeyError) as error:
+            raise ValueError(f"{files[0]} is not image Parquet with the columns image and label ({error})") from None
+        labels = table["label"].to_numpy().astype(np.int64)
+        return Encoded(sources, labels, _class_names(table.schema.metadata or {}, labels))
+
+    train, query = half("train"), half("test")
+    if len(query.class_names) > len(train.class_names):
+        raise ValueError(f"{folder}: the test file has classes that the train file lacks")
+    return train, query._replace(class_names=train.class_names)
+
+
+def _class_names(metadata: dict[bytes, bytes], labels: npt.NDArray[np.int64]) -> tuple[str, ...]:
+    try:
+        features = json.loads(metadata[b"huggingface"])["info"]["features"]
+        return tuple(map(str, features["label"]["names"]))
+    except (KeyError, TypeError, json.JSONDecodeError):
+        return tuple(f"class {c}" for c in range(int(labels.max()) + 1))
+
+
+def read_digits() -> tuple[Encoded, Encoded]:
+    """Return scikit-learn's digits as train and query of the protocol ``digits-v1``."""
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    raw = bunch.images.astype(np.uint8)
+    split = json.loads((kit_dir("data") / "splits" / "digits-v1.json").read_text(encoding="utf-8"))
+    if hashlib.sha256(raw.tobytes()).hexdigest() != split["sha256_of_images"]:
+        raise ValueError(
+            "scikit-learn's digits are not those that the protocol digits-v1 was made for; install the versions of "
+            "constraints.txt"
+        )
+    pixels = (raw.astype(np.uint16) * 255 // 16).astype(np.uint8)
+    is_query = np.zeros(len(pixels), dtype=bool)
+    is_query[split["query"]] = True
+    names = tuple(str(digit) for digit in range(10))
+    whole = Encoded(list(pixels), bunch.target.astype(np.int64), names)
+    return whole.take(np.flatnonzero(~is_query)), whole.take(np.flatnonzero(is_query))
+
+
+def read_torchvision(name: str, make: str, train: dict[str, Any], query: dict[str, Any]) -> tuple[Encoded, Encoded]:
+    """Download a set through ``torchvision.datasets``, which checks the files' digests before it opens them.
+
+    Parameters
+    ----------
+    name : str
+        Ours, for messages and the folder below the cache.
+    make : str
+        The class in ``torchvision.datasets``.
+    train, query : dict
+        Its arguments for the two halves.
+
+    Raises
+    ------
+    ConnectionError
+        If the download fails; the message says what to do.
+    """
+    from torchvision import datasets
+
+    root = cache_dir() / name
+    complete = root / ".complete"
+    try:
+        halves = [getattr(datasets, make)(str(root), download=not complete.is_file(), **half) for half in (train, query)]
+    except (OSError, RuntimeError) as error:
+        raise ConnectionError(
+            f"{name} could not be downloaded to {root} ({error}). Check the network and try again, or set POCKET_DATA "
+            f"to a folder that holds {name}/train-*.parquet and {name}/test-*.parquet, or take digits, which needs no "
+            "download"
+        ) from None
+    complete.touch()
+    first, second = (_encoded(half) for half in halves)
+    return first, second
+
+
+def _encoded(dataset: Any) -> Encoded:
+    names = tuple(c if isinstance(c, str) else c[0] for c in dataset.classes)
+    if hasattr(dataset, "data"):
+        return Encoded(list(np.asarray(dataset.data)), np.asarray(dataset.targets, dtype=np.int64), names)
+    paths, labels = zip(*dataset._samples, strict=True)
+    return Encoded([Path(path) for path in paths], np.asarray(labels, dtype=np.int64), names)

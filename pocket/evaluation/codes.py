@@ -1,0 +1,131 @@
+"""`Codes`: packed binary codes with labels and ids."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from pocket.data import ImageSet
+    from pocket.hashing import HashModel
+
+
+@dataclass(frozen=True, eq=False)
+class Codes:
+    """Binary codes, eight bits to a byte (most significant first, as `numpy.packbits` and FAISS have it).
+
+    Parameters
+    ----------
+    packed : ndarray of uint8, shape (N, bits / 8)
+    labels : ndarray of int64, shape (N,), optional
+        Class indices; what is relevant to a query are the items of its class.
+    ids : ndarray of int64, shape (N,), optional
+        Default: 0 to N - 1.
+
+    Raises
+    ------
+    ValueError
+        If a shape or type does not fit.
+
+    Examples
+    --------
+    >>> Codes.from_bits([[1, 0, 0, 0, 0, 0, 0, 1]], [3]).packed
+    array([[129]], dtype=uint8)
+    """
+
+    packed: npt.NDArray[np.uint8]
+    labels: npt.NDArray[np.int64] | None = None
+    ids: npt.NDArray[np.int64] | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.packed, np.ndarray) or self.packed.dtype != np.uint8 or self.packed.ndim != 2:
+            raise ValueError(
+                "codes are packed bits: uint8 of shape (N, bits / 8); pack 0/1 arrays with Codes.from_bits(bits, labels)"
+            )
+        if not self.packed.shape[1]:
+            raise ValueError("codes need at least 8 bits, one byte")
+        for name in ("labels", "ids"):
+            given = getattr(self, name)
+            column = np.arange(len(self.packed)) if given is None and name == "ids" else given
+            if column is None:
+                continue
+            column = np.asarray(column)
+            if column.shape != (len(self.packed),) or not np.issubdtype(column.dtype, np.integer):
+                raise ValueError(
+                    f"{name} must be whole numbers of shape ({len(self.packed)},), not {column.dtype} of shape "
+                    f"{column.shape}"
+                )
+            object.__setattr__(self, name, column.astype(np.int64))
+
+    def __len__(self) -> int:
+        return len(self.packed)
+
+    @property
+    def bits(self) -> int:
+        """Code length K."""
+        return 8 * int(self.packed.shape[1])
+
+    @classmethod
+    def from_bits(cls, bits: npt.ArrayLike, labels: npt.ArrayLike | None = None, ids: npt.ArrayLike | None = None) -> Self:
+        """Pack an array of 0 and 1 (or booleans), shape (N, K) with K a multiple of 8.
+
+        Raises
+        ------
+        ValueError
+            If K is not a multiple of 8 or a value is neither 0 nor 1.
+        """
+        array = np.asarray(bits)
+        if array.ndim != 2 or array.shape[1] % 8 or not array.shape[1]:
+            raise ValueError(f"bits must have shape (N, K) with K a multiple of 8, not {array.shape}")
+        if not np.isin(array, (0, 1)).all():
+            raise ValueError("bits must be 0 or 1; for continuous values binarise with values > 0 first")
+        packed = np.packbits(array.astype(bool), axis=1)
+        return cls(
+            packed,
+            None if labels is None else np.asarray(labels),
+            None if ids is None else np.asarray(ids),
+        )
+
+    def unpack(self) -> npt.NDArray[np.uint8]:
+        """Return the bits, shape (N, K), each 0 or 1."""
+        return np.unpackbits(self.packed, axis=1)
+
+
+def encode(model: HashModel, images: ImageSet, *, batch: int = 1000, device: str = "auto") -> Codes:
+    """Compute the codes of a set of images: a bit is 1 where ``V > 0``.
+
+    Parameters
+    ----------
+    model : HashModel
+    images : ImageSet
+        Of the size and channels that the model was trained for.
+    batch : int
+        Images a forward; changes memory and speed only.
+    device : str
+        ``"auto"``, ``"cpu"``, ``"cuda"``.
+
+    Returns
+    -------
+    Codes
+        With the images' labels, in their order.
+    """
+    import torch
+
+    from pocket.hashing.devices import pick_device, to_float
+
+    wanted = (model.shape["channels"], model.shape["size"], model.shape["size"])
+    if images.images.shape[1:] != wanted:
+        raise ValueError(f"the model takes images of shape {wanted}, {images.name!r} has {images.images.shape[1:]}")
+    where = pick_device(device)
+    network = model.to(where).eval()
+    rows = []
+    with torch.no_grad():
+        for start in range(0, len(images), batch):
+            values = network(to_float(images.images[start : start + batch], where))
+            rows.append((values > 0).cpu().numpy())
+    model.cpu()
+    bits = np.concatenate(rows) if rows else np.empty((0, model.bits), dtype=bool)
+    return Codes.from_bits(bits, images.labels)

@@ -1,0 +1,149 @@
+"""`evaluate`: from a model, or from codes, to one `RetrievalReport`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from pydantic import Field, NonNegativeInt, PositiveInt
+
+from pocket.evaluation import metrics
+from pocket.evaluation.codes import Codes, encode
+from pocket.runs.artefacts import Record
+
+if TYPE_CHECKING:
+    from pocket.data import RetrievalSplit
+    from pocket.hashing import HashModel
+
+PRECISION_RANKS = (1, 10, 100)
+
+
+class RetrievalReport(Record):
+    """Retrieval quality of one set of codes. All shares lie in 0 ... 1.
+
+    ``map`` is the expectation over random order inside ties; the true score of any one ordering lies in
+    ``map_low`` ... ``map_high``. The mean is over the queries that have a relevant item in the database;
+    how many have none stands in ``queries_without_relevant``.
+    """
+
+    kind: ClassVar[str] = "retrieval"
+    protocol: str
+    bits: PositiveInt
+    at: PositiveInt | None = Field(None, description="cut-off rank; None is all ranks")
+    denominator: str = Field(description="what the sum of precisions is divided by")
+    queries: PositiveInt
+    database: PositiveInt
+    queries_without_relevant: NonNegativeInt
+    map: float = Field(ge=0, le=1)
+    map_low: float = Field(ge=0, le=1)
+    map_high: float = Field(ge=0, le=1)
+    macro_map: float = Field(ge=0, le=1, description="mean over classes of their queries' mean AP")
+    class_names: tuple[str, ...]
+    class_map: tuple[float | None, ...] = Field(description="mean AP of each class's queries; None without any")
+    precision_at: dict[int, float] = Field(description="expected precision at these ranks")
+    radius_precision: tuple[float, ...] = Field(description="precision within Hamming radius 0 ... bits")
+    radius_recall: tuple[float, ...]
+    query_ap: tuple[float | None, ...] = Field(repr=False, description="expected AP of each query")
+
+    def worst(self, count: int) -> list[int]:
+        """Return the positions of the queries with the lowest AP, worst first."""
+        scored = [(ap, i) for i, ap in enumerate(self.query_ap) if ap is not None]
+        return [i for _, i in sorted(scored)[:count]]
+
+
+def evaluate(model: HashModel, split: RetrievalSplit, *, at: int | None = None, device: str = "auto") -> RetrievalReport:
+    """Encode database and queries of a split and score the retrieval.
+
+    Parameters
+    ----------
+    model : HashModel
+    split : RetrievalSplit
+        Its protocol id goes into the report.
+    at : int, optional
+        Cut-off rank; default all ranks.
+    device : str
+        Where images are encoded.
+
+    Returns
+    -------
+    RetrievalReport
+    """
+    query = encode(model, split.query, device=device)
+    database = encode(model, split.database, device=device)
+    return evaluate_codes(query, database, at=at, protocol=split.protocol, class_names=split.query.class_names)
+
+
+def evaluate_codes(
+    query: Codes,
+    database: Codes,
+    at: int | None = None,
+    *,
+    protocol: str = "own-codes",
+    class_names: tuple[str, ...] | None = None,
+) -> RetrievalReport:
+    """Score the retrieval of codes alone, whatever made them.
+
+    Parameters
+    ----------
+    query, database : Codes
+        With labels, of one code length.
+    at : int, optional
+        Cut-off rank; default all ranks.
+    protocol : str
+        An id for the report.
+    class_names : tuple of str, optional
+
+    Returns
+    -------
+    RetrievalReport
+
+    Raises
+    ------
+    ValueError
+        If a side is empty or has no labels, code lengths differ, or no query has a relevant item.
+    """
+    for name, side in (("query", query), ("database", database)):
+        if not len(side):
+            raise ValueError(f"the {name} side holds no code")
+        if side.labels is None:
+            raise ValueError(f"the {name} codes have no labels: give them as Codes.from_bits(bits, labels)")
+    if query.bits != database.bits:
+        raise ValueError(f"query codes have {query.bits} bits, database codes {database.bits}")
+    assert query.labels is not None
+    assert database.labels is not None
+    total, relevant = metrics.distance_histograms(query.packed, query.labels, database.packed, database.labels)
+    ap = metrics.average_precision(total, relevant, at)
+    scored = ~np.isnan(ap.expected)
+    if not scored.any():
+        raise ValueError("no query has an item of its class in the database: check that both sides use the same labels")
+    names = class_names or tuple(f"class {c}" for c in range(int(query.labels.max()) + 1))
+    per_class = [
+        float(ap.expected[members].mean()) if (members := scored & (query.labels == c)).any() else None
+        for c in range(len(names))
+    ]
+    precision, recall = metrics.precision_recall(total, relevant)
+    ranks = [k for k in PRECISION_RANKS if k <= len(database)]
+    return RetrievalReport(
+        protocol=protocol,
+        bits=query.bits,
+        at=at,
+        denominator="all relevant items" if at is None else "min(at, all relevant items)",
+        queries=len(query),
+        database=len(database),
+        queries_without_relevant=int((~scored).sum()),
+        map=_share(ap.expected[scored].mean()),
+        map_low=_share(ap.low[scored].mean()),
+        map_high=_share(ap.high[scored].mean()),
+        macro_map=_share(np.mean([value for value in per_class if value is not None])),
+        class_names=names,
+        class_map=tuple(per_class),
+        precision_at={k: float(metrics.precision_at(total, relevant, k).mean()) for k in ranks},
+        radius_precision=tuple(precision.tolist()),
+        radius_recall=tuple(recall.tolist()),
+        query_ap=tuple(float(value) if ok else None for value, ok in zip(ap.expected, scored, strict=True)),
+    )
+
+
+def _share(value: np.floating) -> float:
+    """Clip the rounding error of a mean that is exactly 0 or 1."""
+    return float(np.clip(value, 0.0, 1.0))

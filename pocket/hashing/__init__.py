@@ -1,0 +1,17 @@
+"""Networks, objectives and the trainer."""
+
+from pocket.hashing.augmentation import Augmentation
+from pocket.hashing.networks import ConvNet, HashModel
+from pocket.hashing.objectives import OBJECTIVES, orthohash
+from pocket.hashing.training import TrainConfig, TrainingReport, train
+
+__all__ = [
+    "OBJECTIVES",
+    "Augmentation",
+    "ConvNet",
+    "HashModel",
+    "TrainConfig",
+    "TrainingReport",
+    "orthohash",
+    "train",
+]

@@ -1,0 +1,70 @@
+"""Where and how numbers are computed: the one place that knows about devices, seeds and determinism."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+
+def pick_device(device: str | torch.device = "auto") -> torch.device:
+    """Return the device to compute on.
+
+    Parameters
+    ----------
+    device : str
+        ``"auto"`` (CUDA when there is one, else the CPU), ``"cpu"``, ``"cuda"`` or ``"cuda:N"``.
+
+    Raises
+    ------
+    ValueError
+        If CUDA is asked for by name and there is none: it is never replaced in silence.
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    chosen = torch.device(device)
+    if chosen.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"device={device!r}, but torch sees no CUDA GPU here; take device='cpu' or device='auto'")
+    return chosen
+
+
+def generator(device: torch.device, *entropy: int) -> torch.Generator:
+    """Return a generator on ``device`` that depends on all of ``entropy`` and on nothing else.
+
+    A step's generator is made from (seed, stage, step): a resumed run draws the same numbers without
+    any generator state on disk.
+    """
+    return torch.Generator(device).manual_seed(derive(*entropy))
+
+
+def derive(*entropy: int) -> int:
+    """Mix integers into one 63-bit seed."""
+    return int(np.random.SeedSequence(list(entropy)).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+@contextmanager
+def deterministic() -> Iterator[None]:
+    """Choose convolution algorithms that give the same bits every time, for as long as the block lasts."""
+    before = torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark
+    torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = before
+
+
+def to_float(images: npt.NDArray[np.uint8] | Tensor, device: torch.device | None = None) -> Tensor:
+    """Return stored uint8 pixels as float32 in [0, 1]."""
+    if not isinstance(images, Tensor):
+        # torch wants to own writable memory; stored images are read-only on purpose.
+        images = torch.tensor(images)
+    return images.to(device or images.device).float().div_(255)
+
+
+def describe(device: torch.device) -> str:
+    """Return ``"cpu"`` or the GPU's name, for records."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"

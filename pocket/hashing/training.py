@@ -1,0 +1,168 @@
+"""One trainer for full data, random subsets and condensed sets."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, field, replace
+from typing import Self
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from pocket.data import CondensedSet, ImageSet
+from pocket.hashing.augmentation import Augmentation
+from pocket.hashing.devices import derive, describe, deterministic, generator, pick_device, to_float
+from pocket.hashing.networks import HashModel
+from pocket.hashing.objectives import objective
+
+_STAGE = 0x7124  # keeps the draws of training apart from those of other stages with the same seed
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How a hash model is trained: SGD with Nesterov momentum, one-cycle learning rate, last step taken.
+
+    Parameters
+    ----------
+    steps : int
+        Optimizer steps.
+    batch : int
+        Images a step.
+    lr : float
+        Peak learning rate, reached after a fifth of the steps.
+    momentum, weight_decay : float
+    augmentation : Augmentation
+        Of single images. Flips happen only where the set says that mirrored images keep their class.
+    """
+
+    steps: int = 400
+    batch: int = 100
+    lr: float = 0.1
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    augmentation: Augmentation = field(default_factory=lambda: Augmentation(scale=0.1, rotate=10.0, shift=0.1))
+
+    @classmethod
+    def small(cls) -> Self:
+        """Return the one schedule of every condensed set and random subset, whatever its size or method."""
+        return cls()
+
+    @classmethod
+    def full(cls, images: int, *, epochs: int = 20) -> Self:
+        """Return the full-data schedule: the fewest epochs at which retrieval quality has levelled off."""
+        return cls(steps=math.ceil(images / cls.batch) * epochs)
+
+    @classmethod
+    def rule(cls, images: ImageSet | CondensedSet) -> Self:
+        """Return the schedule that `train` takes for a set: `full` for an `ImageSet`, else `small`."""
+        return cls.full(len(images)) if isinstance(images, ImageSet) else cls.small()
+
+
+@dataclass(frozen=True)
+class TrainingReport:
+    """What a training cost. ``seconds`` is wall-clock on ``device``, data transfer included."""
+
+    steps: int
+    seconds: float
+    final_loss: float
+    device: str
+
+
+def train(
+    images: ImageSet | CondensedSet,
+    method: str = "orthohash",
+    bits: int = 64,
+    seed: int = 0,
+    *,
+    width: int | None = None,
+    config: TrainConfig | None = None,
+    device: str = "auto",
+    progress: bool = False,
+) -> HashModel:
+    """Train a hash model to its last step; there is no selection on any score.
+
+    Parameters
+    ----------
+    images : ImageSet or CondensedSet
+        Training images; the tiles of a condensed set are decoded first.
+    method : str
+        Hashing method, a name in `pocket.hashing.OBJECTIVES`.
+    bits : int
+        Code length K, a multiple of 8 from 8 to 128.
+    seed : int
+        Of initial weights, codebook, batches and augmentation.
+    width : int, optional
+        Channels of the ConvNet; by image size where not given.
+    config : TrainConfig, optional
+        Default: `TrainConfig.rule`.
+    device : str
+        ``"auto"``, ``"cpu"``, ``"cuda"``.
+    progress : bool
+        Show a bar with the time left.
+
+    Returns
+    -------
+    HashModel
+        On the CPU, in evaluation mode, with a `TrainingReport` in ``model.report``.
+
+    Raises
+    ------
+    ValueError
+        If the method is unknown, the code length is not usable, or the set is empty.
+    """
+    if not len(images):
+        raise ValueError(f"{images.name!r} holds no image to train on")
+    config = config or TrainConfig.rule(images)
+    augmentation = replace(config.augmentation, mirror=images.mirror)
+    hashing = objective(method)
+    where = pick_device(device)
+    started = time.perf_counter()
+    views, labels = _views(images, where)
+    model = HashModel(
+        channels=images.channels,
+        size=images.size,
+        num_classes=images.num_classes,
+        bits=bits,
+        method=method,
+        width=width,
+        seed=seed,
+    ).to(where)
+    model.targets.copy_(hashing.targets(images.num_classes, bits, derive(seed, 0xB0)))
+    model.mean.copy_(views.mean(dim=(0, 2, 3)))
+    model.std.copy_(views.std(dim=(0, 2, 3)).clamp_min(1e-3))
+    batches = _batches(len(views), config, seed, where)
+    loss = torch.zeros((), device=where)
+    optimizer = torch.optim.SGD(
+        model.parameters(), lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay, nesterov=True
+    )
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.lr, total_steps=config.steps, pct_start=0.2)
+    model.train()
+    with deterministic():
+        for step in tqdm(range(config.steps), desc=f"training on {images.name}", disable=not progress, mininterval=1.0):
+            rows = batches[step]
+            drawn = augmentation.draw(len(rows), generator(where, seed, _STAGE, step))
+            loss = hashing.loss(model(augmentation.apply(views[rows], drawn)), labels[rows], model.targets)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+    final_loss = float(loss)  # waits for the device, so that the seconds are whole
+    model.report = TrainingReport(config.steps, time.perf_counter() - started, final_loss, describe(where))
+    return model.cpu().eval()
+
+
+def _views(images: ImageSet | CondensedSet, device: torch.device) -> tuple[Tensor, Tensor]:
+    if isinstance(images, CondensedSet):
+        return images.decode().to(device), torch.tensor(images.view_labels, device=device)
+    return to_float(images.images, device), torch.tensor(images.labels, device=device)
+
+
+def _batches(count: int, config: TrainConfig, seed: int, device: torch.device) -> Tensor:
+    """Return the rows of every step, shape (steps, batch): whole epochs in random order, cut into batches."""
+    wanted = config.steps * config.batch
+    random = np.random.default_rng([seed, _STAGE])
+    epochs = [random.permutation(count) for _ in range(math.ceil(wanted / count))]
+    return torch.tensor(np.concatenate(epochs)[:wanted].reshape(config.steps, config.batch), device=device)

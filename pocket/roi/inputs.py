@@ -1,0 +1,305 @@
+"""What the return on investment is computed from: every figure with its unit, range and source."""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import date
+from pathlib import Path
+from typing import ClassVar, Literal, NamedTuple, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from pocket.roi.measured import Measured, measure
+from pocket.runs import Record, Run
+
+Source = Literal["measured", "price", "assumption"]
+
+
+class Spec(NamedTuple):
+    """Unit and allowed range of one input; ``group`` is what kind of figure it is."""
+
+    group: Literal["measured", "price", "business"]
+    unit: str
+    minimum: float
+    maximum: float
+
+
+SPECS: dict[str, Spec] = {
+    "seconds_full": Spec("measured", "seconds", 1e-3, 1e9),
+    "seconds_condense": Spec("measured", "seconds", 0, 1e9),
+    "seconds_teacher": Spec("measured", "seconds", 0, 1e9),
+    "seconds_condensed": Spec("measured", "seconds", 1e-3, 1e9),
+    "seconds_random": Spec("measured", "seconds", 1e-3, 1e9),
+    "map_full": Spec("measured", "map", 0, 1),
+    "map_condensed": Spec("measured", "map", 0, 1),
+    "map_random": Spec("measured", "map", 0, 1),
+    "bytes_full": Spec("measured", "bytes", 0, 1e18),
+    "bytes_condensed": Spec("measured", "bytes", 0, 1e18),
+    "compute_price": Spec("price", "currency_per_hour", 0, 1e7),
+    "storage_price": Spec("price", "currency_per_gb_month", 0, 1e6),
+    "engineer_day_rate": Spec("price", "currency_per_day", 0, 1e8),
+    "power_watts": Spec("price", "watts", 0, 1e7),
+    "kwh_price": Spec("price", "currency_per_kwh", 0, 1e5),
+    "co2_per_kwh": Spec("price", "kg_per_kwh", 0, 5),
+    "workload_scale": Spec("business", "times", 1e-3, 1e9),
+    "trainings_per_month": Spec("business", "per_month", 0, 1e6),
+    "migration_days": Spec("business", "days", 0, 1e4),
+    "recondensations_per_year": Spec("business", "per_year", 0, 1e3),
+    "monitoring_days_per_month": Spec("business", "days_per_month", 0, 31),
+    "searches_per_month": Spec("business", "per_month", 0, 1e12),
+    "failure_share_per_point": Spec("business", "share_per_point", 0, 1),
+    "failure_cost": Spec("business", "currency", 0, 1e9),
+    "horizon_months": Spec("business", "months", 1, 120),
+    "discount_rate": Spec("business", "yearly_rate", 0, 1),
+}
+
+YOURS = "assumption: replace it by yours"
+_PRICES_IN_CURRENCY = tuple(name for name, spec in SPECS.items() if spec.unit.startswith("currency"))
+
+
+class InputError(ValueError):
+    """An input that is out of range. Attributes ``field``, ``value``, ``minimum``, ``maximum``."""
+
+    def __init__(self, field: str, value: float, minimum: float, maximum: float) -> None:
+        self.field, self.value, self.minimum, self.maximum = field, value, minimum, maximum
+        super().__init__(f"{field} = {value!r} is outside the allowed range {minimum:g} to {maximum:g}")
+
+
+class Estimate(BaseModel):
+    """One figure with its range: ``low`` ≤ ``base`` ≤ ``high``, in ``unit``.
+
+    ``source`` says where it comes from; ``note`` holds what a reader needs to check it, for a price the
+    vendor and the date.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    low: float
+    base: float
+    high: float
+    unit: str
+    source: Source = "assumption"
+    note: str = YOURS
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if not self.low <= self.base <= self.high:
+            raise ValueError(
+                f"base = {self.base:g} is outside the allowed range {self.low:g} to {self.high:g}"
+            )
+        return self
+
+
+class Thresholds(BaseModel):
+    """The rule of the decision, set and seen by the user.
+
+    Go needs all three ``go_`` limits; either ``stop_`` limit is enough to stop; between them is a pilot.
+    NPV in currency, losses of mAP as fractions (0.05 is five points), payback in months.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    go_npv: float = 0.0
+    go_payback_months: int = Field(12, ge=1, le=120)
+    go_map_loss: float = Field(0.05, ge=0, le=1)
+    stop_npv: float = 0.0
+    stop_map_loss: float = Field(0.15, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.stop_npv > self.go_npv:
+            raise ValueError(
+                f"stop_npv = {self.stop_npv:g} is outside the allowed range: go_npv ({self.go_npv:g}) or less"
+            )
+        if self.stop_map_loss < self.go_map_loss:
+            raise ValueError(
+                f"stop_map_loss = {self.stop_map_loss:g} is outside the allowed range: "
+                f"go_map_loss ({self.go_map_loss:g}) to 1"
+            )
+        return self
+
+
+def _assumed(name: str, low: float, base: float, high: float, note: str = YOURS) -> Estimate:
+    return Estimate(low=low, base=base, high=high, unit=SPECS[name].unit, note=note)
+
+
+class RoiInputs(Record):
+    """Everything `pocket.roi.compute` reads; one `Estimate` per entry of `SPECS`.
+
+    Money is in ``currency`` (ISO 4217), tax as ``tax`` says. The default prices and business figures are
+    assumptions in JPY, meant to be replaced. ``workload_scale`` multiplies every measured second and byte:
+    1 is the run as measured. ``count_teacher`` adds the seconds of the full-data model to the cost of
+    condensing, for a user who would not have trained it anyway. ``keep_full_data`` keeps paying for the
+    storage of all data beside the condensed set (it is needed to condense again). ``start`` is the first
+    day of month 1, for the break-even date.
+
+    Raises
+    ------
+    ValueError
+        If a figure is out of range; the message names the field, the value and the range.
+    """
+
+    kind: ClassVar[str] = "roi-inputs"
+
+    dataset: str = ""
+    ipc: int = Field(0, ge=0)
+    currency: str = "JPY"
+    tax: Literal["excluded", "included"] = "excluded"
+    start: date | None = None
+    count_teacher: bool = False
+    keep_full_data: bool = True
+    thresholds: Thresholds = Field(default_factory=lambda: Thresholds.model_validate({}))
+
+    seconds_full: Estimate
+    seconds_condense: Estimate
+    seconds_teacher: Estimate
+    seconds_condensed: Estimate
+    seconds_random: Estimate
+    map_full: Estimate
+    map_condensed: Estimate
+    map_random: Estimate
+    bytes_full: Estimate
+    bytes_condensed: Estimate
+
+    compute_price: Estimate = _assumed("compute_price", 200, 500, 1500)
+    storage_price: Estimate = _assumed("storage_price", 2, 4, 8)
+    engineer_day_rate: Estimate = _assumed("engineer_day_rate", 40_000, 60_000, 100_000)
+    power_watts: Estimate = _assumed("power_watts", 150, 300, 700)
+    kwh_price: Estimate = _assumed(
+        "kwh_price",
+        0,
+        0,
+        40,
+        "assumption: 0, the compute price holds the power; set it for your own machines",
+    )
+    co2_per_kwh: Estimate = _assumed("co2_per_kwh", 0.3, 0.45, 0.6)
+
+    workload_scale: Estimate = _assumed(
+        "workload_scale", 1, 1, 1, "assumption: 1, the run as measured; your training / this training"
+    )
+    trainings_per_month: Estimate = _assumed("trainings_per_month", 10, 50, 200)
+    migration_days: Estimate = _assumed("migration_days", 5, 10, 30)
+    recondensations_per_year: Estimate = _assumed("recondensations_per_year", 1, 4, 12)
+    monitoring_days_per_month: Estimate = _assumed("monitoring_days_per_month", 0.25, 0.5, 2)
+    searches_per_month: Estimate = _assumed("searches_per_month", 10_000, 100_000, 1_000_000)
+    failure_share_per_point: Estimate = _assumed("failure_share_per_point", 0, 0.001, 0.005)
+    failure_cost: Estimate = _assumed("failure_cost", 0, 1, 10)
+    horizon_months: Estimate = _assumed("horizon_months", 12, 36, 60)
+    discount_rate: Estimate = _assumed("discount_rate", 0.02, 0.05, 0.1)
+
+    @model_validator(mode="after")
+    def _in_range(self) -> Self:
+        if not re.fullmatch(r"[A-Z]{3}", self.currency):
+            raise ValueError(
+                f"currency = {self.currency!r} is outside the allowed range: three letters of ISO 4217"
+            )
+        if self.currency != "JPY" and (unset := set(_PRICES_IN_CURRENCY) - self.model_fields_set):
+            raise ValueError(
+                f"currency = {self.currency!r}, but the default prices are in JPY; "
+                f"set {', '.join(sorted(unset))} too"
+            )
+        for name, spec in SPECS.items():
+            estimate = self.estimate(name)
+            if estimate.unit != spec.unit:
+                raise ValueError(f"{name}: unit {estimate.unit!r} is not allowed; it is {spec.unit!r}")
+            for value in (estimate.low, estimate.base, estimate.high):
+                if not spec.minimum <= value <= spec.maximum:
+                    raise InputError(name, value, spec.minimum, spec.maximum)
+        return self
+
+    def estimate(self, name: str) -> Estimate:
+        """Return the estimate ``name``.
+
+        Raises
+        ------
+        ValueError
+            If there is no such input.
+        """
+        if name not in SPECS:
+            raise ValueError(f"unknown input {name!r}; choose one of {', '.join(SPECS)}")
+        found: Estimate = getattr(self, name)
+        return found
+
+    def with_base(self, name: str, value: float, *, note: str = YOURS) -> Self:
+        """Return a copy in which the input ``name`` is ``value``, tagged as an assumption.
+
+        Low and high keep their distance from the base in proportion, cut to the allowed range.
+
+        Parameters
+        ----------
+        name : str
+            A key of `SPECS`.
+        value : float
+            In the unit and range of ``SPECS[name]``.
+
+        Raises
+        ------
+        InputError
+            If the value is not a number in the allowed range.
+        ValueError
+            If there is no such input.
+        """
+        old = self.estimate(name)
+        spec = SPECS[name]
+        if not math.isfinite(value) or not spec.minimum <= value <= spec.maximum:
+            raise InputError(name, value, spec.minimum, spec.maximum)
+        if old.base > 0 < value:
+            low, high = old.low / old.base * value, old.high / old.base * value
+        else:
+            low, high = value - (old.base - old.low), value + (old.high - old.base)
+        new = Estimate(
+            low=min(max(low, spec.minimum), value),
+            base=value,
+            high=max(min(high, spec.maximum), value),
+            unit=old.unit,
+            note=note,
+        )
+        return self._rebuilt({name: new})
+
+    def remeasured(self, run: Run | Path) -> Self:
+        """Return a copy whose measured figures are read again from ``run``; changed ones stay as they are."""
+        fresh = type(self).from_run(run, ipc=self.ipc or None)
+        measured = {name for name in SPECS if self.estimate(name).source == "measured"}
+        return self._rebuilt(
+            {name: fresh.estimate(name) for name in measured} | {"start": self.start or fresh.start}
+        )
+
+    def _rebuilt(self, changes: dict[str, object]) -> Self:
+        fields = {name: getattr(self, name) for name in type(self).model_fields}
+        return type(self).model_validate(fields | changes)
+
+    @classmethod
+    def from_run(cls, run: Run | Path, ipc: int | None = None) -> Self:
+        """Read the measured figures from a run's ``training.json`` and ``condensation.json``.
+
+        Hard labels; the condensed set is IEM's; the random subset is the stronger of whole images and
+        tiles. Base is the mean over seeds. Low and high are the 95 % interval for mAP, the fastest and
+        the slowest seed for seconds.
+
+        Parameters
+        ----------
+        run : Run or Path
+            A run, or its folder.
+        ipc : int, optional
+            Stored images per class; the largest that was condensed by default.
+
+        Raises
+        ------
+        ArtefactError
+            If a record is missing or damaged.
+        ValueError
+            If the run holds no condensed or random set of that size.
+        """
+        found: Measured = measure(run if isinstance(run, Path) else run.folder, ipc)
+        figures = {
+            name: Estimate(
+                low=max(values[0], SPECS[name].minimum),
+                base=max(values[1], SPECS[name].minimum),
+                high=min(max(values[2], SPECS[name].minimum), SPECS[name].maximum),
+                unit=SPECS[name].unit,
+                source="measured",
+                note=found.note,
+            )
+            for name, values in found.figures.items()
+        }
+        head = {"dataset": found.dataset, "ipc": found.ipc, "start": found.start}
+        return cls.model_validate(head | figures)

@@ -1,0 +1,154 @@
+"""The validated result of the ROI model, saved as ``roi.json``."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from pocket.roi.economics import Reason, Verdict
+from pocket.roi.finance import IrrReason
+from pocket.roi.inputs import RoiInputs
+from pocket.runs import Record
+
+AlternativeName = Literal["full", "condensed", "random"]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Axes(_Part):
+    """The three axes. mAP differences are condensed minus the other, as fractions (0.01 is one point)."""
+
+    training_time_reduction: float
+    seconds_saved: float
+    map_against_full: float
+    map_against_random: float
+    migration_days: float
+    migration_cost: float
+
+
+class BreakEven(_Part):
+    """Trainings (months, date) after which condensing is repaid in machine time; None is "never"."""
+
+    trainings: float | None
+    months: float | None
+    date: date | None
+
+
+class Alternative(_Part):
+    """One way to work: costs in currency over the horizon, by component; NPV against full data."""
+
+    name: AlternativeName
+    map: float
+    once: dict[str, float]
+    monthly: dict[str, float]
+    total: float
+    npv: float
+
+
+class Period(_Part):
+    """One month in currency; month 0 is now. ``net`` is what the condensed set saves against full data."""
+
+    month: int
+    full: float
+    condensed: float
+    net: float
+    discounted: float
+    cumulative: float
+    cumulative_discounted: float
+
+
+class Energy(_Part):
+    """Electricity of training and condensing over the horizon: seconds measured, watts stated."""
+
+    label: Literal["estimated"] = "estimated"
+    kwh_full: float
+    kwh_condensed: float
+    co2_kg_full: float
+    co2_kg_condensed: float
+
+
+class Flip(_Part):
+    """The nearest single change of an input, within its range, that changes the decision.
+
+    ``fraction`` is how far that is on the way from base to low or high (0 to 1).
+    """
+
+    input: str
+    base: float
+    value: float
+    fraction: float
+    verdict: Verdict
+    reason: Reason
+
+
+class Decision(_Part):
+    """Go, pilot or stop by the thresholds, and why; ``flip`` None: no single input changes it."""
+
+    verdict: Verdict
+    reason: Reason
+    flip: Flip | None
+
+
+class TornadoRow(_Part):
+    """NPV with one input at its low and at its high, all others at base."""
+
+    input: str
+    low: float
+    high: float
+    npv_low: float
+    npv_high: float
+
+
+class Outcomes(_Part):
+    """NPV over seeded draws, every input triangular between low, base and high, independently."""
+
+    draws: int
+    seed: int
+    p10: float
+    p50: float
+    p90: float
+    p_negative: float
+
+
+class RoiReport(Record):
+    """What `pocket.roi.compute` returns. Money in ``inputs.currency``, rates and shares as fractions.
+
+    ``npv``, paybacks and ``irr`` compare the condensed set with full data; ``payback`` None means "not
+    within the horizon". ``trainings_needed`` is how many trainings a month make the NPV zero (None:
+    no number does).
+    """
+
+    kind: ClassVar[str] = "roi"
+
+    inputs: RoiInputs
+    axes: Axes
+    break_even: BreakEven
+    decision: Decision
+    npv: float
+    payback: int | None
+    payback_discounted: int | None
+    irr: float | None
+    irr_reason: IrrReason | None
+    trainings_needed: float | None
+    alternatives: tuple[Alternative, ...]
+    energy: Energy
+    outcomes: Outcomes
+    tornado: tuple[TornadoRow, ...]
+    schedule: tuple[Period, ...]
+
+    def alternative(self, name: AlternativeName) -> Alternative:
+        """Return one of ``"full"``, ``"condensed"``, ``"random"``.
+
+        Raises
+        ------
+        ValueError
+            If there is no such alternative.
+        """
+        for found in self.alternatives:
+            if found.name == name:
+                return found
+        raise ValueError(f"unknown alternative {name!r}; choose one of full, condensed, random")
