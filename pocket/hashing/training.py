@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 
 from pocket.data import CondensedSet, ImageSet
 from pocket.hashing.augmentation import Augmentation
-from pocket.hashing.devices import derive, describe, deterministic, generator, pick_device, to_float
+from pocket.hashing.devices import derive, describe, deterministic, generator, pick_device, to_float, warm_up
 from pocket.hashing.networks import HashModel
 from pocket.hashing.objectives import objective
 
@@ -38,7 +38,7 @@ class TrainConfig:
         Of single images. Flips happen only where the set says that mirrored images keep their class.
     """
 
-    steps: int = 400
+    steps: int = 300
     batch: int = 100
     lr: float = 0.1
     momentum: float = 0.9
@@ -119,6 +119,7 @@ def train(
     augmentation = replace(config.augmentation, mirror=images.mirror)
     hashing = objective(method)
     where = pick_device(device)
+    warm_up()
     started = time.perf_counter()
     views, labels = _views(images, where)
     model = HashModel(
@@ -149,7 +150,7 @@ def train(
             loss.backward()
             optimizer.step()
             schedule.step()
-    final_loss = float(loss)  # waits for the device, so that the seconds are whole
+    final_loss = float(loss.detach())  # waits for the device, so that the seconds are whole
     model.report = TrainingReport(config.steps, time.perf_counter() - started, final_loss, describe(where))
     return model.cpu().eval()
 

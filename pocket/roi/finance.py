@@ -124,8 +124,9 @@ def irr(flows: Sequence[float]) -> Irr:
     if changes != 1:
         return Irr(None, "no_sign_change" if changes == 0 else "several_sign_changes")
     values = values / np.abs(values).max()
-    # f(x) = Σ flows[m] x^m with x = 1 / (1 + monthly rate); bisection on log x between ±7.
-    lower, upper = -7.0, 7.0
+    # f(x) = Σ flows[m] x^m with x = 1 / (1 + monthly rate). Bisection on log x, from a rate beyond any use
+    # down to a loss of 99.99 % a year, where the yearly figure still has digits to show.
+    lower, upper = -7.0, math.log(1e4) / 12
     start = _sign_at(values, lower)
     if start == _sign_at(values, upper):
         return Irr(None, "out_of_range")

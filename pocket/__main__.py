@@ -1,0 +1,5 @@
+"""``python -m pocket`` does what the console script ``pocket`` does."""
+
+from pocket.cli import main
+
+main()

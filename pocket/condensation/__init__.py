@@ -1,0 +1,7 @@
+"""Making small sets: IEM and what it is compared with."""
+
+from pocket.condensation.config import IEMConfig
+from pocket.condensation.matching import Step
+from pocket.condensation.methods import METHODS, condense
+
+__all__ = ["METHODS", "IEMConfig", "Step", "condense"]

@@ -1,0 +1,80 @@
+"""What condensing is asked to do: one frozen configuration for IEM and for distribution matching (DM)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal, Self
+
+from pocket.hashing.augmentation import Augmentation
+
+
+@dataclass(frozen=True)
+class IEMConfig:
+    """Settings of IEM; each part can be switched off.
+
+    Parameters
+    ----------
+    steps : int
+        Updates of the synthetic images.
+    lr : float
+        Step size of Adam, in pixel values of 0 ... 1. Adam and not the usual SGD: its steps do not depend on the
+        scale of Z, which changes with width, depth and image size.
+    real_batch : int
+        Real images per class and step.
+    formation : int
+        Tiles a side of a stored image, f; each gives f^2 training views.
+    networks : {"pool", "random"}
+        Match under early-stage networks trained on the real data, or under a new random network each step.
+    pool_size, pool_epochs : int
+        Networks in the pool, and epochs each is trained for.
+    perturb : (float, float)
+        Range of the magnitude of the weight perturbation; (0, 0) switches it off.
+    weight_v : float
+        Weight of the distance of the means of V, relative to that of Z: both are divided by the mean
+        squared norm of the real embeddings, so the weight does not depend on width or code length.
+    augment : bool
+        Siamese augmentation of real and synthetic batch.
+    augmentation : Augmentation
+        Its strengths.
+    """
+
+    steps: int = 200
+    lr: float = 0.02
+    real_batch: int = 64
+    formation: int = 2
+    networks: Literal["pool", "random"] = "pool"
+    pool_size: int = 5
+    pool_epochs: int = 2
+    perturb: tuple[float, float] = (0.01, 0.09)
+    weight_v: float = 0.1
+    augment: bool = True
+    augmentation: Augmentation = field(default_factory=lambda: Augmentation(scale=0.1, rotate=10.0, shift=0.1))
+
+    def __post_init__(self) -> None:
+        low, high = self.perturb
+        for name, good, allowed in (
+            ("steps", self.steps >= 0, "0 or more"),
+            ("lr", self.lr > 0, "above 0"),
+            ("real_batch", self.real_batch >= 1, "1 or more"),
+            ("formation", 1 <= self.formation <= 8, "1 to 8"),
+            ("networks", self.networks in ("pool", "random"), "'pool' or 'random'"),
+            ("pool_size", self.pool_size >= 1, "1 or more"),
+            ("pool_epochs", self.pool_epochs >= 0, "0 or more"),
+            ("perturb", 0 <= low <= high, "(low, high) with 0 <= low <= high"),
+            ("weight_v", self.weight_v >= 0, "0 or more"),
+        ):
+            if not good:
+                raise ValueError(f"{name}={getattr(self, name)!r}: must be {allowed}")
+
+    @classmethod
+    def paper(cls, **changes: Any) -> Self:
+        """Return the source's method: matched means of Z and V, early-stage pool, perturbation, augmentation, f = 2."""
+        return cls(**changes)
+
+    @classmethod
+    def dm(cls, **changes: Any) -> Self:
+        """Return distribution matching: the mean of Z alone under random networks, whole images.
+
+        Zhao and Bilen, "Dataset Condensation with Distribution Matching", WACV 2023.
+        """
+        return cls(**{"networks": "random", "formation": 1, "perturb": (0.0, 0.0), "weight_v": 0.0} | changes)

@@ -1,0 +1,190 @@
+"""`condense`: the one door to every method, and the registry that a new method joins by one line."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pocket.condensation.checkpoint import Checkpoint
+from pocket.condensation.config import IEMConfig
+from pocket.condensation.matching import Matched, Step, match
+from pocket.data import CondensedCard, CondensedSet, ImageSet
+from pocket.data.formation import encode
+from pocket.hashing.devices import describe, pick_device, to_float
+from pocket.hashing.networks import default_width
+from pocket.hashing.objectives import objective
+from pocket.runs.provenance import provenance
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a method gets: real images, how many to make, and all that a caller may say about it."""
+
+    images: ImageSet
+    ipc: int
+    config: IEMConfig
+    hashing: str
+    bits: int
+    width: int
+    seed: int
+    device: str
+    progress: bool
+    watch: Callable[[Step], None] | None
+    checkpoint: Checkpoint | None
+
+    def random_start(self) -> Tensor:
+        """Return ``ipc`` stored images per class made of ``ipc * f^2`` random real ones, sorted by class."""
+        views = self.ipc * self.config.formation**2
+        chosen = self.images.pick(views, [self.seed, 0x5EED])
+        return encode(to_float(self.images.images[chosen]), self.config.formation)
+
+
+def random_subset(task: Task) -> Matched:
+    """Take random real images; with formation f, f^2 of them share the pixels of one."""
+    started = time.perf_counter()
+    return Matched(task.random_start(), 0.0, time.perf_counter() - started)
+
+
+def matched(task: Task) -> Matched:
+    """Start from random real images and match distributions (IEM, DM)."""
+    return match(
+        task.images,
+        task.random_start(),
+        task.config,
+        hashing=task.hashing,
+        bits=task.bits,
+        width=task.width,
+        seed=task.seed,
+        device=task.device,
+        progress=task.progress,
+        watch=task.watch,
+        checkpoint=task.checkpoint,
+    )
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to make a small set: the function that does it, and its default configuration."""
+
+    make: Callable[[Task], Matched]
+    config: Callable[[], IEMConfig]
+
+
+METHODS: dict[str, Method] = {
+    "iem": Method(matched, IEMConfig.paper),
+    "dm": Method(matched, IEMConfig.dm),
+    "random": Method(random_subset, IEMConfig.dm),
+}
+
+
+def condense(
+    images: ImageSet,
+    ipc: int,
+    method: str = "iem",
+    *,
+    bits: int = 64,
+    hashing: str = "orthohash",
+    formation: int | None = None,
+    seed: int = 0,
+    config: IEMConfig | None = None,
+    width: int | None = None,
+    device: str = "auto",
+    progress: bool = False,
+    watch: Callable[[Step], None] | None = None,
+    checkpoint: Path | None = None,
+    resume: bool = True,
+) -> CondensedSet:
+    """Make a small set that stands for ``images`` when a hash model is trained.
+
+    Parameters
+    ----------
+    images : ImageSet
+        The real training images.
+    ipc : int
+        Stored images per class; with formation f each needs f^2 real images to start from.
+    method : {"iem", "dm", "random"}
+    bits, hashing
+        Hash layer of the condensing networks. The set serves every code length and method.
+    formation : int, optional
+        Overrides the configuration's.
+    seed : int
+        Equal seeds give equal bits on one machine.
+    config : IEMConfig, optional
+        Default: the method's own.
+    width : int, optional
+        Channels of the condensing ConvNet; by image size where not given.
+    device : str
+        ``"auto"``, ``"cpu"``, ``"cuda"``.
+    progress : bool
+        Show a bar with the time left.
+    watch : callable, optional
+        Called with every `Step`; reading its loss or images waits for the device.
+    checkpoint : Path, optional
+        A file that the state is kept in while condensing (removed at the end).
+    resume : bool
+        Continue from ``checkpoint`` where it exists. The result has the same bits as an uninterrupted run.
+
+    Returns
+    -------
+    CondensedSet
+
+    Raises
+    ------
+    ValueError
+        If the method is unknown, or a class has too few images for ``ipc`` and formation.
+    ArtefactError
+        If ``checkpoint`` belongs to another task.
+    """
+    if method not in METHODS:
+        raise ValueError(f"unknown method {method!r}; choose one of {', '.join(METHODS)}")
+    objective(hashing)
+    config = config or METHODS[method].config()
+    if formation is not None:
+        config = replace(config, formation=formation)
+    identity = {
+        "images": images.fingerprint,
+        "ipc": ipc,
+        "method": method,
+        "bits": bits,
+        "hashing": hashing,
+        "seed": seed,
+        "config": asdict(config),
+        "width": width or default_width(images.size),
+        "torch": torch.__version__,
+        "device": describe(pick_device(device)),
+    }
+    state = Checkpoint(checkpoint, identity, resume=resume) if checkpoint else None
+    task = Task(images, ipc, config, hashing, bits, identity["width"], seed, device, progress, watch, state)
+    made = METHODS[method].make(task)
+    card = CondensedCard(
+        method=method,
+        ipc=ipc,
+        formation=config.formation,
+        seed=seed,
+        source=images.name,
+        source_fingerprint=images.fingerprint,
+        source_images=len(images),
+        class_names=images.class_names,
+        mirror=images.mirror,
+        config=_card_config(identity, method),
+        pool_seconds=made.pool_seconds,
+        condense_seconds=made.condense_seconds,
+        provenance=provenance(str(identity["device"])),
+    )
+    if state:
+        state.remove()
+    labels = torch.arange(images.num_classes).repeat_interleave(ipc)
+    return CondensedSet((made.images * 255).round().clamp(0, 255).byte().numpy(), labels.numpy(), card)
+
+
+def _card_config(identity: dict[str, Any], method: str) -> dict[str, Any]:
+    """What stands in the card: for a random subset, nothing but its formation has an effect."""
+    if method == "random":
+        return {"formation": identity["config"]["formation"]}
+    return {**identity["config"], "bits": identity["bits"], "hashing": identity["hashing"], "width": identity["width"]}

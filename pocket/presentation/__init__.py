@@ -1,0 +1,1 @@
+"""What people see: widgets, figures, the brief, in English and Japanese."""

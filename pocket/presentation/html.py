@@ -1,0 +1,51 @@
+"""Small pieces of safe HTML: escaped text, tables with headers, figures with alternative text."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Sequence
+from html import escape as _escape
+from io import BytesIO
+
+from matplotlib.figure import Figure
+
+
+def escape(text: object) -> str:
+    """Return ``text`` safe for HTML content and attributes."""
+    return _escape(str(text), quote=True)
+
+
+def png_uri(figure: Figure, dpi: int = 200) -> str:
+    """Return a figure as a ``data:`` address of a PNG; ``dpi`` dots per inch."""
+    buffer = BytesIO()
+    # Without the software tag the same figure gives the same bytes under every version of matplotlib.
+    figure.savefig(buffer, format="png", dpi=dpi, facecolor="white", metadata={"Software": None})
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def as_html(figure: Figure, alt: str) -> str:
+    """Return a figure as an ``<img>`` that needs no other file.
+
+    Raises
+    ------
+    ValueError
+        If ``alt``, the text that stands for the picture, is empty.
+    """
+    if not alt.strip():
+        raise ValueError("alt is empty; allowed: a sentence that says what the picture shows")
+    return f'<img src="{png_uri(figure)}" alt="{escape(alt)}" style="max-width:100%;height:auto">'
+
+
+def table(head: Sequence[object], rows: Iterable[Sequence[object]], caption: str) -> str:
+    """Return an escaped table; the first cell of each row is its header."""
+    heads = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in head)
+    body = "".join(
+        f'<tr><th scope="row">{escape(row[0])}</th>'
+        + "".join(f"<td>{escape(c)}</td>" for c in row[1:])
+        + "</tr>"
+        for row in rows
+    )
+    return (
+        f'<table class="pocket"><caption>{escape(caption)}</caption>'
+        f"<thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
+    )

@@ -1,0 +1,191 @@
+"""English and Japanese text, and how money, shares, times and dates are written in each."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import string
+import tomllib
+from collections.abc import Callable
+from functools import cache
+from importlib.resources import files
+from types import MappingProxyType
+from typing import Any, Literal, get_args
+
+Language = Literal["en", "ja"]
+LANGUAGES: tuple[Language, ...] = get_args(Language)
+Translate = Callable[..., str]
+
+_MINUS, _SPACE = "\N{MINUS SIGN}", "\N{NO-BREAK SPACE}"
+_MONTHS = ("January", "February", "March", "April", "May", "June",
+           "July", "August", "September", "October", "November", "December")  # fmt: skip
+
+
+@cache
+def texts(lang: str) -> MappingProxyType[str, str]:
+    """Return every text of a language by its dotted key, for example ``"roi.npv"``.
+
+    Raises
+    ------
+    ValueError
+        If the language is not one of ``"en"``, ``"ja"``.
+    """
+    return MappingProxyType({key: text for key, text in _flat(_table(lang)) if not key.startswith("source.")})
+
+
+def translator(lang: str) -> Translate:
+    """Return ``t(key, **values)``, which gives the text of ``key`` with its placeholders filled.
+
+    Raises
+    ------
+    ValueError
+        If the language is unknown. ``t`` raises KeyError for an unknown key or a missing placeholder.
+    """
+    known = texts(lang)
+
+    def translate(key: str, **values: object) -> str:
+        if key not in known:
+            raise KeyError(f"no text {key!r} in {lang}.toml")
+        try:
+            return known[key].format(**values)
+        except KeyError as error:
+            raise KeyError(f"text {key!r} in {lang}.toml wants the placeholder {error}") from None
+
+    return translate
+
+
+def placeholders(text: str) -> set[str]:
+    """Return the names in braces of a text."""
+    return {name for _, name, _, _ in string.Formatter().parse(text) if name is not None}
+
+
+def source_hash(text: str) -> str:
+    """Return the first 8 hex digits of the SHA-256 of an English text, as ja.toml stores them."""
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()[:8]
+
+
+def stale(lang: str = "ja") -> dict[str, str]:
+    """Return the keys whose translation was made from another English text, with the hash now due."""
+    noted = dict(_table(lang).get("source", {}))
+    due = {key: source_hash(text) for key, text in texts("en").items()}
+    return {key: digest for key, digest in due.items() if noted.get(key) != digest}
+
+
+def number(value: float, digits: int = 0, *, signed: bool = False) -> str:
+    """Return a number with thousands separators and a true minus sign."""
+    text = f"{abs(value):,.{digits}f}"
+    zero = not any(digit in "123456789" for digit in text)
+    sign = "" if zero else _MINUS if value < 0 else "+" if signed else ""
+    return sign + text
+
+
+def plain(value: float) -> str:
+    """Return a number with as many digits as it needs, up to four significant ones below 1,000."""
+    if value == 0 or abs(value) >= 1000 or float(value).is_integer():
+        return number(value)
+    text = f"{abs(value):.4g}"
+    if "e" in text:
+        text = f"{abs(value):.6f}".rstrip("0").rstrip(".")
+    return (_MINUS if value < 0 else "") + text
+
+
+def money(amount: float, currency: str, lang: str) -> str:
+    """Return an amount as business readers write it.
+
+    Examples
+    --------
+    >>> money(1_234_567, "JPY", "ja"), money(52_000, "JPY", "ja"), money(1_234_567, "JPY", "en")
+    ('1.2百万円', '5.2万円', 'JPY\\xa01.2\\xa0million')
+    """
+    texts(lang)
+    size = abs(amount)
+    if lang == "ja":
+        yen = "円" if currency == "JPY" else _SPACE + currency
+        # Compared after rounding, so that 999,999 is not written as 100.0万円.
+        for least, unit, word in ((1e9, 1e8, "億"), (1e6, 1e6, "百万"), (1e4, 1e4, "万")):
+            if round(size / least, 3) >= 1:
+                return f"{_short(amount / unit)}{word}{yen}"
+        return f"{_small(amount, currency)}{yen}"
+    for unit, word in ((1e9, "billion"), (1e6, "million")):
+        if round(size / unit, 1) >= 1:
+            return f"{currency}{_SPACE}{_short(amount / unit)}{_SPACE}{word}"
+    return f"{currency}{_SPACE}{_small(amount, currency)}"
+
+
+def currency_name(currency: str, lang: str) -> str:
+    """Return the currency as units are written with it: 円 for JPY in Japanese, else its ISO code."""
+    texts(lang)
+    return "円" if (currency, lang) == ("JPY", "ja") else currency
+
+
+def percent(value: float, lang: str, digits: int = 1, *, signed: bool = False) -> str:
+    """Return a fraction as a percentage: 0.95 is "95.0 %", in Japanese "95.0%"."""
+    texts(lang)
+    return number(100 * value, digits, signed=signed) + ("%" if lang == "ja" else f"{_SPACE}%")
+
+
+def points(difference: float, lang: str) -> str:
+    """Return a difference of mAP in points, with its sign: −0.026 is "−2.6 points"."""
+    return translator(lang)("format.points", value=number(100 * difference, 1, signed=True))
+
+
+def duration(seconds: float, lang: str) -> str:
+    """Return a time span in its two leading units.
+
+    Raises
+    ------
+    ValueError
+        If it is negative.
+    """
+    if not seconds >= 0:
+        raise ValueError(f"seconds = {seconds!r} is outside the allowed range: 0 or more")
+    t = translator(lang)
+    if seconds < 59.95:
+        return t("format.seconds", seconds=number(seconds, 2 if seconds < 1 else 1))
+    if seconds < 3599.5:
+        minutes, rest = divmod(round(seconds), 60)
+        return t("format.minutes", minutes=minutes, seconds=rest)
+    if seconds < 48 * 3600:
+        hours, rest = divmod(round(seconds / 60), 60)
+        return t("format.hours", hours=hours, minutes=rest)
+    days, rest = divmod(round(seconds / 3600), 24)
+    return t("format.days", days=number(days), hours=rest)
+
+
+def date(day: datetime.date, lang: str) -> str:
+    """Return the month of a date: "November 2026", 2026年11月."""
+    name = f"{day.month}月" if lang == "ja" else _MONTHS[day.month - 1]
+    return translator(lang)("format.month", year=day.year, name=name)
+
+
+def data_size(count: float, lang: str) -> str:
+    """Return a number of bytes in B, kB, MB, GB or TB (powers of 1,000)."""
+    texts(lang)
+    for unit, size in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= size:
+            return f"{_short(count / size)}{_SPACE}{unit}"
+    return f"{number(count)}{_SPACE}B"
+
+
+def _short(value: float) -> str:
+    return number(value, 1 if abs(value) < 99.95 else 0).removesuffix(".0")
+
+
+def _small(amount: float, currency: str) -> str:
+    size = abs(amount)
+    cents = 0.005 <= size < 10 or (currency != "JPY" and 0.005 <= size < 1e4)
+    return number(amount, 2 if cents else 0)
+
+
+def _flat(table: dict[str, Any], above: str = "") -> list[tuple[str, str]]:
+    pairs: list[tuple[str, str]] = []
+    for key, value in table.items():
+        pairs += _flat(value, f"{above}{key}.") if isinstance(value, dict) else [(above + key, value)]
+    return pairs
+
+
+@cache
+def _table(lang: str) -> dict[str, Any]:
+    if lang not in LANGUAGES:
+        raise ValueError(f"unknown language {lang!r}; choose one of {', '.join(LANGUAGES)}")
+    return tomllib.loads(files(__package__).joinpath(f"{lang}.toml").read_text(encoding="utf-8"))

@@ -1,0 +1,163 @@
+"""The numbers of an ROI report in words: one place, so that panel, brief and charts say the same."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from pocket.presentation.i18n import (
+    currency_name,
+    data_size,
+    date,
+    duration,
+    money,
+    number,
+    percent,
+    plain,
+    points,
+    translator,
+)
+from pocket.roi import SPECS, RoiInputs, RoiReport
+
+SYMBOLS = {"go": "●", "pilot": "▲", "stop": "■"}
+
+
+class Line(NamedTuple):
+    """A label, its value and what the value means."""
+
+    label: str
+    value: str
+    detail: str = ""
+
+
+def input_value(name: str, value: float, inputs: RoiInputs, lang: str) -> str:
+    """Return the value of one input with its unit."""
+    t = translator(lang)
+    unit = SPECS[name].unit
+    if unit == "seconds":
+        return duration(value, lang)
+    if unit == "map":
+        return number(value, 3)
+    if unit == "bytes":
+        return data_size(value, lang)
+    if unit == "yearly_rate":
+        return percent(value, lang)
+    if unit == "share_per_point":
+        return t("format.per_point", value=percent(value, lang, 2))
+    if unit == "currency":
+        return money(value, inputs.currency, lang)
+    return (
+        f"{plain(value)}\N{NO-BREAK SPACE}{t(f'unit.{unit}', currency=currency_name(inputs.currency, lang))}"
+    )
+
+
+def input_range(name: str, low: float, high: float, inputs: RoiInputs, lang: str) -> str:
+    """Return a range of one input, the unit written once where it can be."""
+    first, last = (input_value(name, value, inputs, lang) for value in (low, high))
+    figure, space, unit = first.partition("\N{NO-BREAK SPACE}")
+    return f"{figure if space and last.endswith(space + unit) and figure[0].isdigit() else first} – {last}"
+
+
+def count(value: float) -> str:
+    """Return a number of trainings: one decimal below 100, none above."""
+    return number(value, 1 if value < 100 else 0)
+
+
+def axes(report: RoiReport, lang: str) -> list[Line]:
+    """Return the three axes, quality once against all data and once against the random subset."""
+    t, inputs, found = translator(lang), report.inputs, report.axes
+    scale = inputs.workload_scale.base
+    full, condensed = (
+        duration(value * scale, lang) for value in (inputs.seconds_full.base, inputs.seconds_condensed.base)
+    )
+    effort = input_value("migration_days", found.migration_days, inputs, lang)
+    cost = money(found.migration_cost, inputs.currency, lang)
+    return [
+        Line(
+            t("axis.time"),
+            percent(found.training_time_reduction, lang, 0),
+            t("axis.time_detail", full=full, condensed=condensed),
+        ),
+        Line(t("axis.quality"), points(found.map_against_full, lang), t("axis.against_full")),
+        Line(t("axis.quality"), points(found.map_against_random, lang), t("axis.against_random")),
+        Line(t("axis.effort"), effort, t("axis.effort_detail", cost=cost)),
+    ]
+
+
+def key_figures(report: RoiReport, lang: str) -> list[Line]:
+    """Return break-even, NPV, paybacks, IRR, range and the trainings that would be needed."""
+    t, inputs, found = translator(lang), report.inputs, report.outcomes
+    currency = inputs.currency
+    setting = t(
+        "roi.npv_help",
+        months=round(inputs.horizon_months.base),
+        rate=percent(inputs.discount_rate.base, lang),
+        tax=t(f"roi.{inputs.tax}"),
+    )
+    spread = t("roi.range_value", low=money(found.p10, currency, lang), high=money(found.p90, currency, lang))
+    needed = report.trainings_needed
+    return [
+        Line(t("roi.break_even"), break_even(report, lang), t("roi.break_even_help")),
+        Line(t("roi.npv"), money(report.npv, currency, lang), setting),
+        Line(t("roi.payback"), _payback(report.payback, lang)),
+        Line(t("roi.payback_discounted"), _payback(report.payback_discounted, lang)),
+        Line(t("roi.irr"), _irr(report, lang)),
+        Line(t("roi.range"), spread, f"{t('roi.p_negative')}: {percent(found.p_negative, lang, 0)}"),
+        Line(t("roi.trainings_needed"), t("roi.never") if needed is None else count(needed)),
+    ]
+
+
+def break_even(report: RoiReport, lang: str) -> str:
+    """Return the number of trainings with the month in which it is reached, or "never"."""
+    t, found = translator(lang), report.break_even
+    if found.trainings is None:
+        return t("roi.never")
+    trainings = count(found.trainings)
+    if found.date is None:
+        return t("roi.break_even_value", count=trainings)
+    return t("roi.break_even_when", count=trainings, date=date(found.date, lang))
+
+
+def decision(report: RoiReport, lang: str) -> Line:
+    """Return the verdict with its symbol, and its reason."""
+    t, found = translator(lang), report.decision
+    verdict = f"{SYMBOLS[found.verdict]} {t(f'verdict.{found.verdict}')}"
+    return Line(t("roi.decision"), verdict, t(f"reason.{found.reason}"))
+
+
+def flip(report: RoiReport, lang: str) -> Line:
+    """Return the nearest change of one input that would change the decision."""
+    t, found = translator(lang), report.decision.flip
+    if found is None:
+        return Line(t("roi.flip"), t("roi.flip_none"))
+    # The first value past the limit is near it: more digits would only pretend.
+    base, value = (input_value(found.input, x, report.inputs, lang) for x in (found.base, found.value))
+    verdict = t(f"verdict.{found.verdict}")
+    return Line(
+        t("roi.flip"),
+        t("roi.flip_text", input=t(f"input.{found.input}"), base=base, value=value, verdict=verdict),
+    )
+
+
+def energy(report: RoiReport, lang: str) -> list[Line]:
+    """Return electricity and CO2 over the horizon, both labelled as estimated."""
+    t, e = translator(lang), report.energy
+    rows = (("energy", e.kwh_full, e.kwh_condensed), ("co2", e.co2_kg_full, e.co2_kg_condensed))
+    return [
+        Line(
+            t(f"roi.{key}"),
+            t(f"roi.{key}_value", full=plain(float(f"{a:.3g}")), condensed=plain(float(f"{b:.3g}"))),
+        )
+        for key, a, b in rows
+    ]
+
+
+def _payback(months: int | None, lang: str) -> str:
+    t = translator(lang)
+    return t("roi.payback_none") if months is None else t("roi.payback_value", months=months)
+
+
+def _irr(report: RoiReport, lang: str) -> str:
+    t = translator(lang)
+    if report.irr is None:
+        return t(f"roi.{report.irr_reason}")
+    return t("roi.irr_above") if report.irr > 10 else percent(report.irr, lang)

@@ -1,0 +1,62 @@
+"""Train on a set, score the retrieval, and note what it cost: one `Cell`."""
+
+from __future__ import annotations
+
+from pocket.data import CondensedSet, ImageSet, RetrievalSplit
+from pocket.evaluation import RetrievalReport, evaluate
+from pocket.hashing import HashModel, train
+from pocket.runs import RunSettings
+from pocket.runs.records import Cell
+
+
+def measure(
+    split: RetrievalSplit, images: ImageSet | CondensedSet, settings: RunSettings, seed: int, *, progress: bool = False
+) -> tuple[Cell, HashModel, RetrievalReport]:
+    """Train a hash model on ``images`` and evaluate it on the split's queries and database.
+
+    Parameters
+    ----------
+    split : RetrievalSplit
+    images : ImageSet or CondensedSet
+        The split's own train images (method "full"), a condensed set or a random subset.
+    settings : RunSettings
+        Bits, hashing method and width.
+    seed : int
+        Of the training; the set has its own.
+    progress : bool
+        Show a bar while training.
+
+    Returns
+    -------
+    cell : Cell
+    model : HashModel
+    report : RetrievalReport
+    """
+    model = train(images, settings.hashing, settings.bits, seed, width=settings.width, progress=progress)
+    report = evaluate(model, split)
+    spent = model.report
+    assert spent is not None
+    card = images.card if isinstance(images, CondensedSet) else None
+    stored = images.stored_bytes if isinstance(images, CondensedSet) else images.images.nbytes
+    cell = Cell(
+        dataset=split.train.name,
+        protocol=split.protocol,
+        method=card.method if card else "full",
+        ipc=card.ipc if card else 0,
+        formation=card.formation if card else 1,
+        code_labels=isinstance(images, CondensedSet) and images.code_targets is not None,
+        hashing=settings.hashing,
+        bits=settings.bits,
+        seed=seed,
+        images=len(images),
+        image_bytes=stored,
+        steps=spent.steps,
+        pool_seconds=card.pool_seconds if card else 0.0,
+        condense_seconds=card.condense_seconds if card else 0.0,
+        train_seconds=spent.seconds,
+        map=report.map,
+        map_low=report.map_low,
+        map_high=report.map_high,
+        device=spent.device,
+    )
+    return cell, model, report

@@ -1,0 +1,109 @@
+"""The brief: self-contained, escaped, honest about what it was made from."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from runs_for_tests import cell, make_run, run  # noqa: F401 (run is a fixture)
+
+from pocket.presentation.brief import write_brief
+from pocket.roi import RoiInputs, compute
+from pocket.runs import Run, audit, provenance
+from pocket.runs.records import CondensationRecord, TrainingRecord
+
+
+class Page(HTMLParser):
+    """Collects the tags of a page with their attributes."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def named(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+@pytest.mark.parametrize(("lang", "heading"), [("en", "The three axes"), ("ja", "三つの軸")])
+def test_one_file_that_needs_nothing_else(run: Run, lang: str, heading: str) -> None:  # noqa: F811
+    path = write_brief(run, lang)
+    assert path == run.folder / f"brief.{lang}.html"
+    text = path.read_text(encoding="utf-8")
+    page = Page(text)
+    assert page.named("html") == [{"lang": lang}]
+    assert heading in text
+    assert not page.named("script") and not page.named("link") and not page.named("iframe")
+    assert not re.search(r"https?://|@import|url\(", text)
+    assert not any(name.startswith("on") for _, attributes in page.tags for name in attributes)
+    pictures = page.named("img")
+    assert len(pictures) == 3
+    assert all(str(p["src"]).startswith("data:image/png;base64,") and p["alt"] for p in pictures)
+    assert all(attributes.get("scope") for attributes in page.named("th"))
+    assert len(page.named("h1")) == 1
+    assert text.index(heading) < text.index("0.971")
+
+
+def test_numbers_evidence_and_log(run: Run) -> None:  # noqa: F811
+    text = write_brief(run, "en").read_text(encoding="utf-8")
+    for found in (
+        "0.945 ± 0.026",
+        "0.917 ± 0.012",
+        "digits-v1",
+        "orthohash, 32 bits",
+        "68\N{NO-BREAK SPACE}%",
+        "Stop",
+    ):
+        assert found in text
+    assert "+2.8 points" in text and "The interval includes zero" in text
+    assert "SAMPLE" not in text
+    lines = run.path("audit.jsonl").read_text(encoding="utf-8").splitlines()
+    assert "brief.en.html" in lines[-1] and audit.digest_of(run.path("brief.en.html")) in lines[-1]
+
+
+def test_the_users_own_inputs_are_told(run: Run) -> None:  # noqa: F811
+    report = compute(RoiInputs.from_run(run).with_base("migration_days", 77))
+    run.save(report, "roi.json")
+    assert "77\N{NO-BREAK SPACE}days" in write_brief(run, "en").read_text(encoding="utf-8")
+    other = compute(report.inputs.with_base("migration_days", 33))
+    assert "33\N{NO-BREAK SPACE}人日" in write_brief(run, "ja", other).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(("lang", "banner"), [("en", "SAMPLE DATA"), ("ja", "サンプルデータ")])
+def test_sample_data_are_marked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lang: str, banner: str
+) -> None:
+    monkeypatch.setenv("POCKET_HOME", str(tmp_path))
+    text = write_brief(make_run(sample=True), lang).read_text(encoding="utf-8")
+    assert f"<strong>{banner}</strong>" in text
+
+
+def test_names_are_escaped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POCKET_HOME", str(tmp_path))
+    evil = '<script>alert("x")</script>'
+    made = make_run(dataset=evil)
+    made.record = made.record.model_copy(update={"name": "<img src=x onerror=y>"})
+    for lang in ("en", "ja"):
+        text = write_brief(made, lang).read_text(encoding="utf-8")
+        assert not Page(text).named("script") and len(Page(text).named("img")) == 3
+        assert "&lt;script&gt;" in text and "&lt;img src=x" in text
+
+
+def test_one_seed_has_no_interval(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POCKET_HOME", str(tmp_path))
+    made = make_run()
+    training = TrainingRecord(cells=(cell("full", 0), cell("random", 0)), provenance=provenance())
+    made.save(training, "training.json")
+    made.save(CondensationRecord(cells=(cell("iem", 0),), provenance=provenance()), "condensation.json")
+    assert "0.944 (one seed, no interval)" in write_brief(made, "en").read_text(encoding="utf-8")
+
+
+def test_an_unknown_language_is_refused(run: Run) -> None:  # noqa: F811
+    with pytest.raises(ValueError, match="unknown language 'fr'"):
+        write_brief(run, "fr")
+    assert not list(run.folder.glob("brief*"))

@@ -1,0 +1,337 @@
+"""The ROI model against hand-made cases, properties and numpy_financial."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import numpy_financial
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from runs_for_tests import cell, make_run, run  # noqa: F401 (run is a fixture)
+
+from pocket.roi import (
+    SPECS,
+    Estimate,
+    InputError,
+    RoiInputs,
+    RoiReport,
+    Thresholds,
+    compute,
+    finance,
+    monte_carlo,
+)
+from pocket.runs import Run, provenance
+from pocket.runs.records import CondensationRecord, TrainingRecord
+
+MEASURED = {
+    "seconds_full": (9.0, 9.25, 9.5),
+    "seconds_condense": (23, 24, 25),
+    "seconds_teacher": (9.0, 9.25, 9.5),
+    "seconds_condensed": (2.9, 3.0, 3.1),
+    "seconds_random": (2.8, 2.8, 2.9),
+    "map_full": (0.97, 0.97, 0.97),
+    "map_condensed": (0.92, 0.945, 0.96),
+    "map_random": (0.9, 0.91, 0.92),
+    "bytes_full": (368e3, 368e3, 368e3),
+    "bytes_condensed": (26e3, 26e3, 26e3),
+}
+CURRENCY_FIELDS = [name for name, spec in SPECS.items() if spec.unit.startswith("currency")]
+amounts = st.floats(-1e6, 1e6, allow_nan=False)
+
+
+def estimate(name: str, low: float, base: float, high: float) -> Estimate:
+    return Estimate(low=low, base=base, high=high, unit=SPECS[name].unit)
+
+
+@cache
+def example() -> RoiInputs:
+    return RoiInputs.model_validate({name: estimate(name, *values) for name, values in MEASURED.items()})
+
+
+def changed(inputs: RoiInputs, **bases: float) -> RoiInputs:
+    for name, value in bases.items():
+        inputs = inputs.with_base(name, value)
+    return inputs
+
+
+def paying() -> RoiInputs:
+    """Large enough to pay, and with failures dear enough that a random subset is worth less."""
+    return changed(example(), workload_scale=5000, searches_per_month=1e6, failure_cost=10).model_copy(
+        update={"thresholds": Thresholds.model_validate({"go_payback_months": 60})}
+    )
+
+
+@given(st.lists(amounts, min_size=1, max_size=60), st.floats(0, 0.9))
+def test_npv_agrees_with_numpy_financial(flows: list[float], rate: float) -> None:
+    expected = numpy_financial.npv((1 + rate) ** (1 / 12) - 1, flows)
+    assert math.isclose(finance.npv(flows, rate), expected, rel_tol=1e-9, abs_tol=1e-6)
+
+
+@given(st.floats(1, 1e5), st.floats(1, 1e5), st.integers(2, 60))
+def test_irr_makes_the_npv_zero_and_agrees_with_numpy_financial(
+    paid: float, earned: float, months: int
+) -> None:
+    flows = [-paid] + [earned] * months
+    found = finance.irr(flows)
+    if found.yearly is None:
+        assert found.reason == "out_of_range"
+        return
+    monthly = finance.monthly_rate(found.yearly)
+    weights = (1 + monthly) ** -np.arange(months + 1)
+    assert abs(np.dot(flows, weights)) < 1e-6 * np.dot(np.abs(flows), weights)
+    oracle = numpy_financial.irr(flows)
+    if -0.2 < monthly < 0.5 and math.isfinite(oracle):
+        assert math.isclose(monthly, oracle, rel_tol=1e-6, abs_tol=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("flows", "reason"),
+    [
+        ([1.0, 2.0], "no_sign_change"),
+        ([0.0, 0.0], "no_sign_change"),
+        ([-1.0, 5.0, -6.0], "several_sign_changes"),
+    ],
+)
+def test_irr_says_why_there_is_none(flows: list[float], reason: str) -> None:
+    assert finance.irr(flows) == (None, reason)
+
+
+@given(st.lists(amounts, min_size=1, max_size=40))
+def test_discounting_at_zero_changes_nothing(flows: list[float]) -> None:
+    assert math.isclose(finance.npv(flows, 0.0), math.fsum(flows), abs_tol=1e-6)
+    assert finance.payback(flows, 0.0) == finance.payback(flows)
+
+
+def test_payback_counts_an_exact_repayment() -> None:
+    assert finance.payback([-0.3, 0.1, 0.1, 0.1]) == 3
+    assert finance.payback([-100.0, 50.0, 50.0], 0.1) is None
+
+
+@given(st.floats(0, 1e6), st.floats(0, 1e6), st.floats(0, 1e6))
+def test_break_even_is_where_the_costs_meet(one_off: float, full: float, condensed: float) -> None:
+    found = finance.break_even(one_off, full, condensed)
+    if full <= condensed:
+        assert found is None
+    elif found is not None:
+        assert math.isclose(found * full, one_off + found * condensed, rel_tol=1e-6, abs_tol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: finance.npv([], 0.1), "flows has shape"),
+        (lambda: finance.npv([1.0, math.nan], 0.1), r"flows\[1\]"),
+        (lambda: finance.npv([1.0], -1.0), "yearly = -1.0 is outside the allowed range"),
+        (lambda: finance.break_even(-1, 2, 1), "one_off = -1 is outside"),
+        (lambda: monte_carlo(example(), draws=0), "draws = 0 is outside the allowed range 1 to"),
+        (lambda: example().with_base("nope", 1), "unknown input 'nope'"),
+    ],
+)
+def test_bad_arguments_are_named(call: object, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        call()  # type: ignore[operator]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_money_is_conserved(data: st.DataObject) -> None:
+    inputs = example()
+    for name in (
+        "trainings_per_month",
+        "migration_days",
+        "recondensations_per_year",
+        "failure_cost",
+        "horizon_months",
+    ):
+        top = min(SPECS[name].maximum, 1000)
+        inputs = inputs.with_base(name, data.draw(st.integers(int(SPECS[name].minimum), int(top)), name))
+    report = compute(inputs, draws=10)
+    full, condensed = report.alternative("full"), report.alternative("condensed")
+    size = max(full.total, condensed.total, 1.0)
+    assert len(report.schedule) == inputs.horizon_months.base + 1
+    for one in report.alternatives:
+        parts = sum(one.once.values()) + inputs.horizon_months.base * sum(one.monthly.values())
+        assert math.isclose(parts, one.total, rel_tol=1e-9)
+    net = math.fsum(period.net for period in report.schedule)
+    assert abs(net - (full.total - condensed.total)) < 1e-9 * size
+    assert abs(report.schedule[-1].cumulative_discounted - report.npv) < 1e-9 * size
+    assert abs(condensed.npv - report.npv) < 1e-9 * size
+    assert full.npv == 0
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.floats(0.01, 10))
+def test_another_currency_scales_money_and_nothing_else(factor: float) -> None:
+    before = paying()
+    after = before
+    for name in CURRENCY_FIELDS:
+        after = after.with_base(name, before.estimate(name).base * factor)
+    old, new = compute(before, draws=10), compute(after, draws=10)
+    assert math.isclose(new.npv, old.npv * factor, rel_tol=1e-9)
+    assert (new.payback, new.break_even) == (old.payback, old.break_even)
+    assert new.decision.verdict == old.decision.verdict
+
+
+def test_no_faster_training_never_pays() -> None:
+    report = compute(changed(example(), seconds_condensed=9.25))
+    assert report.break_even.trainings is None
+    assert report.trainings_needed is None
+    assert (report.payback, report.payback_discounted, report.irr) == (None, None, None)
+    assert (report.decision.verdict, report.decision.reason) == ("stop", "no_saving")
+
+
+def test_the_measured_mini_run_does_not_pay_and_says_what_would() -> None:
+    report = compute(example())
+    assert report.decision.verdict == "stop"
+    assert report.trainings_needed is not None
+    at_zero = compute(changed(example(), trainings_per_month=report.trainings_needed), draws=10)
+    assert abs(at_zero.npv) < 1e-6 * abs(report.npv)
+
+
+def test_break_even_counts_the_teacher_only_where_asked() -> None:
+    without = compute(example(), draws=10).break_even.trainings
+    counted = compute(example().model_copy(update={"count_teacher": True}), draws=10).break_even.trainings
+    assert without == pytest.approx(24 / 6.25)
+    assert counted == pytest.approx(33.25 / 6.25)
+
+
+def test_decision_changes_at_the_flip_and_not_before() -> None:
+    report = compute(paying())
+    assert report.decision.verdict == "go"
+    flip = report.decision.flip
+    assert flip is not None
+    inputs = report.inputs
+    assert (
+        compute(inputs.with_base(flip.input, flip.value), draws=10).decision.verdict == flip.verdict != "go"
+    )
+    nearly = flip.base + (flip.value - flip.base) * 0.99
+    assert compute(inputs.with_base(flip.input, nearly), draws=10).decision.verdict == "go"
+
+
+@pytest.mark.parametrize(
+    ("bases", "verdict", "reason"),
+    [
+        ({"map_condensed": 0.7}, "stop", "map_loss_stop"),
+        ({"map_condensed": 0.90}, "stop", "random_better"),
+        ({"migration_days": 9000}, "stop", "npv_stop"),
+    ],
+)
+def test_reasons(bases: dict[str, float], verdict: str, reason: str) -> None:
+    found = compute(changed(paying(), **bases), draws=10).decision
+    assert (found.verdict, found.reason) == (verdict, reason)
+
+
+@pytest.mark.parametrize(
+    ("limits", "reason"),
+    [
+        ({"go_map_loss": 0.01}, "map_loss_pilot"),
+        ({"go_npv": 1e9}, "npv_pilot"),
+        ({"go_payback_months": 1}, "payback_pilot"),
+    ],
+)
+def test_between_the_limits_is_a_pilot(limits: dict[str, float], reason: str) -> None:
+    thresholds = Thresholds.model_validate(limits)
+    found = compute(paying().model_copy(update={"thresholds": thresholds}), draws=10).decision
+    assert (found.verdict, found.reason) == ("pilot", reason)
+
+
+def test_tornado_rows_are_what_compute_gives_at_the_ends() -> None:
+    report = compute(paying())
+    row = report.tornado[0]
+    assert abs(row.npv_high - row.npv_low) == max(abs(r.npv_high - r.npv_low) for r in report.tornado)
+    assert compute(report.inputs.with_base(row.input, row.high), draws=10).npv == pytest.approx(row.npv_high)
+
+
+def test_range_of_outcomes_is_seeded_and_ordered() -> None:
+    first, again, other = (monte_carlo(paying(), 500, seed) for seed in (1, 1, 2))
+    assert first == again != other
+    assert first.p10 <= first.p50 <= first.p90
+    assert 0 <= first.p_negative <= 1
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_every_input_refuses_what_is_out_of_range(name: str) -> None:
+    spec = SPECS[name]
+    for value in (spec.minimum - 1, spec.maximum * 2 + 1, math.nan):
+        with pytest.raises(InputError, match=f"{name} = .* is outside the allowed range") as caught:
+            example().with_base(name, value)
+        assert (caught.value.field, caught.value.minimum, caught.value.maximum) == (
+            name,
+            spec.minimum,
+            spec.maximum,
+        )
+    bad = example().model_dump() | {name: {**example().estimate(name).model_dump(), "low": spec.minimum - 1}}
+    with pytest.raises(ValueError, match=f"{name} = .* is outside the allowed range"):
+        RoiInputs.model_validate(bad)
+
+
+def test_other_currency_needs_its_own_prices() -> None:
+    measured = {name: example().estimate(name) for name in MEASURED}
+    with pytest.raises(ValueError, match="the default prices are in JPY; set compute_price"):
+        RoiInputs.model_validate(measured | {"currency": "USD"})
+    with pytest.raises(ValueError, match="three letters"):
+        RoiInputs.model_validate(measured | {"currency": "yen"})
+
+
+def test_thresholds_must_be_ordered() -> None:
+    with pytest.raises(ValueError, match=r"stop_npv = 5 is outside the allowed range: go_npv \(1\) or less"):
+        Thresholds.model_validate({"go_npv": 1, "stop_npv": 5})
+    with pytest.raises(ValueError, match="stop_map_loss"):
+        Thresholds.model_validate({"go_map_loss": 0.2, "stop_map_loss": 0.1})
+
+
+def test_inputs_come_from_the_records_of_the_run(run: Run) -> None:  # noqa: F811
+    inputs = RoiInputs.from_run(run)
+    assert (inputs.ipc, inputs.dataset) == (10, "digits")
+    assert inputs.seconds_condense.base == pytest.approx(2.2 + 22)
+    assert (inputs.seconds_full.low, inputs.seconds_full.high) == (9.0, 9.5)
+    assert inputs.map_random.base == pytest.approx(0.917), "the stronger random subset is the comparator"
+    assert inputs.map_condensed.low < inputs.map_condensed.base < inputs.map_condensed.high
+    assert {inputs.estimate(name).source for name in MEASURED} == {"measured"}
+    assert {
+        e.source for name, s in SPECS.items() if s.group != "measured" and (e := inputs.estimate(name))
+    } == {"assumption"}
+    assert RoiInputs.from_run(run.folder) == inputs
+    with pytest.raises(ValueError, match=r"ipc = 7 was not condensed in this run; choose one of 1, 10"):
+        RoiInputs.from_run(run, ipc=7)
+    with pytest.raises(ValueError, match="no random subset of 1 images"):
+        RoiInputs.from_run(run, ipc=1)
+
+
+def test_remeasured_keeps_what_the_user_set(run: Run) -> None:  # noqa: F811
+    mine = RoiInputs.from_run(run).with_base("seconds_full", 100).with_base("failure_cost", 7)
+    fresh = [cell("iem", seed, condense_seconds=50) for seed in (0, 1, 2)]
+    run.save(CondensationRecord(cells=tuple(fresh), provenance=provenance()), "condensation.json")
+    again = mine.remeasured(run)
+    assert again.seconds_condense.base == pytest.approx(52.2)
+    assert (again.seconds_full.base, again.failure_cost.base) == (100, 7)
+
+
+def test_cells_of_different_settings_are_refused(run: Run) -> None:  # noqa: F811
+    mixed = (*TrainingRecord.load(run.path("training.json")).cells, cell("full", 9, dataset="other"))
+    run.save(TrainingRecord(cells=mixed, provenance=provenance()), "training.json")
+    with pytest.raises(ValueError, match="not comparable"):
+        RoiInputs.from_run(run)
+
+
+def test_report_survives_the_disk(tmp_path: Path) -> None:
+    report = compute(paying())
+    assert RoiReport.load(report.save(tmp_path / "roi.json")) == report
+    assert json.loads(report.to_json())["kind"] == "roi"
+
+
+def test_roi_and_panel_need_no_torch() -> None:
+    code = "import sys, pocket.roi, pocket.presentation.roi_panel; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_made_run_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POCKET_HOME", str(tmp_path))
+    assert make_run("second", sample=True).is_sample
