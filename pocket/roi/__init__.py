@@ -5,6 +5,7 @@ from pocket.roi.inputs import SPECS, Estimate, InputError, RoiInputs, Thresholds
 from pocket.roi.measured import alternatives
 from pocket.roi.model import compute, monte_carlo
 from pocket.roi.report import RoiReport
+from pocket.roi.table import schedule_csv
 
 __all__ = [
     "SPECS",
@@ -20,4 +21,5 @@ __all__ = [
     "monte_carlo",
     "npv",
     "payback",
+    "schedule_csv",
 ]

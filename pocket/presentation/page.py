@@ -1,0 +1,118 @@
+"""``runs/NAME/index.html``: what a run found, on one page that opens offline and without scripts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from pocket.data import CondensedSet
+from pocket.presentation.figures import NAMES, cell_name, figure_map, image_grid
+from pocket.presentation.html import as_html
+from pocket.runs import Run, write_text
+from pocket.runs.records import Cell, CondensationRecord, TrainingRecord, select, strongest_random, summarise
+
+_LINKS = (
+    ("brief.en.html", "Executive brief (English)"),
+    ("brief.ja.html", "経営層向け要約（日本語）"),
+    ("roi.csv", "Cash flow, for a spreadsheet"),
+    ("training.json", "Full data and random subsets"),
+    ("condensation.json", "Condensed sets and the ablation"),
+    ("retrieval.json", "Retrieval"),
+    ("roi.json", "ROI"),
+    ("audit.jsonl", "Audit log"),
+)
+
+
+def write_page(run: Run, timings: Sequence[tuple[str, str, float]]) -> Path:
+    """Write the run's page from its records.
+
+    Parameters
+    ----------
+    run : Run
+        With ``training.json`` and ``condensation.json``.
+    timings : sequence of (number, title, seconds)
+        The notebooks that ran.
+
+    Returns
+    -------
+    Path
+    """
+    cells = [
+        *TrainingRecord.load(run.path("training.json")).cells,
+        *CondensationRecord.load(run.path("condensation.json")).cells,
+    ]
+    cells.sort(key=lambda c: (c.ipc != 0, c.ipc, list(NAMES).index(c.method), c.formation))
+    condensed = CondensedSet.load(run.path("condensed.safetensors"))
+    first = cells[0]
+    shown = condensed.images[:: condensed.card.ipc]
+    environment = Environment(
+        loader=PackageLoader("pocket.presentation"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    html = environment.get_template("page.html.j2").render(
+        run=run,
+        first=first,
+        rows=_rows(cells),
+        claims=_claims(cells),
+        chart=as_html(figure_map(cells), _chart_text(cells)),
+        images=as_html(
+            image_grid(shown, condensed.card.class_names),
+            f"One condensed image of each class, each holding {condensed.card.formation ** 2} tiles",
+        ),
+        card=condensed.card,
+        timings=timings,
+        total=sum(seconds for *_, seconds in timings),
+        notebooks={path.name[:2]: path.name for path in run.path("notebooks").glob("*.html")},
+        links=[(name, text) for name, text in _LINKS if run.path(name).is_file()],
+    )
+    return write_text(run.path("index.html"), html)
+
+
+def _kinds(cells: Sequence[Cell]) -> list[list[Cell]]:
+    keys = dict.fromkeys((c.method, c.ipc, c.formation) for c in cells)
+    return [select(cells, method=method, ipc=ipc, formation=formation) for method, ipc, formation in keys]
+
+
+def _rows(cells: Sequence[Cell]) -> list[dict[str, str]]:
+    full = [c for c in cells if c.method == "full"]
+    whole = summarise(c.map for c in full).mean
+    rows = []
+    for group in _kinds(cells):
+        score = summarise(c.map for c in group)
+        first = group[0]
+        rows.append(
+            {
+                "name": cell_name(first),
+                "images": f"{first.images:,} ({first.images / full[0].images:.1%})",
+                "map": f"{score.mean:.3f} ± {score.half_width:.3f}",
+                "band": f"{min(c.map_low for c in group):.3f} – {max(c.map_high for c in group):.3f}",
+                "share": f"{score.mean / whole:.1%}",
+                "make": f"{summarise(c.pool_seconds + c.condense_seconds for c in group).mean:.1f}",
+                "train": f"{summarise(c.train_seconds for c in group).mean:.1f}",
+                "seeds": str(score.seeds),
+            }
+        )
+    return rows
+
+
+def _claims(cells: Sequence[Cell]) -> list[str]:
+    """Say what was found, in sentences that also come out when it is not in IEM's favour."""
+    claims = []
+    for ipc in sorted({c.ipc for c in cells if c.method == "iem"}):
+        iem = {c.seed: c.map for c in select(cells, method="iem", ipc=ipc)}
+        random = {c.seed: c.map for c in strongest_random(cells, ipc)}
+        gaps = summarise(iem[seed] - random[seed] for seed in iem if seed in random)
+        place = "above" if gaps.mean > 0 else "below"
+        sure = "" if abs(gaps.mean) > gaps.half_width else "; the interval includes no difference at all"
+        claims.append(
+            f"IEM with {ipc} image{'s' if ipc > 1 else ''} a class: mAP {summarise(iem.values()).mean:.3f}, "
+            f"{abs(gaps.mean):.3f} ± {gaps.half_width:.3f} {place} the stronger random subset of the same size "
+            f"(paired over {gaps.seeds} seeds{sure})."
+        )
+    return claims
+
+
+def _chart_text(cells: Sequence[Cell]) -> str:
+    parts = [f"{cell_name(g[0])} {summarise(c.map for c in g).mean:.3f}" for g in _kinds(cells)]
+    return "Expected mAP of each training set: " + ", ".join(parts)
