@@ -56,7 +56,7 @@ def tour(
         resolution=resolution,
         seeds=tuple(range(seeds)) if seeds else None,
         bits=bits,
-        say=lambda line: typer.echo(line),
+        say=typer.echo,
     )
     assert page.is_file()
 
@@ -91,7 +91,9 @@ def main() -> None:
         typer.echo(f"pocket: {error}", err=True)
         raise SystemExit(1) from None
     except RuntimeError as error:
-        if type(error).__name__ != "TourError":
-            raise
+        from pocket.workflows.tour import TourError
+
+        if not isinstance(error, TourError):
+            raise  # a fault of ours: its traceback is wanted
         typer.echo(f"pocket: {error}", err=True)
         raise SystemExit(1) from None

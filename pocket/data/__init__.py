@@ -3,5 +3,6 @@
 from pocket.data.condensed import CondensedCard, CondensedSet
 from pocket.data.images import ImageSet, RetrievalSplit
 from pocket.data.sources import load, registry
+from pocket.data.summary import DataRecord, describe
 
-__all__ = ["CondensedCard", "CondensedSet", "ImageSet", "RetrievalSplit", "load", "registry"]
+__all__ = ["CondensedCard", "CondensedSet", "DataRecord", "ImageSet", "RetrievalSplit", "describe", "load", "registry"]

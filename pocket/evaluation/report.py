@@ -9,7 +9,9 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 
 from pocket.evaluation import metrics
 from pocket.evaluation.codes import Codes, encode
+from pocket.evaluation.latency import Latency
 from pocket.runs.artefacts import Record
+from pocket.runs.provenance import Provenance
 
 if TYPE_CHECKING:
     from pocket.data import RetrievalSplit
@@ -49,6 +51,15 @@ class RetrievalReport(Record):
         """Return the positions of the queries with the lowest AP, worst first."""
         scored = [(ap, i) for i, ap in enumerate(self.query_ap) if ap is not None]
         return [i for _, i in sorted(scored)[:count]]
+
+
+class RetrievalComparison(Record):
+    """``retrieval.json`` (notebook 04): the same queries under several models, and the search's speed."""
+
+    kind: ClassVar[str] = "retrieval-comparison"
+    models: dict[str, RetrievalReport]
+    latency: Latency
+    provenance: Provenance
 
 
 def evaluate(model: HashModel, split: RetrievalSplit, *, at: int | None = None, device: str = "auto") -> RetrievalReport:

@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from IPython.display import HTML
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from pocket.presentation import roi_figures, roi_text
-from pocket.presentation.html import png_uri
+from pocket.presentation.html import escape, png_uri
 from pocket.presentation.i18n import data_size, duration, money, number, plain, points, translator
 from pocket.roi import SPECS, RoiInputs, RoiReport, alternatives, compute
 from pocket.runs import Run, write_text
@@ -71,6 +72,23 @@ def write_brief(run: Run, lang: str, report: RoiReport | None = None) -> Path:
     write_text(path, page.render(t=t, **_content(run, report or _report_of(run), lang)))
     run.log("brief written", file=path.name, sha256=digest_of(path))
     return path
+
+
+def inline(page: Path, height: int = 1500) -> HTML:
+    """Return a written brief as a frame inside a notebook, shut off from the notebook's own page.
+
+    Parameters
+    ----------
+    page : Path
+        What `write_brief` returned.
+    height : int
+        Pixels that the frame takes.
+    """
+    source = escape(page.read_text(encoding="utf-8"))
+    return HTML(
+        f'<iframe srcdoc="{source}" sandbox title="{escape(page.name)}" '
+        f'style="width:100%;height:{height}px;border:1px solid #cbd2d9"></iframe>'
+    )
 
 
 def _report_of(run: Run) -> RoiReport:

@@ -1,7 +1,9 @@
+from .doctor import EnvironmentRecord as EnvironmentRecord
 from .doctor import Finding as Finding
 from .doctor import examine as examine
 from .manifest import Notebook as Notebook
 from .manifest import notebooks as notebooks
+from .measure import load_split as load_split
 from .measure import measure as measure
 from .tour import TourError as TourError
 from .tour import TourRecord as TourRecord

@@ -6,10 +6,11 @@ import os
 import platform
 import shutil
 import sys
-from typing import Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 from pocket.runs.paths import data_home, home
 from pocket.runs.provenance import installed
+from pocket.runs.records import Cells
 
 
 class Finding(NamedTuple):
@@ -23,6 +24,13 @@ class Finding(NamedTuple):
     def __str__(self) -> str:
         line = f"[{self.level}]".ljust(7) + f"{self.what}: {self.found}"
         return line + (f"\n       -> {self.advice}" if self.advice else "")
+
+
+class EnvironmentRecord(Cells):
+    """``environment.json`` (notebook 00): what the doctor found, and the cells of the one-minute result."""
+
+    kind: ClassVar[str] = "environment"
+    findings: tuple[tuple[str, str, str, str], ...]
 
 
 def examine() -> list[Finding]:

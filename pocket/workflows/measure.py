@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from pocket.data import CondensedSet, ImageSet, RetrievalSplit
+from pocket.data import CondensedSet, ImageSet, RetrievalSplit, load
 from pocket.evaluation import RetrievalReport, evaluate
 from pocket.hashing import HashModel, train
 from pocket.runs import RunSettings
 from pocket.runs.records import Cell
+
+
+def load_split(settings: RunSettings) -> RetrievalSplit:
+    """Load the image set that a run was asked for."""
+    return load(settings.dataset, resolution=settings.resolution, train_per_class=settings.train_per_class)
 
 
 def measure(
