@@ -34,7 +34,9 @@ def tour(
     run: RunName = "tour",
     first: Annotated[str, typer.Option("--from", help="Number of the notebook to start from, such as 04.")] = "00",
     profile: Annotated[str, typer.Option(help="mini (2 CPU cores, minutes) or paper (one GPU).")] = "mini",
-    dataset: Annotated[str | None, typer.Option(help="digits, cifar10, fashion_mnist, imagenette, or a folder.")] = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="digits, cifar10, fashion_mnist, imagenette, or a folder.")
+    ] = None,
     train_per_class: Annotated[int | None, typer.Option(help="Keep so many train images a class.")] = None,
     resolution: Annotated[int | None, typer.Option(help="Pixels a side.")] = None,
     seeds: Annotated[int | None, typer.Option(help="How many seeds (3).", min=1)] = None,
@@ -62,9 +64,7 @@ def tour(
 
 
 @app.command()
-def brief(
-    run: RunName = "tour", lang: Annotated[str, typer.Option(help="en, ja or both.")] = "both"
-) -> None:
+def brief(run: RunName = "tour", lang: Annotated[str, typer.Option(help="en, ja or both.")] = "both") -> None:
     """Write the executive brief of a run as self-contained HTML."""
     from pocket.presentation.brief import write_brief
     from pocket.runs.paths import run_dir

@@ -43,14 +43,17 @@ class Checkpoint:
         tensors, card = load_tensors(self.path)
         if card.get("identity") != self._identity:
             raise ArtefactError(
-                f"{self.path} was written for other images, settings or another seed; delete it, or condense with resume=False"
+                f"{self.path} belongs to other images, settings or another seed; delete it, or take resume=False"
             )
         with torch.no_grad():
             images.copy_(torch.tensor(tensors.pop("images")))
         step = int(card["step"])
         state = {name: torch.tensor(array) for name, array in tensors.items()}
         optimizer.load_state_dict(
-            {"state": {0: {"step": torch.tensor(float(step)), **state}}, "param_groups": optimizer.state_dict()["param_groups"]}
+            {
+                "state": {0: {"step": torch.tensor(float(step)), **state}},
+                "param_groups": optimizer.state_dict()["param_groups"],
+            }
         )
         return step, float(card["seconds"])
 

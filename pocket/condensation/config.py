@@ -40,7 +40,7 @@ class IEMConfig:
 
     steps: int = 200
     lr: float = 0.02
-    real_batch: int = 64
+    real_batch: int = 32
     formation: int = 2
     networks: Literal["pool", "random"] = "pool"
     pool_size: int = 5
@@ -59,7 +59,7 @@ class IEMConfig:
             ("formation", 1 <= self.formation <= 8, "1 to 8"),
             ("networks", self.networks in ("pool", "random"), "'pool' or 'random'"),
             ("pool_size", self.pool_size >= 1, "1 or more"),
-            ("pool_epochs", self.pool_epochs >= 0, "0 or more"),
+            ("pool_epochs", self.pool_epochs >= 1, "1 or more"),
             ("perturb", 0 <= low <= high, "(low, high) with 0 <= low <= high"),
             ("weight_v", self.weight_v >= 0, "0 or more"),
         ):
@@ -77,4 +77,5 @@ class IEMConfig:
 
         Zhao and Bilen, "Dataset Condensation with Distribution Matching", WACV 2023.
         """
-        return cls(**{"networks": "random", "formation": 1, "perturb": (0.0, 0.0), "weight_v": 0.0} | changes)
+        own: dict[str, Any] = {"networks": "random", "formation": 1, "perturb": (0.0, 0.0), "weight_v": 0.0}
+        return cls(**own | changes)

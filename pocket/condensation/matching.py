@@ -194,7 +194,12 @@ class Networks:
     ) -> None:
         self._seed, self._perturb = seed, config.perturb
         self._stage = HashModel(
-            channels=images.channels, size=images.size, num_classes=images.num_classes, bits=bits, method=hashing, width=width
+            channels=images.channels,
+            size=images.size,
+            num_classes=images.num_classes,
+            bits=bits,
+            method=hashing,
+            width=width,
         ).to(where)
         self._stage.eval().requires_grad_(False)
         pixels = to_float(images.images, torch.device("cpu"))

@@ -147,6 +147,7 @@ def condense(
     config = config or METHODS[method].config()
     if formation is not None:
         config = replace(config, formation=formation)
+    wide = width or default_width(images.size)
     identity = {
         "images": images.fingerprint,
         "ipc": ipc,
@@ -155,12 +156,12 @@ def condense(
         "hashing": hashing,
         "seed": seed,
         "config": asdict(config),
-        "width": width or default_width(images.size),
+        "width": wide,
         "torch": torch.__version__,
         "device": describe(pick_device(device)),
     }
     state = Checkpoint(checkpoint, identity, resume=resume) if checkpoint else None
-    task = Task(images, ipc, config, hashing, bits, identity["width"], seed, device, progress, watch, state)
+    task = Task(images, ipc, config, hashing, bits, wide, seed, device, progress, watch, state)
     made = METHODS[method].make(task)
     card = CondensedCard(
         method=method,
@@ -187,4 +188,9 @@ def _card_config(identity: dict[str, Any], method: str) -> dict[str, Any]:
     """What stands in the card: for a random subset, nothing but its formation has an effect."""
     if method == "random":
         return {"formation": identity["config"]["formation"]}
-    return {**identity["config"], "bits": identity["bits"], "hashing": identity["hashing"], "width": identity["width"]}
+    return {
+        **identity["config"],
+        "bits": identity["bits"],
+        "hashing": identity["hashing"],
+        "width": identity["width"],
+    }

@@ -17,7 +17,15 @@ from pocket.hashing.devices import derive
 
 
 def early_stage_pool(
-    images: ImageSet, count: int, epochs: int, *, method: str, bits: int, width: int | None, seed: int, device: str
+    images: ImageSet,
+    count: int,
+    epochs: int,
+    *,
+    method: str,
+    bits: int,
+    width: int | None,
+    seed: int,
+    device: str,
 ) -> list[HashModel]:
     """Train ``count`` networks for a few epochs each on the real images with the hashing loss.
 
@@ -27,7 +35,7 @@ def early_stage_pool(
         Evaluation mode, on the CPU.
     """
     config = TrainConfig()
-    config = replace(config, steps=max(1, math.ceil(len(images) / config.batch) * epochs))
+    config = replace(config, batch=100, steps=math.ceil(len(images) / 100) * epochs)
     return [
         train(images, method, bits, derive(seed, 0x9001, k), width=width, config=config, device=device)
         for k in range(count)

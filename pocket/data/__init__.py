@@ -5,4 +5,13 @@ from pocket.data.images import ImageSet, RetrievalSplit
 from pocket.data.sources import load, registry
 from pocket.data.summary import DataRecord, describe
 
-__all__ = ["CondensedCard", "CondensedSet", "DataRecord", "ImageSet", "RetrievalSplit", "describe", "load", "registry"]
+__all__ = [
+    "CondensedCard",
+    "CondensedSet",
+    "DataRecord",
+    "ImageSet",
+    "RetrievalSplit",
+    "describe",
+    "load",
+    "registry",
+]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -76,9 +76,7 @@ def _to_8_bit(image: Image.Image) -> Image.Image:
     return image.convert("L" if image.mode in ("1", "L") else "RGB")
 
 
-def decode_all(
-    sources: Sequence[Source], size: int, channels: int
-) -> tuple[npt.NDArray[np.uint8], dict[int, str]]:
+def decode_all(sources: Sequence[Source], size: int, channels: int) -> tuple[npt.NDArray[np.uint8], dict[int, str]]:
     """Decode many images on all cores (Pillow releases the interpreter lock).
 
     Returns

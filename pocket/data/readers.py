@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,7 +21,7 @@ _IMAGE_ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".we
 class Encoded(NamedTuple):
     """Images as they come, with their labels."""
 
-    sources: list[Source]
+    sources: Sequence[Source]
     labels: npt.NDArray[np.int64]
     class_names: tuple[str, ...]
 
@@ -135,7 +136,9 @@ def read_torchvision(name: str, make: str, train: dict[str, Any], query: dict[st
     root = cache_dir() / name
     complete = root / ".complete"
     try:
-        halves = [getattr(datasets, make)(str(root), download=not complete.is_file(), **half) for half in (train, query)]
+        halves = [
+            getattr(datasets, make)(str(root), download=not complete.is_file(), **half) for half in (train, query)
+        ]
     except (OSError, RuntimeError) as error:
         raise ConnectionError(
             f"{name} could not be downloaded to {root} ({error}). Check the network and try again, or set POCKET_DATA "

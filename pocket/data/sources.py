@@ -22,7 +22,11 @@ DOWNLOADS: dict[str, Callable[[], tuple[Encoded, Encoded]]] = {
     "cifar10": partial(read_torchvision, "cifar10", "CIFAR10", {"train": True}, {"train": False}),
     "fashion_mnist": partial(read_torchvision, "fashion_mnist", "FashionMNIST", {"train": True}, {"train": False}),
     "imagenette": partial(
-        read_torchvision, "imagenette", "Imagenette", {"split": "train", "size": "160px"}, {"split": "val", "size": "160px"}
+        read_torchvision,
+        "imagenette",
+        "Imagenette",
+        {"split": "train", "size": "160px"},
+        {"split": "val", "size": "160px"},
     ),
 }
 

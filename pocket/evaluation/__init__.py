@@ -5,4 +5,14 @@ from pocket.evaluation.latency import Latency, search_latency
 from pocket.evaluation.report import RetrievalComparison, RetrievalReport, evaluate, evaluate_codes
 from pocket.evaluation.search import HammingIndex
 
-__all__ = ["Codes", "HammingIndex", "Latency", "RetrievalComparison", "RetrievalReport", "encode", "evaluate", "evaluate_codes", "search_latency"]
+__all__ = [
+    "Codes",
+    "HammingIndex",
+    "Latency",
+    "RetrievalComparison",
+    "RetrievalReport",
+    "encode",
+    "evaluate",
+    "evaluate_codes",
+    "search_latency",
+]

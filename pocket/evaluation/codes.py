@@ -43,7 +43,7 @@ class Codes:
     def __post_init__(self) -> None:
         if not isinstance(self.packed, np.ndarray) or self.packed.dtype != np.uint8 or self.packed.ndim != 2:
             raise ValueError(
-                "codes are packed bits: uint8 of shape (N, bits / 8); pack 0/1 arrays with Codes.from_bits(bits, labels)"
+                "codes are packed bits, uint8 of shape (N, bits / 8); pack arrays of 0 and 1 with Codes.from_bits(bits)"
             )
         if not self.packed.shape[1]:
             raise ValueError("codes need at least 8 bits, one byte")
@@ -69,7 +69,9 @@ class Codes:
         return 8 * int(self.packed.shape[1])
 
     @classmethod
-    def from_bits(cls, bits: npt.ArrayLike, labels: npt.ArrayLike | None = None, ids: npt.ArrayLike | None = None) -> Self:
+    def from_bits(
+        cls, bits: npt.ArrayLike, labels: npt.ArrayLike | None = None, ids: npt.ArrayLike | None = None
+    ) -> Self:
         """Pack an array of 0 and 1 (or booleans), shape (N, K) with K a multiple of 8.
 
         Raises

@@ -62,7 +62,9 @@ class RetrievalComparison(Record):
     provenance: Provenance
 
 
-def evaluate(model: HashModel, split: RetrievalSplit, *, at: int | None = None, device: str = "auto") -> RetrievalReport:
+def evaluate(
+    model: HashModel, split: RetrievalSplit, *, at: int | None = None, device: str = "auto"
+) -> RetrievalReport:
     """Encode database and queries of a split and score the retrieval.
 
     Parameters

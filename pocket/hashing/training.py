@@ -39,7 +39,7 @@ class TrainConfig:
     """
 
     steps: int = 300
-    batch: int = 100
+    batch: int = 50
     lr: float = 0.1
     momentum: float = 0.9
     weight_decay: float = 5e-4
@@ -51,9 +51,13 @@ class TrainConfig:
         return cls()
 
     @classmethod
-    def full(cls, images: int, *, epochs: int = 20) -> Self:
-        """Return the full-data schedule: the fewest epochs at which retrieval quality has levelled off."""
-        return cls(steps=math.ceil(images / cls.batch) * epochs)
+    def full(cls, images: int, *, epochs: int = 12) -> Self:
+        """Return the full-data schedule: the fewest epochs at which retrieval quality has levelled off.
+
+        Larger sets take larger batches, which cost less an image.
+        """
+        batch = cls.batch if images < 5000 else 128
+        return cls(steps=math.ceil(images / batch) * epochs, batch=batch)
 
     @classmethod
     def rule(cls, images: ImageSet | CondensedSet) -> Self:
@@ -137,7 +141,11 @@ def train(
     batches = _batches(len(views), config, seed, where)
     loss = torch.zeros((), device=where)
     optimizer = torch.optim.SGD(
-        model.parameters(), lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay, nesterov=True
+        model.parameters(),
+        lr=config.lr,
+        momentum=config.momentum,
+        weight_decay=config.weight_decay,
+        nesterov=True,
     )
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.lr, total_steps=config.steps, pct_start=0.2)
     model.train()

@@ -111,14 +111,21 @@ def figure_map(cells: Sequence[Cell], title: str = "Expected mAP (mean and 95 % 
             group = [c.map for c in select(cells, method=method, ipc=ipc, formation=formation)]
             mean, half, _ = summarise(group)
             axis.barh(
-                place, mean, 0.7, color=COLOURS.get(method, GREY), hatch=HATCHES.get(method, ""), alpha=0.9, edgecolor="white"
+                place,
+                mean,
+                0.7,
+                color=COLOURS.get(method, GREY),
+                hatch=HATCHES.get(method, ""),
+                alpha=0.9,
+                edgecolor="white",
             )
             axis.errorbar(mean, place, xerr=half, color="black", capsize=3, lw=1)
             axis.plot(group, [place] * len(group), "o", color="black", ms=2.5)
-            axis.text(0.01, place, f"{mean:.3f}", va="center", color="white", fontsize=8, weight="bold")
+            axis.text(max([mean + half, *group]) + 0.015, place, f"{mean:.3f}", va="center", fontsize=8)
         axis.set_yticks(range(len(kinds)), [name for *_, name in kinds])
         axis.invert_yaxis()
-        axis.set_xlim(0, 1.02)
+        axis.set_xlim(0, 1.1)
+        axis.set_xticks(np.linspace(0, 1, 6))
         axis.set_title(title)
         return figure
 
@@ -131,7 +138,12 @@ def figure_precision_recall(reports: Mapping[str, RetrievalReport]) -> Figure:
         axis = figure.subplots()
         for i, (name, report) in enumerate(reports.items()):
             axis.plot(
-                report.radius_recall, report.radius_precision, styles[i % 4], marker="osv^"[i % 4], ms=3, label=name
+                report.radius_recall,
+                report.radius_precision,
+                styles[i % 4],
+                marker="osv^"[i % 4],
+                ms=3,
+                label=name,
             )
         axis.set(xlabel="recall", ylabel="precision", xlim=(0, 1.02), ylim=(0, 1.04))
         axis.set_title("Precision and recall at Hamming radius 0, 1, 2, ...")

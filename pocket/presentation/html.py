@@ -15,12 +15,17 @@ def escape(text: object) -> str:
     return _escape(str(text), quote=True)
 
 
-def png_uri(figure: Figure, dpi: int = 200) -> str:
-    """Return a figure as a ``data:`` address of a PNG; ``dpi`` dots per inch."""
+def png_bytes(figure: Figure, dpi: int = 200) -> bytes:
+    """Return a figure as a PNG file; ``dpi`` dots per inch."""
     buffer = BytesIO()
     # Without the software tag the same figure gives the same bytes under every version of matplotlib.
     figure.savefig(buffer, format="png", dpi=dpi, facecolor="white", metadata={"Software": None})
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+    return buffer.getvalue()
+
+
+def png_uri(figure: Figure, dpi: int = 200) -> str:
+    """Return a figure as a ``data:`` address of a PNG; ``dpi`` dots per inch."""
+    return "data:image/png;base64," + base64.b64encode(png_bytes(figure, dpi)).decode("ascii")
 
 
 def as_html(figure: Figure, alt: str) -> str:
@@ -40,9 +45,7 @@ def table(head: Sequence[object], rows: Iterable[Sequence[object]], caption: str
     """Return an escaped table; the first cell of each row is its header."""
     heads = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in head)
     body = "".join(
-        f'<tr><th scope="row">{escape(row[0])}</th>'
-        + "".join(f"<td>{escape(c)}</td>" for c in row[1:])
-        + "</tr>"
+        f'<tr><th scope="row">{escape(row[0])}</th>' + "".join(f"<td>{escape(c)}</td>" for c in row[1:]) + "</tr>"
         for row in rows
     )
     return (

@@ -39,26 +39,25 @@ def write_page(run: Run, timings: Sequence[tuple[str, str, float]]) -> Path:
     -------
     Path
     """
-    cells = [
-        *TrainingRecord.load(run.path("training.json")).cells,
-        *CondensationRecord.load(run.path("condensation.json")).cells,
-    ]
-    cells.sort(key=lambda c: (c.ipc != 0, c.ipc, list(NAMES).index(c.method), c.formation))
+    cells = measured_cells(run)
     condensed = CondensedSet.load(run.path("condensed.safetensors"))
     first = cells[0]
     shown = condensed.images[:: condensed.card.ipc]
     environment = Environment(
-        loader=PackageLoader("pocket.presentation"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+        loader=PackageLoader("pocket.presentation"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
     )
     html = environment.get_template("page.html.j2").render(
         run=run,
         first=first,
-        rows=_rows(cells),
-        claims=_claims(cells),
+        rows=result_rows(cells),
+        claims=claims(cells),
         chart=as_html(figure_map(cells), _chart_text(cells)),
         images=as_html(
             image_grid(shown, condensed.card.class_names),
-            f"One condensed image of each class, each holding {condensed.card.formation ** 2} tiles",
+            f"One condensed image of each class, each holding {condensed.card.formation**2} tiles",
         ),
         card=condensed.card,
         timings=timings,
@@ -69,12 +68,22 @@ def write_page(run: Run, timings: Sequence[tuple[str, str, float]]) -> Path:
     return write_text(run.path("index.html"), html)
 
 
+def measured_cells(run: Run) -> list[Cell]:
+    """Return all cells of a run: full data first, then by size, IEM before what it is compared with."""
+    cells = [
+        *TrainingRecord.load(run.path("training.json")).cells,
+        *CondensationRecord.load(run.path("condensation.json")).cells,
+    ]
+    return sorted(cells, key=lambda c: (c.ipc != 0, c.ipc, list(NAMES).index(c.method), c.formation))
+
+
 def _kinds(cells: Sequence[Cell]) -> list[list[Cell]]:
     keys = dict.fromkeys((c.method, c.ipc, c.formation) for c in cells)
     return [select(cells, method=method, ipc=ipc, formation=formation) for method, ipc, formation in keys]
 
 
-def _rows(cells: Sequence[Cell]) -> list[dict[str, str]]:
+def result_rows(cells: Sequence[Cell]) -> list[dict[str, str]]:
+    """Return the table of results as text: one row per kind of training set, means over seeds."""
     full = [c for c in cells if c.method == "full"]
     whole = summarise(c.map for c in full).mean
     rows = []
@@ -84,6 +93,7 @@ def _rows(cells: Sequence[Cell]) -> list[dict[str, str]]:
         rows.append(
             {
                 "name": cell_name(first),
+                "protocol": first.protocol,
                 "images": f"{first.images:,} ({first.images / full[0].images:.1%})",
                 "map": f"{score.mean:.3f} ± {score.half_width:.3f}",
                 "band": f"{min(c.map_low for c in group):.3f} – {max(c.map_high for c in group):.3f}",
@@ -96,21 +106,21 @@ def _rows(cells: Sequence[Cell]) -> list[dict[str, str]]:
     return rows
 
 
-def _claims(cells: Sequence[Cell]) -> list[str]:
+def claims(cells: Sequence[Cell]) -> list[str]:
     """Say what was found, in sentences that also come out when it is not in IEM's favour."""
-    claims = []
+    sentences = []
     for ipc in sorted({c.ipc for c in cells if c.method == "iem"}):
         iem = {c.seed: c.map for c in select(cells, method="iem", ipc=ipc)}
         random = {c.seed: c.map for c in strongest_random(cells, ipc)}
         gaps = summarise(iem[seed] - random[seed] for seed in iem if seed in random)
         place = "above" if gaps.mean > 0 else "below"
         sure = "" if abs(gaps.mean) > gaps.half_width else "; the interval includes no difference at all"
-        claims.append(
+        sentences.append(
             f"IEM with {ipc} image{'s' if ipc > 1 else ''} a class: mAP {summarise(iem.values()).mean:.3f}, "
             f"{abs(gaps.mean):.3f} ± {gaps.half_width:.3f} {place} the stronger random subset of the same size "
             f"(paired over {gaps.seeds} seeds{sure})."
         )
-    return claims
+    return sentences
 
 
 def _chart_text(cells: Sequence[Cell]) -> str:

@@ -74,9 +74,7 @@ def figure_break_even(report: RoiReport, lang: str) -> Figure:
     The lines cross at the break-even, or the title line says that they never do.
     """
     t, inputs = translator(lang), report.inputs
-    v = {
-        name: inputs.estimate(name).base for name in ("seconds_full", "seconds_condensed", "seconds_condense")
-    }
+    v = {name: inputs.estimate(name).base for name in ("seconds_full", "seconds_condensed", "seconds_condense")}
     once = v["seconds_condense"] + (inputs.seconds_teacher.base if inputs.count_teacher else 0.0)
     hour = inputs.compute_price.base + inputs.power_watts.base / 1000 * inputs.kwh_price.base
     price = hour * inputs.workload_scale.base / 3600
@@ -180,8 +178,7 @@ def figure_tornado(report: RoiReport, lang: str, rows: int = 8) -> Figure:
             )  # fmt: skip
         axes.axvline(report.npv, color=INK, linewidth=1)
         labels = [
-            f"{t(f'input.{row.input}')}\n{input_range(row.input, row.low, row.high, inputs, lang)}"
-            for row in shown
+            f"{t(f'input.{row.input}')}\n{input_range(row.input, row.low, row.high, inputs, lang)}" for row in shown
         ]
         axes.set_yticks(places, labels, fontsize=7.5)
         axes.invert_yaxis()
@@ -214,11 +211,7 @@ def _canvas(title: str, height: float = 3.1) -> tuple[Figure, Axes]:
 
 def _money_axis(axes: Axes, largest: float, currency: str, lang: str, which: str) -> str:
     """Label an axis in the unit that fits ``largest``; return the unit's name."""
-    steps = (
-        ((1e6, "百万"), (1e4, "万"))
-        if lang == "ja"
-        else ((1e9, " billion"), (1e6, " million"), (1e3, " thousand"))
-    )
+    steps = ((1e6, "百万"), (1e4, "万")) if lang == "ja" else ((1e9, " billion"), (1e6, " million"), (1e3, " thousand"))
     divisor, word = next(((size, name) for size, name in steps if largest >= size), (1.0, ""))
     yen = currency_name(currency, lang)
     unit = f"{word}{yen}" if lang == "ja" else f"{yen}{word}"

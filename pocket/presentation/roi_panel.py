@@ -127,9 +127,7 @@ class RoiPanel:
     def _add(self, name: str, lever: Lever) -> None:
         base, spec = self.inputs.estimate(name).base, SPECS[name]
         kind = widgets.FloatLogSlider if lever.logarithmic else widgets.FloatSlider
-        ends = (
-            (math.log10(lever.low), math.log10(lever.high)) if lever.logarithmic else (lever.low, lever.high)
-        )
+        ends = (math.log10(lever.low), math.log10(lever.high)) if lever.logarithmic else (lever.low, lever.high)
         slider = kind(
             value=min(max(base, lever.low), lever.high),
             min=ends[0],
@@ -206,9 +204,7 @@ class RoiPanel:
             value=plain(error.value) if math.isfinite(error.value) else str(error.value),
             low=plain(error.minimum),
             high=plain(error.maximum),
-            unit=t(
-                f"unit.{SPECS[error.field].unit}", currency=currency_name(self.inputs.currency, self.lang)
-            ),
+            unit=t(f"unit.{SPECS[error.field].unit}", currency=currency_name(self.inputs.currency, self.lang)),
         )
         return (
             '<div role="alert" style="border-left:4px solid #b42318;background:#fef3f2;color:#7a1a12;'

@@ -45,9 +45,7 @@ def input_value(name: str, value: float, inputs: RoiInputs, lang: str) -> str:
         return t("format.per_point", value=percent(value, lang, 2))
     if unit == "currency":
         return money(value, inputs.currency, lang)
-    return (
-        f"{plain(value)}\N{NO-BREAK SPACE}{t(f'unit.{unit}', currency=currency_name(inputs.currency, lang))}"
-    )
+    return f"{plain(value)}\N{NO-BREAK SPACE}{t(f'unit.{unit}', currency=currency_name(inputs.currency, lang))}"
 
 
 def input_range(name: str, low: float, high: float, inputs: RoiInputs, lang: str) -> str:

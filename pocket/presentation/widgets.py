@@ -57,7 +57,12 @@ def slider(label: str, count: int, render: Callable[[int], str]) -> widgets.VBox
     The handle of a stock slider has no accessible name; the number box does the same and has one.
     """
     handle = widgets.IntSlider(
-        value=count - 1, min=0, max=count - 1, readout=False, continuous_update=True, layout=widgets.Layout(width="240px")
+        value=count - 1,
+        min=0,
+        max=count - 1,
+        readout=False,
+        continuous_update=True,
+        layout=widgets.Layout(width="240px"),
     )
     box = widgets.BoundedIntText(
         value=count - 1, min=0, max=count - 1, description=label, style={"description_width": "initial"}

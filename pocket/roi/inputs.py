@@ -84,9 +84,7 @@ class Estimate(BaseModel):
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         if not self.low <= self.base <= self.high:
-            raise ValueError(
-                f"base = {self.base:g} is outside the allowed range {self.low:g} to {self.high:g}"
-            )
+            raise ValueError(f"base = {self.base:g} is outside the allowed range {self.low:g} to {self.high:g}")
         return self
 
 
@@ -189,13 +187,10 @@ class RoiInputs(Record):
     @model_validator(mode="after")
     def _in_range(self) -> Self:
         if not re.fullmatch(r"[A-Z]{3}", self.currency):
-            raise ValueError(
-                f"currency = {self.currency!r} is outside the allowed range: three letters of ISO 4217"
-            )
+            raise ValueError(f"currency = {self.currency!r} is outside the allowed range: three letters of ISO 4217")
         if self.currency != "JPY" and (unset := set(_PRICES_IN_CURRENCY) - self.model_fields_set):
             raise ValueError(
-                f"currency = {self.currency!r}, but the default prices are in JPY; "
-                f"set {', '.join(sorted(unset))} too"
+                f"currency = {self.currency!r}, but the default prices are in JPY; set {', '.join(sorted(unset))} too"
             )
         for name, spec in SPECS.items():
             estimate = self.estimate(name)
@@ -259,9 +254,7 @@ class RoiInputs(Record):
         """Return a copy whose measured figures are read again from ``run``; changed ones stay as they are."""
         fresh = type(self).from_run(run, ipc=self.ipc or None)
         measured = {name for name in SPECS if self.estimate(name).source == "measured"}
-        return self._rebuilt(
-            {name: fresh.estimate(name) for name in measured} | {"start": self.start or fresh.start}
-        )
+        return self._rebuilt({name: fresh.estimate(name) for name in measured} | {"start": self.start or fresh.start})
 
     def _rebuilt(self, changes: dict[str, object]) -> Self:
         fields = {name: getattr(self, name) for name in type(self).model_fields}

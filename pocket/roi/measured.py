@@ -51,9 +51,7 @@ def alternatives(folder: Path, ipc: int | None = None) -> Alternatives:
         raise ValueError(f"{folder / 'condensation.json'} holds no set made by method 'iem' with hard labels")
     chosen = sizes[-1] if ipc is None else ipc
     if chosen not in sizes:
-        raise ValueError(
-            f"ipc = {ipc!r} was not condensed in this run; choose one of {', '.join(map(str, sizes))}"
-        )
+        raise ValueError(f"ipc = {ipc!r} was not condensed in this run; choose one of {', '.join(map(str, sizes))}")
     condensed = select(condensed, ipc=chosen)
     # One formation is one method: the finest is IEM's own, and choosing by score would favour it.
     condensed = select(condensed, formation=max(cell.formation for cell in condensed))

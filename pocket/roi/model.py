@@ -115,8 +115,7 @@ def monte_carlo(inputs: RoiInputs, draws: int = 2000, seed: int = 0) -> Outcomes
 
 def _schedule(result: Economics, months: int, yearly: float) -> tuple[Period, ...]:
     full, condensed = (
-        np.array([costs.one_off[0]] + [costs.per_month[0]] * months)
-        for costs in (result.full, result.condensed)
+        np.array([costs.one_off[0]] + [costs.per_month[0]] * months) for costs in (result.full, result.condensed)
     )
     net = full - condensed
     present = finance.discounted(net.tolist(), yearly)
@@ -236,9 +235,7 @@ def _nearest_flip(inputs: RoiInputs, reason: int) -> Flip | None:
     reasons = _varied(inputs, [name], [values]).reason
     at = int((_verdicts(reasons) != verdict).argmax())
     flipped, why = verdict_of(int(reasons[at]))
-    return Flip(
-        input=name, base=base, value=float(values[at]), fraction=float(fine[at]), verdict=flipped, reason=why
-    )
+    return Flip(input=name, base=base, value=float(values[at]), fraction=float(fine[at]), verdict=flipped, reason=why)
 
 
 def _verdicts(reasons: NDArray[np.intp]) -> NDArray[np.str_]:
@@ -250,9 +247,7 @@ def _trainings_needed(inputs: RoiInputs) -> float | None:
     if inputs.seconds_full.base <= inputs.seconds_condensed.base:
         return None
     many = SPECS["trainings_per_month"].maximum
-    at_none, at_many = _varied(
-        inputs, ["trainings_per_month"], [np.array([0.0, many])]
-    ).npv_condensed.tolist()
+    at_none, at_many = _varied(inputs, ["trainings_per_month"], [np.array([0.0, many])]).npv_condensed.tolist()
     if at_many <= at_none:
         return None
     needed = max(-at_none / (at_many - at_none), 0.0) * many

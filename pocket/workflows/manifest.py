@@ -56,8 +56,9 @@ def notebooks() -> tuple[Notebook, ...]:
 def table() -> str:
     """Return the README's Markdown table of the notebooks."""
     head = "| # | notebook | for | minutes (2 cores) | writes |\n|---|---|---|---|---|\n"
-    return head + "\n".join(
-        f"| {n.number} | [{n.title}](notebooks/{n.file}) | {n.audience} | "
-        f"{'<1' if n.cpu_minutes < 1 else format(n.cpu_minutes, 'g')} | {', '.join(f'`{w}`' for w in n.writes) or '–'} |"
-        for n in notebooks()
-    )
+    rows = []
+    for n in notebooks():
+        minutes = "<1" if n.cpu_minutes < 1 else f"{n.cpu_minutes:g}"
+        writes = ", ".join(f"`{name}`" for name in n.writes) or "–"
+        rows.append(f"| {n.number} | [{n.title}](notebooks/{n.file}) | {n.audience} | {minutes} | {writes} |")
+    return head + "\n".join(rows)

@@ -15,7 +15,12 @@ def load_split(settings: RunSettings) -> RetrievalSplit:
 
 
 def measure(
-    split: RetrievalSplit, images: ImageSet | CondensedSet, settings: RunSettings, seed: int, *, progress: bool = False
+    split: RetrievalSplit,
+    images: ImageSet | CondensedSet,
+    settings: RunSettings,
+    seed: int,
+    *,
+    progress: bool = False,
 ) -> tuple[Cell, HashModel, RetrievalReport]:
     """Train a hash model on ``images`` and evaluate it on the split's queries and database.
 

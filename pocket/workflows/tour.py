@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, NonNegativeFloat
 
@@ -51,7 +51,7 @@ def tour(
     first: str = "00",
     profile: str = "mini",
     say: Callable[[str], None] = print,
-    **settings: object,
+    **settings: Any,
 ) -> Path:
     """Run the notebooks of the manifest in order and write the run's page.
 
@@ -94,7 +94,10 @@ def tour(
             say(f"      done in {seconds:.0f} s")
             done.append(
                 NotebookRun(
-                    number=notebook.number, title=notebook.title, seconds=seconds, stated_minutes=notebook.cpu_minutes
+                    number=notebook.number,
+                    title=notebook.title,
+                    seconds=seconds,
+                    stated_minutes=notebook.cpu_minutes,
                 )
             )
             run = Run.read(run.folder)  # the notebook has appended to the audit log
@@ -127,6 +130,8 @@ def _execute(run: Run, notebook: Notebook) -> float:
             cwd=str(notebook.path.parent),
             kernel_name="python3",
             execution_timeout=notebook.cell_timeout,
+            # On 127.0.0.1 the kernel's warning about unencrypted messages is noise.
+            extra_arguments=["--IPKernelApp.log_level=40"],
             progress_bar=sys.stderr.isatty(),
         )
     except PapermillExecutionError as error:

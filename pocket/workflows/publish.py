@@ -1,0 +1,130 @@
+"""Put the outputs of a real run where readers see them: the committed notebooks, the sample run and the README.
+
+Used by ``make notebooks``; no figure in these places is typed by hand.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import nbformat
+
+from pocket.presentation.figures import figure_map
+from pocket.presentation.html import png_bytes
+from pocket.presentation.notebook_html import without_widgets
+from pocket.presentation.page import claims, measured_cells, result_rows
+from pocket.runs import Run, RunRecord, write_bytes, write_text
+from pocket.runs.paths import kit_dir, run_dir
+from pocket.workflows.manifest import notebooks, table
+
+SAMPLE_FILES = (
+    "environment.json",
+    "data.json",
+    "training.json",
+    "condensation.json",
+    "condensed.json",
+    "condensed.safetensors",
+    "retrieval.json",
+    "roi.json",
+    "roi.csv",
+    "tour.json",
+    "audit.jsonl",
+    "brief.en.html",
+    "brief.ja.html",
+    "models/full.safetensors",
+    "models/random.safetensors",
+    "models/iem.safetensors",
+)
+
+
+def publish(name: str) -> None:
+    """Copy a run's outputs into the kit's own folders.
+
+    Raises
+    ------
+    ArtefactError
+        If the run is not whole.
+    """
+    from pocket.presentation.brief import write_brief
+
+    run = Run.read(run_dir(name))
+    for notebook in notebooks():
+        executed = nbformat.read(run.path("notebooks", notebook.file), as_version=4)
+        write_text(notebook.path, nbformat.writes(as_committed(executed)) + "\n")
+    sample = kit_dir("data") / "sample_run"
+    shutil.rmtree(sample, ignore_errors=True)
+    shutil.copytree(run.folder, sample, ignore=lambda folder, names: _unwanted(Path(folder), names, run.folder))
+    record = RunRecord.load(run.path("run.json")).model_copy(update={"name": "sample", "sample": True})
+    record.save(sample / "run.json")
+    for lang in ("en", "ja"):
+        write_brief(Run(sample, record), lang)
+    write_bytes(sample / "map.png", png_bytes(figure_map(measured_cells(run)), dpi=120))
+    refresh_readme(kit_dir("data").parent / "README.md", run)
+
+
+def _unwanted(folder: Path, names: list[str], root: Path) -> set[str]:
+    wanted = {Path(file) for file in SAMPLE_FILES}
+    kept = wanted | {parent for file in wanted for parent in file.parents}
+    return {name for name in names if (folder / name).relative_to(root) not in kept}
+
+
+def as_committed(executed: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """Return an executed notebook as it is committed: no injected parameters, timings or live widgets."""
+    notebook = without_widgets(executed)
+    notebook.cells = [cell for cell in notebook.cells if "injected-parameters" not in cell.metadata.get("tags", [])]
+    notebook.metadata.pop("papermill", None)
+    counter = 0
+    for cell in notebook.cells:
+        for key in ("papermill", "execution", "trusted"):
+            cell.metadata.pop(key, None)
+        if cell.cell_type == "code":
+            # Progress bars are redrawn on stderr: only noise on paper.
+            cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
+            counter += 1
+            cell.execution_count = counter
+            for output in cell.outputs:
+                if "execution_count" in output:
+                    output["execution_count"] = counter
+    return notebook
+
+
+def refresh_readme(readme: Path, run: Run) -> None:
+    """Rewrite what stands between the README's markers: the notebook table and the measured results."""
+    rows = result_rows(measured_cells(run))
+    head = "| training set | stored images | expected mAP | of full data | s to make | s to train |\n"
+    head += "|---|---|---|---|---|---|\n"
+    body = "\n".join(
+        f"| {r['name']} | {r['images']} | {r['map']} | {r['share']} | {r['make']} | {r['train']} |" for r in rows
+    )
+    told = "\n".join(f"- {claim}" for claim in claims(measured_cells(run)))
+    made = run.record.provenance
+    source = (
+        f"Made by `make notebooks` at commit `{made.commit}` on {made.created[:10]}: "
+        f"protocol `{rows[0]['protocol']}`, {len(run.settings.seeds)} seeds, {run.settings.bits} bits, "
+        f"mean ± 95 % interval, {made.cpu_count} CPU cores."
+    )
+    text = readme.read_text(encoding="utf-8")
+    text = replace_block(text, "notebooks", table())
+    text = replace_block(text, "results", f"{told}\n\n{head}{body}\n\n{source}")
+    write_text(readme, text)
+
+
+def replace_block(text: str, name: str, content: str) -> str:
+    """Return ``text`` with what stands between ``<!-- name -->`` and ``<!-- /name -->`` replaced.
+
+    Raises
+    ------
+    ValueError
+        If the markers are not there.
+    """
+    pattern = re.compile(rf"(<!-- {name} -->\n).*?(\n<!-- /{name} -->)", re.DOTALL)
+    if not pattern.search(text):
+        raise ValueError(f"the README lacks the markers <!-- {name} --> and <!-- /{name} -->")
+    return pattern.sub(lambda match: match[1] + content + match[2], text)
+
+
+if __name__ == "__main__":
+    publish(sys.argv[1])
