@@ -45,9 +45,7 @@ def make_run(name: str = "tour", *, dataset: str = "digits", sample: bool = Fals
     made = provenance()
     plain = [cell(method, seed, dataset=dataset) for method in ("full", "random") for seed in SEEDS]
     tiles = [cell("random", seed, dataset=dataset, formation=2, map=0.912 + seed / 200) for seed in SEEDS]
-    coarse = [
-        cell("iem", seed, dataset=dataset, ipc=1, images=10, image_bytes=2560, map=0.88) for seed in SEEDS
-    ]
+    coarse = [cell("iem", seed, dataset=dataset, ipc=1, images=10, image_bytes=2560, map=0.88) for seed in SEEDS]
     fine = [cell("iem", seed, dataset=dataset) for seed in SEEDS]
     run.save(TrainingRecord(cells=tuple(plain + tiles), provenance=made), "training.json")
     run.save(CondensationRecord(cells=tuple(coarse + fine), provenance=made), "condensation.json")

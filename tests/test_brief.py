@@ -75,9 +75,7 @@ def test_the_users_own_inputs_are_told(run: Run) -> None:  # noqa: F811
 
 
 @pytest.mark.parametrize(("lang", "banner"), [("en", "SAMPLE DATA"), ("ja", "サンプルデータ")])
-def test_sample_data_are_marked(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lang: str, banner: str
-) -> None:
+def test_sample_data_are_marked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lang: str, banner: str) -> None:
     monkeypatch.setenv("POCKET_HOME", str(tmp_path))
     text = write_brief(make_run(sample=True), lang).read_text(encoding="utf-8")
     assert f"<strong>{banner}</strong>" in text

@@ -75,9 +75,7 @@ def test_npv_agrees_with_numpy_financial(flows: list[float], rate: float) -> Non
 
 
 @given(st.floats(1, 1e5), st.floats(1, 1e5), st.integers(2, 60))
-def test_irr_makes_the_npv_zero_and_agrees_with_numpy_financial(
-    paid: float, earned: float, months: int
-) -> None:
+def test_irr_makes_the_npv_zero_and_agrees_with_numpy_financial(paid: float, earned: float, months: int) -> None:
     flows = [-paid] + [earned] * months
     found = finance.irr(flows)
     if found.yearly is None:
@@ -208,9 +206,7 @@ def test_decision_changes_at_the_flip_and_not_before() -> None:
     flip = report.decision.flip
     assert flip is not None
     inputs = report.inputs
-    assert (
-        compute(inputs.with_base(flip.input, flip.value), draws=10).decision.verdict == flip.verdict != "go"
-    )
+    assert compute(inputs.with_base(flip.input, flip.value), draws=10).decision.verdict == flip.verdict != "go"
     nearly = flip.base + (flip.value - flip.base) * 0.99
     assert compute(inputs.with_base(flip.input, nearly), draws=10).decision.verdict == "go"
 
@@ -295,9 +291,9 @@ def test_inputs_come_from_the_records_of_the_run(run: Run) -> None:  # noqa: F81
     assert inputs.map_random.base == pytest.approx(0.917), "the stronger random subset is the comparator"
     assert inputs.map_condensed.low < inputs.map_condensed.base < inputs.map_condensed.high
     assert {inputs.estimate(name).source for name in MEASURED} == {"measured"}
-    assert {
-        e.source for name, s in SPECS.items() if s.group != "measured" and (e := inputs.estimate(name))
-    } == {"assumption"}
+    assert {e.source for name, s in SPECS.items() if s.group != "measured" and (e := inputs.estimate(name))} == {
+        "assumption"
+    }
     assert RoiInputs.from_run(run.folder) == inputs
     with pytest.raises(ValueError, match=r"ipc = 7 was not condensed in this run; choose one of 1, 10"):
         RoiInputs.from_run(run, ipc=7)

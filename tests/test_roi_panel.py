@@ -40,9 +40,7 @@ def test_a_number_beyond_the_slider_is_kept(panel: RoiPanel) -> None:
 
 
 @pytest.mark.parametrize("bad", [-5.0, 1e12, float("nan"), float("inf")])
-def test_a_bad_value_names_field_value_and_range_and_keeps_the_last_result(
-    panel: RoiPanel, bad: float
-) -> None:
+def test_a_bad_value_names_field_value_and_range_and_keeps_the_last_result(panel: RoiPanel, bad: float) -> None:
     panel.numbers["migration_days"].value = 20
     good, shown = panel.report, panel.outcome.value
     panel.numbers["migration_days"].value = bad
@@ -92,9 +90,7 @@ def test_an_unknown_language_is_refused(panel: RoiPanel) -> None:
 @pytest.mark.parametrize("lang", ["en", "ja"])
 @pytest.mark.parametrize("chart", ["break_even", "cash_flow", "tornado"])
 @pytest.mark.filterwarnings("error")
-def test_charts_draw_with_every_glyph_and_leave_no_style_behind(
-    panel: RoiPanel, chart: str, lang: str
-) -> None:
+def test_charts_draw_with_every_glyph_and_leave_no_style_behind(panel: RoiPanel, chart: str, lang: str) -> None:
     before = dict(matplotlib.rcParams)
     never = compute(panel.inputs.with_base("seconds_condensed", 20))
     for report in (panel.report, never):

@@ -43,9 +43,7 @@ class Letter(Record):
 # --- files -----------------------------------------------------------------------------------------
 
 
-def test_a_failing_write_leaves_the_old_file_and_nothing_else(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failing_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_text(tmp_path / "deep" / "note.txt", "old ✓\n")
 
     def full_disk(_: int) -> None:
@@ -317,7 +315,7 @@ def test_an_unusual_line_end_inside_a_detail_is_no_line_end(log: Path) -> None:
         (lambda x: [x[0], x[1], x[2] + " "], None),
         (lambda x: x[:2], None),
     ],
-    ids="altered altered-middle removed removed-first reordered repeated garbage array last-altered cut".split(),
+    ids=["altered", "altered-middle", "removed", "removed-first", "reordered", "repeated", "garbage", "array", "last-altered", "cut"],
 )
 def test_a_changed_log_is_found(log: Path, change: object, line: int | None) -> None:
     head = audit.verify(log)

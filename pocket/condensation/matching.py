@@ -22,7 +22,7 @@ from tqdm.auto import tqdm
 
 from pocket.condensation.checkpoint import Checkpoint
 from pocket.condensation.config import IEMConfig
-from pocket.condensation.pool import early_stage_pool, load_perturbed
+from pocket.condensation.pool import Pool, load_perturbed, make_pool, pool_identity
 from pocket.data import ImageSet
 from pocket.data.formation import decode
 from pocket.hashing import Augmentation, HashModel
@@ -55,9 +55,10 @@ def match(
     *,
     hashing: str,
     bits: int,
-    width: int | None,
+    width: int,
     seed: int,
     device: str,
+    pool: Pool | None,
     progress: bool,
     watch: Callable[[Step], None] | None,
     checkpoint: Checkpoint | None,
@@ -76,6 +77,8 @@ def match(
     seed : int
         Of networks, batches, perturbations and augmentation.
     device : str
+    pool : Pool, optional
+        Made here where the configuration wants one and none is given.
     progress : bool
     watch : callable, optional
         Called with a `Step` before the first step and after every one.
@@ -88,9 +91,16 @@ def match(
     """
     where = pick_device(device)
     warm_up()
-    started = time.perf_counter()
-    networks = Networks(images, config, hashing, bits, width, seed, device, where)
-    pool_seconds = time.perf_counter() - started
+    if config.networks == "random":
+        pool = None
+    elif pool is None:
+        pool = make_pool(images, config, bits=bits, hashing=hashing, width=width, seed=seed, device=device)
+    elif pool.identity != pool_identity(images, config, hashing, bits, width, seed):
+        raise ValueError(
+            "the pool was made for other images, settings or another seed: make it with "
+            "pocket.condensation.make_pool(images, config, bits=..., hashing=..., width=..., seed=...)"
+        )
+    networks = Networks(images, pool, hashing=hashing, bits=bits, width=width, seed=seed, device=where)
     real = RealImages(images, where)
     augmentation = siamese(config, images)
     synthetic = start.clone().to(where).requires_grad_(True)
@@ -119,7 +129,7 @@ def match(
                 mininterval=1.0,
             ):
                 source = generator(where, seed, _STAGE, step)
-                network = networks.draw(step, source)
+                network = networks.draw(step, config.perturb, source)
                 drawn = augmentation.draw(images.num_classes, source)
                 with torch.no_grad():
                     batch = real.batch(config.real_batch, source)
@@ -146,7 +156,7 @@ def match(
             checkpoint.flush()
         raise
     finished = synthetic.detach().cpu()
-    return Matched(finished, pool_seconds, seconds())
+    return Matched(finished, pool.seconds if pool else 0.0, seconds())
 
 
 def _class_means(embedding: Tensor, classes: int) -> Tensor:
@@ -184,15 +194,15 @@ class Networks:
     def __init__(
         self,
         images: ImageSet,
-        config: IEMConfig,
+        pool: Pool | None,
+        *,
         hashing: str,
         bits: int,
-        width: int | None,
+        width: int,
         seed: int,
-        device: str,
-        where: torch.device,
+        device: torch.device,
     ) -> None:
-        self._seed, self._perturb = seed, config.perturb
+        self._seed = seed
         self._stage = HashModel(
             channels=images.channels,
             size=images.size,
@@ -200,30 +210,19 @@ class Networks:
             bits=bits,
             method=hashing,
             width=width,
-        ).to(where)
+        ).to(device)
         self._stage.eval().requires_grad_(False)
-        pixels = to_float(images.images, torch.device("cpu"))
+        pixels = to_float(images.images)
         self._stage.mean.copy_(pixels.mean(dim=(0, 2, 3)))
         self._stage.std.copy_(pixels.std(dim=(0, 2, 3)).clamp_min(1e-3))
-        self._pool: list[dict[str, Tensor]] = []
-        if config.networks == "pool":
-            models = early_stage_pool(
-                images,
-                config.pool_size,
-                config.pool_epochs,
-                method=hashing,
-                bits=bits,
-                width=width,
-                seed=seed,
-                device=device,
-            )
-            self._pool = [{name: tensor.to(where) for name, tensor in m.state_dict().items()} for m in models]
+        models = pool.models if pool else ()
+        self._pool = [{name: tensor.to(device) for name, tensor in m.state_dict().items()} for m in models]
 
-    def draw(self, step: int, source: torch.Generator) -> HashModel:
+    def draw(self, step: int, perturb: tuple[float, float], source: torch.Generator) -> HashModel:
         """Return this step's network."""
         if not self._pool:
             initialise(self._stage, derive(self._seed, 0xD3, step))
             return self._stage
         chosen = self._pool[derive(self._seed, 0xD4, step) % len(self._pool)]
-        load_perturbed(self._stage, chosen, self._perturb, source)
+        load_perturbed(self._stage, chosen, perturb, source)
         return self._stage

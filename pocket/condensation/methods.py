@@ -14,6 +14,7 @@ from torch import Tensor
 from pocket.condensation.checkpoint import Checkpoint
 from pocket.condensation.config import IEMConfig
 from pocket.condensation.matching import Matched, Step, match
+from pocket.condensation.pool import Pool
 from pocket.data import CondensedCard, CondensedSet, ImageSet
 from pocket.data.formation import encode
 from pocket.hashing.devices import describe, pick_device, to_float
@@ -34,6 +35,7 @@ class Task:
     width: int
     seed: int
     device: str
+    pool: Pool | None
     progress: bool
     watch: Callable[[Step], None] | None
     checkpoint: Checkpoint | None
@@ -62,6 +64,7 @@ def matched(task: Task) -> Matched:
         width=task.width,
         seed=task.seed,
         device=task.device,
+        pool=task.pool,
         progress=task.progress,
         watch=task.watch,
         checkpoint=task.checkpoint,
@@ -95,6 +98,7 @@ def condense(
     config: IEMConfig | None = None,
     width: int | None = None,
     device: str = "auto",
+    pool: Pool | None = None,
     progress: bool = False,
     watch: Callable[[Step], None] | None = None,
     checkpoint: Path | None = None,
@@ -121,6 +125,8 @@ def condense(
         Channels of the condensing ConvNet; by image size where not given.
     device : str
         ``"auto"``, ``"cpu"``, ``"cuda"``.
+    pool : Pool, optional
+        From `pocket.condensation.make_pool`, to use one for several sets of the same seed.
     progress : bool
         Show a bar with the time left.
     watch : callable, optional
@@ -161,7 +167,7 @@ def condense(
         "device": describe(pick_device(device)),
     }
     state = Checkpoint(checkpoint, identity, resume=resume) if checkpoint else None
-    task = Task(images, ipc, config, hashing, bits, wide, seed, device, progress, watch, state)
+    task = Task(images, ipc, config, hashing, bits, wide, seed, device, pool, progress, watch, state)
     made = METHODS[method].make(task)
     card = CondensedCard(
         method=method,

@@ -6,40 +6,83 @@ Zhang et al., "Accelerating Dataset Distillation via Model Augmentation" (Acc-DD
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+import time
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from pocket.condensation.config import IEMConfig
 from pocket.data import ImageSet
 from pocket.hashing import HashModel, TrainConfig, train
-from pocket.hashing.devices import derive
+from pocket.hashing.devices import derive, warm_up
+from pocket.hashing.networks import default_width
 
 
-def early_stage_pool(
+@dataclass(frozen=True)
+class Pool:
+    """Early-stage networks, and what training them took.
+
+    A pool depends on the images, the hash layer, the width and the seed, not on ``ipc`` or formation: one
+    that was made once serves every condensation with these, and each counts its seconds as its own.
+
+    Attributes
+    ----------
+    models : tuple of HashModel
+        Evaluation mode, on the CPU.
+    seconds : float
+        Wall-clock.
+    identity : tuple
+        What the pool was made for.
+    """
+
+    models: tuple[HashModel, ...]
+    seconds: float
+    identity: tuple[object, ...]
+
+
+def pool_identity(
+    images: ImageSet, config: IEMConfig, hashing: str, bits: int, width: int, seed: int
+) -> tuple[object, ...]:
+    """Return all that a pool depends on."""
+    return (images.fingerprint, config.pool_size, config.pool_epochs, hashing, bits, width, seed)
+
+
+def make_pool(
     images: ImageSet,
-    count: int,
-    epochs: int,
+    config: IEMConfig | None = None,
     *,
-    method: str,
-    bits: int,
-    width: int | None,
-    seed: int,
-    device: str,
-) -> list[HashModel]:
-    """Train ``count`` networks for a few epochs each on the real images with the hashing loss.
+    bits: int = 64,
+    hashing: str = "orthohash",
+    width: int | None = None,
+    seed: int = 0,
+    device: str = "auto",
+) -> Pool:
+    """Train a few networks for a few epochs each on the real images with the hashing loss.
+
+    Parameters
+    ----------
+    images : ImageSet
+    config : IEMConfig, optional
+        Its ``pool_size`` and ``pool_epochs`` are used.
+    bits, hashing, width, seed, device
+        As for `pocket.condense`.
 
     Returns
     -------
-    list of HashModel
-        Evaluation mode, on the CPU.
+    Pool
     """
-    config = TrainConfig()
-    config = replace(config, batch=100, steps=math.ceil(len(images) / 100) * epochs)
-    return [
-        train(images, method, bits, derive(seed, 0x9001, k), width=width, config=config, device=device)
-        for k in range(count)
+    config = config or IEMConfig.paper()
+    wide = width or default_width(images.size)
+    warm_up()
+    started = time.perf_counter()
+    short = replace(TrainConfig(), batch=100, steps=math.ceil(len(images) / 100) * config.pool_epochs)
+    models = [
+        train(images, hashing, bits, derive(seed, 0x9001, k), width=wide, config=short, device=device)
+        for k in range(config.pool_size)
     ]
+    identity = pool_identity(images, config, hashing, bits, wide, seed)
+    return Pool(tuple(models), time.perf_counter() - started, identity)
 
 
 @torch.no_grad()

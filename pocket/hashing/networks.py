@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from pocket.hashing.devices import generator
 from pocket.runs.artefacts import ArtefactError, load_tensors, save_tensors
@@ -24,6 +25,21 @@ def default_width(size: int) -> int:
 def default_depth(size: int) -> int:
     """Return the number of blocks, so that the last map is 2 to 7 pixels a side: 3 at 32 px, 5 at 128, 6 at 224."""
     return max(2, round(math.log2(size)) - 2)
+
+
+class Halve(nn.Module):
+    """Average pool of 2 x 2 pixels.
+
+    On the CPU as bilinear interpolation to half the size, which samples between two pixels each way, so
+    it is the same mean, and takes a third of the time (0.7 against 2.2 ms forward and backward, 50 x 32
+    maps of 16 px). On a GPU its backward would not be deterministic, and the pool is as fast.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the means, shape (N, C, H // 2, W // 2)."""
+        if x.device.type == "cpu":
+            return functional.interpolate(x, scale_factor=0.5, mode="bilinear", align_corners=False)
+        return functional.avg_pool2d(x, 2)
 
 
 class ConvNet(nn.Module):
@@ -45,12 +61,7 @@ class ConvNet(nn.Module):
         layers: list[nn.Module] = []
         inputs = channels
         for _ in range(depth):
-            layers += [
-                nn.Conv2d(inputs, width, 3, padding=1),
-                nn.GroupNorm(width, width),
-                nn.ReLU(),
-                nn.AvgPool2d(2),
-            ]
+            layers += [nn.Conv2d(inputs, width, 3, padding=1), nn.GroupNorm(width, width), nn.ReLU(), Halve()]
             inputs, size = width, size // 2
         self.blocks = nn.Sequential(*layers)
         self.dim = width * size * size

@@ -1,0 +1,117 @@
+"""A real headless Chromium, and a real JupyterLab to point it at."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from pocket.runs.paths import kit_dir
+
+CHROMIUM = next(
+    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
+)
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync", "--no-first-run"]
+TOKEN = "pocket-test"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium; without it the tests are skipped, except in CI, where it has to be there."""
+    if CHROMIUM is None:
+        assert not os.environ.get("CI"), "Chromium is missing in CI"
+        pytest.skip("no Chromium on this machine: apt-get install chromium")
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield launched
+        launched.close()
+
+
+def screenshot(page: Page, name: str, *, full: bool = True) -> None:
+    """Keep a picture where POCKET_SCREENSHOTS names a folder."""
+    if folder := os.environ.get("POCKET_SCREENSHOTS"):
+        page.screenshot(path=Path(folder) / f"{name}.png", full_page=full)
+
+
+@contextmanager
+def jupyterlab(root: Path) -> Iterator[str]:
+    """Serve a copy of the notebooks from ``root`` and give the server's address."""
+    shutil.copytree(kit_dir("notebooks"), root / "notebooks", dirs_exist_ok=True)
+    settings = root / "settings" / "@jupyterlab" / "notebook-extension"
+    settings.mkdir(parents=True)
+    # Cells outside the window are otherwise not in the page, where a test looks for them.
+    (settings / "tracker.jupyterlab-settings").write_text(json.dumps({"windowingMode": "none"}), encoding="utf-8")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    call = [sys.executable, "-m", "jupyter", "lab", "--no-browser", "--ip=127.0.0.1", f"--port={port}"]
+    call += [f"--IdentityProvider.token={TOKEN}", f"--notebook-dir={root}", "--ServerApp.port_retries=0"]
+    call += [f"--LabApp.user_settings_dir={root / 'settings'}", f"--LabApp.workspaces_dir={root / 'workspaces'}"]
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        call.append("--allow-root")
+    environment = os.environ | {"POCKET_HOME": str(root), "JUPYTER_CONFIG_DIR": str(root / "config")}
+    environment.pop("POCKET_BATCH", None)
+    with (root / "lab.log").open("w", encoding="utf-8") as log:
+        server = subprocess.Popen(call, env=environment, stdout=log, stderr=subprocess.STDOUT)
+        address = f"http://127.0.0.1:{port}"
+        try:
+            _wait_until_served(f"{address}/api/status?token={TOKEN}", server)
+            yield address
+        finally:
+            server.terminate()
+            server.wait(timeout=30)
+
+
+def _wait_until_served(url: str, server: subprocess.Popen[bytes], seconds: float = 60) -> None:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        assert server.poll() is None, "JupyterLab ended at once; see lab.log"
+        try:
+            with urllib.request.urlopen(url, timeout=5):
+                return
+        except OSError:
+            time.sleep(0.3)
+    raise AssertionError(f"JupyterLab did not answer within {seconds} s")
+
+
+def open_notebook(browser: Browser, address: str, file: str) -> Page:
+    """Open a notebook and wait until its kernel is idle."""
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.goto(f"{address}/doc/tree/notebooks/{file}?token={TOKEN}&reset")
+    page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=60_000)
+    page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]', timeout=60_000)
+    return page
+
+
+def run_cell_by_cell(page: Page, seconds: float) -> int:
+    """Press Shift+Enter through the notebook, waiting for each cell; return the number of code cells run."""
+    page.locator(".jp-Notebook .jp-Cell").first.click()
+    page.keyboard.press("Escape")
+    count = page.locator(".jp-Notebook .jp-Cell").count()
+    until, code = time.monotonic() + seconds, 0
+    for position in range(count):
+        cell = page.locator(".jp-Notebook .jp-Cell").nth(position)
+        is_code = "jp-CodeCell" in (cell.get_attribute("class") or "")
+        page.keyboard.press("Shift+Enter")
+        if is_code:
+            prompt = cell.locator(".jp-InputArea-prompt").first
+            page.wait_for_function(
+                "element => /\\[\\d+\\]/.test(element.textContent)",
+                arg=prompt.element_handle(),
+                timeout=max(1.0, until - time.monotonic()) * 1000,
+            )
+            code += 1
+        errors = page.locator('.jp-RenderedText[data-mime-type="application/vnd.jupyter.error"]')
+        assert errors.count() == 0, errors.first.inner_text()
+    return code
