@@ -59,13 +59,14 @@ class Checkpoint:
 
     def keep(self, step: int, images: Tensor, optimizer: torch.optim.Optimizer, seconds: float) -> None:
         """Note the state after a step; it is written when the last write is ``every`` seconds old."""
+        moments = {k: v for k, v in optimizer.state[images].items() if k != "step"}
+        # Copies: an interrupt may come in the middle of the next step, which changes these in place.
+        tensors = {name: tensor.detach().clone() for name, tensor in {"images": images, **moments}.items()}
 
         def write() -> None:
-            moments = {k: v for k, v in optimizer.state[images].items() if k != "step"}
-            tensors = {"images": images, **moments}
             save_tensors(
                 self.path,
-                {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()},
+                {name: tensor.cpu().numpy() for name, tensor in tensors.items()},
                 {"identity": self._identity, "step": str(step), "seconds": repr(seconds)},
             )
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import os
+import struct
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 # A decompression bomb is refused before it is decoded.
 MAX_PIXELS = 90_000_000
@@ -18,6 +19,19 @@ MAX_PIXELS = 90_000_000
 
 # What an image may come as: an encoded file's bytes, its path, or pixels (H, W) or (H, W, 3).
 Source = bytes | Path | npt.NDArray[np.uint8]
+
+
+# What Pillow's parsers raise on damaged files; its decoders were not all written to say OSError.
+_DAMAGED = (
+    OSError,
+    SyntaxError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    EOFError,
+    struct.error,
+    Image.DecompressionBombError,
+)
 
 
 def open_image(source: Source) -> Image.Image:
@@ -52,7 +66,7 @@ def decode_image(source: Source, size: int, channels: int | None = None) -> npt.
             if image.width * image.height > MAX_PIXELS:
                 raise ValueError(f"{image.width} x {image.height} pixels are more than the {MAX_PIXELS:,} allowed")
             upright = _to_8_bit(ImageOps.exif_transpose(image))
-    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
+    except _DAMAGED as error:
         raise ValueError(f"not a whole image ({error})") from None
     mode = {1: "L", 3: "RGB", None: upright.mode}[channels]
     upright = upright.convert(mode)
@@ -105,7 +119,7 @@ def _look(sources: Sequence[Source]) -> list[Image.Image]:
     for position in np.linspace(0, len(sources) - 1, min(64, len(sources)), dtype=int):
         try:
             images.append(open_image(sources[position]))
-        except (OSError, Image.DecompressionBombError):
+        except (ValueError, *_DAMAGED):
             continue
     return images
 

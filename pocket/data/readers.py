@@ -40,8 +40,8 @@ def read_folder(folder: Path) -> Encoded:
             for path in sorted(sub.rglob("*"))
             if path.suffix.lower() in _IMAGE_ENDINGS
             and not any(_ignored(part) for part in (path, *path.relative_to(folder).parents) if part.name)
+            and path.is_file()  # before resolve, which fails on a link to itself
             and path.resolve().is_relative_to(root)
-            and path.is_file()
         ]
         if files:
             classes[sub.name] = files

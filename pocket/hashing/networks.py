@@ -127,8 +127,10 @@ class HashModel(nn.Module):
             "width": width or default_width(size),
             "depth": depth or default_depth(size),
         }
-        self.backbone = ConvNet(channels, size, self.shape["width"], self.shape["depth"])
-        self.head = nn.Sequential(nn.Linear(self.backbone.dim, bits, bias=False), nn.BatchNorm1d(bits))
+        # Modules draw initial weights from the global generator; `initialise` draws them anew from ours.
+        with torch.random.fork_rng(devices=[]):
+            self.backbone = ConvNet(channels, size, self.shape["width"], self.shape["depth"])
+            self.head = nn.Sequential(nn.Linear(self.backbone.dim, bits, bias=False), nn.BatchNorm1d(bits))
         self.register_buffer("targets", torch.zeros(num_classes, bits))
         self.register_buffer("mean", torch.zeros(channels))
         self.register_buffer("std", torch.ones(channels))

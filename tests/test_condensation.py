@@ -1,0 +1,222 @@
+"""Condensation: same seed, same bits; resume; exactness of one forward; what is left alone."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import pocket
+from pocket.condensation import METHODS, Step, make_pool
+from pocket.condensation.matching import RealImages, _class_means
+from pocket.condensation.pool import load_perturbed
+from pocket.hashing import HashModel
+from pocket.hashing.devices import generator
+from pocket.runs import ArtefactError
+from sets_for_tests import image_set
+
+SHORT = pocket.IEMConfig.paper(steps=12, pool_size=2, pool_epochs=1, real_batch=8)
+OPTIONS = {"bits": 16, "width": 8, "device": "cpu"}
+IMAGES = image_set(per_class=24)
+
+
+def config(method: str) -> pocket.IEMConfig:
+    return replace(METHODS[method].config(), steps=12, pool_size=2, pool_epochs=1, real_batch=8)
+
+
+@pytest.mark.parametrize("method", sorted(METHODS))
+def test_same_seed_same_bits_and_other_seed_other_bits(method: str) -> None:
+    first, again = (pocket.condense(IMAGES, 2, method, seed=3, config=config(method), **OPTIONS) for _ in range(2))
+    other = pocket.condense(IMAGES, 2, method, seed=4, config=config(method), **OPTIONS)
+    assert (first.images == again.images).all()
+    assert (first.images != other.images).any()
+    assert first.labels.tolist() == [0, 0, 1, 1, 2, 2]
+    assert first.images.shape == (6, 1, 12, 12)
+    assert first.card.method == method
+    assert first.card.source_fingerprint == IMAGES.fingerprint
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"networks": "random", "weight_v": 0.0, "perturb": (0.0, 0.0)},
+        {"perturb": (0.0, 0.0)},
+        {"augment": False},
+        {"weight_v": 0.0},
+        {"formation": 1},
+        {"formation": 3},
+    ],
+)
+def test_every_part_can_be_switched_off_and_the_images_move(changes: dict) -> None:
+    wanted = replace(SHORT, **changes)
+    losses: list[float] = []
+
+    def watch(step: Step) -> None:
+        if step.number:
+            losses.append(float(step.loss))
+
+    images = image_set(per_class=24)
+    start = pocket.condense(images, 1, "random", formation=wanted.formation, seed=0, **OPTIONS)
+    made = pocket.condense(images, 1, seed=0, config=replace(wanted, steps=40), watch=watch, **OPTIONS)
+    assert (made.images != start.images).any()
+    assert len(losses) == 40
+    assert np.isfinite(losses).all()
+    assert np.mean(losses[-10:]) < np.mean(losses[:10])
+
+
+class Stop(Exception):
+    """Something that is no KeyboardInterrupt."""
+
+
+@pytest.mark.parametrize("stop_at", [1, 7])
+def test_an_interrupted_run_goes_on_to_the_same_bits(tmp_path: Path, stop_at: int) -> None:
+    def stop(step: Step) -> None:
+        if step.number == stop_at:
+            raise KeyboardInterrupt
+
+    path = tmp_path / "state.safetensors"
+    straight = pocket.condense(IMAGES, 1, seed=5, config=SHORT, **OPTIONS)
+    with pytest.raises(KeyboardInterrupt):
+        pocket.condense(IMAGES, 1, seed=5, config=SHORT, watch=stop, checkpoint=path, **OPTIONS)
+    if stop_at > 1:
+        assert path.is_file()
+    seen: list[int] = []
+    resumed = pocket.condense(
+        IMAGES, 1, seed=5, config=SHORT, checkpoint=path, watch=lambda step: seen.append(step.number), **OPTIONS
+    )
+    assert (resumed.images == straight.images).all()
+    assert seen[0] == (stop_at if stop_at > 1 else 0), "it did not start from the beginning again"
+    assert not path.exists(), "the checkpoint goes when the work is done"
+
+
+KILLED = """
+import sys
+from pathlib import Path
+import pocket
+from pocket.condensation import checkpoint
+from sets_for_tests import image_set
+checkpoint.Checkpoint.__init__.__kwdefaults__["every"] = 0.0
+torch_steps = int(sys.argv[2])
+config = pocket.IEMConfig.paper(steps=torch_steps, pool_size=1, pool_epochs=1, real_batch=8)
+made = pocket.condense(image_set(per_class=24), 1, seed=6, config=config, bits=16, width=8, device="cpu",
+                       checkpoint=Path(sys.argv[1]))
+made.save(Path(sys.argv[1]).with_name("made"))
+"""
+
+
+def test_a_killed_process_goes_on_to_the_same_bits(tmp_path: Path) -> None:
+    state = tmp_path / "state.safetensors"
+    call = [sys.executable, "-c", KILLED, str(state), "400"]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
+    process = subprocess.Popen(call, env=environment)
+    until = time.monotonic() + 60
+    while not state.is_file() and time.monotonic() < until:
+        time.sleep(0.01)
+    time.sleep(0.2)
+    process.send_signal(getattr(signal, "SIGKILL", signal.SIGTERM))
+    assert process.wait() != 0, "it had finished before it could be killed"
+    assert state.is_file()
+    assert subprocess.run(call, env=environment, check=True).returncode == 0
+    resumed = pocket.CondensedSet.load(tmp_path / "made")
+    straight = pocket.condense(
+        image_set(per_class=24),
+        1,
+        seed=6,
+        config=pocket.IEMConfig.paper(steps=400, pool_size=1, pool_epochs=1, real_batch=8),
+        **OPTIONS,
+    )
+    assert (resumed.images == straight.images).all()
+    assert not state.exists()
+
+
+def test_a_checkpoint_of_another_task_is_refused(tmp_path: Path) -> None:
+    def stop(step: Step) -> None:
+        if step.number == 3:
+            raise KeyboardInterrupt
+
+    path = tmp_path / "state.safetensors"
+    with pytest.raises(KeyboardInterrupt):
+        pocket.condense(IMAGES, 1, seed=1, config=SHORT, watch=stop, checkpoint=path, **OPTIONS)
+    with pytest.raises(ArtefactError, match="belongs to other images, settings or another seed"):
+        pocket.condense(IMAGES, 1, seed=2, config=SHORT, checkpoint=path, **OPTIONS)
+    path.write_bytes(path.read_bytes()[:50])
+    with pytest.raises(ArtefactError, match="damaged"):
+        pocket.condense(IMAGES, 1, seed=1, config=SHORT, checkpoint=path, **OPTIONS)
+    fresh = pocket.condense(IMAGES, 1, seed=1, config=SHORT, checkpoint=path, resume=False, **OPTIONS)
+    assert (fresh.images == pocket.condense(IMAGES, 1, seed=1, config=SHORT, **OPTIONS).images).all()
+
+
+def test_a_shared_pool_changes_nothing_and_a_wrong_one_is_refused() -> None:
+    pool = make_pool(IMAGES, SHORT, seed=0, **OPTIONS)
+    alone = pocket.condense(IMAGES, 1, seed=0, config=SHORT, **OPTIONS)
+    shared = pocket.condense(IMAGES, 1, seed=0, config=SHORT, pool=pool, **OPTIONS)
+    assert (alone.images == shared.images).all()
+    assert shared.card.pool_seconds == pool.seconds > 0
+    with pytest.raises(ValueError, match="pool was made for other images, settings or another seed"):
+        pocket.condense(IMAGES, 1, seed=1, config=SHORT, pool=pool, **OPTIONS)
+
+
+def test_perturbation_moves_filters_within_bounds_and_leaves_biases_and_norms() -> None:
+    shape = {"channels": 1, "size": 12, "num_classes": 3, "bits": 16, "width": 8}
+    source, stage = HashModel(**shape, seed=1), HashModel(**shape, seed=2)
+    low, high = 0.01, 0.09
+    load_perturbed(stage, source.state_dict(), (low, high), generator(torch.device("cpu"), 0))
+    for name, moved in stage.named_parameters():
+        before = source.get_parameter(name)
+        if before.dim() < 2:
+            assert torch.equal(moved, before), name
+            continue
+        change = (moved - before).flatten(1).norm(dim=1) / before.flatten(1).norm(dim=1)
+        assert 0 < change.min() <= change.max() <= 2 * high, name
+    load_perturbed(stage, source.state_dict(), (0.0, 0.0), generator(torch.device("cpu"), 0))
+    assert all(torch.equal(a, b) for a, b in zip(stage.parameters(), source.parameters(), strict=True))
+
+
+def test_one_forward_over_all_classes_equals_one_per_class() -> None:
+    real = RealImages(IMAGES, torch.device("cpu"))
+    batch = real.batch(8, generator(torch.device("cpu"), 1))
+    network = HashModel(channels=1, size=12, num_classes=3, bits=16, width=8).eval()
+    with torch.no_grad():
+        together = _class_means(network.embed(batch)[0], 3)
+        apart = torch.stack([network.embed(part)[0].mean(dim=0) for part in batch.split(8)])
+    assert torch.allclose(together, apart, atol=1e-6)
+
+
+def test_real_batches_hold_images_of_their_class_only() -> None:
+    labelled = replace(IMAGES, images=np.repeat(IMAGES.labels.astype(np.uint8), 144).reshape(-1, 1, 12, 12))
+    batch = RealImages(labelled, torch.device("cpu")).batch(50, generator(torch.device("cpu"), 2))
+    assert ((batch * 255).round().mean(dim=(1, 2, 3)) == torch.arange(3).repeat_interleave(50)).all()
+
+
+def test_global_random_state_is_left_alone() -> None:
+    before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002 (the state we must not touch)
+    made = pocket.condense(IMAGES, 1, seed=0, config=SHORT, **OPTIONS)
+    pocket.train(made, bits=16, width=8, config=pocket.TrainConfig(steps=3), device="cpu")
+    assert torch.equal(before[0], torch.get_rng_state())
+    assert (before[1] == np.random.get_state()[1]).all()  # noqa: NPY002
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: pocket.condense(IMAGES, 1, "magic"), "unknown method 'magic'; choose one of"),
+        (lambda: pocket.condense(IMAGES, 1, hashing="magic"), "unknown hashing method"),
+        (lambda: pocket.condense(IMAGES, 7, "iem", **OPTIONS), "28 images a class are wanted"),
+        (lambda: pocket.condense(IMAGES, 0, "random"), "at least 1 image per class"),
+        (lambda: pocket.IEMConfig(lr=0), "lr=0: must be above 0"),
+        (lambda: pocket.IEMConfig(perturb=(0.2, 0.1)), "perturb"),
+        (lambda: pocket.IEMConfig(formation=0), "formation=0: must be 1 to 8"),
+    ],
+)
+def test_wrong_arguments_get_a_clear_error(call, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        call()

@@ -1,0 +1,123 @@
+"""The package as a whole: cheap import, imports that point downward, dependencies that agree."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+import pocket
+from pocket.runs.paths import kit_dir
+from pocket.workflows.manifest import table
+
+ROOT = Path(pocket.__file__).parent.parent
+ROOMS = ("runs", "data", "hashing", "condensation", "evaluation", "roi", "presentation", "workflows", "cli", "__main__")
+SOURCES = sorted((ROOT / "pocket").rglob("*.py"))
+
+
+def fresh(code: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, encoding="utf-8", check=True)
+    return done.stdout.strip()
+
+
+def test_import_is_cheap() -> None:
+    code = "import time; t = time.perf_counter(); import pocket; print(time.perf_counter() - t)"
+    assert sorted(float(fresh(code)) for _ in range(3))[1] <= 0.5
+
+
+@pytest.mark.parametrize("module", ["pocket", "pocket.roi", "pocket.presentation.brief", "pocket.presentation.roi_panel", "pocket.cli"])
+def test_what_executives_need_loads_no_torch(module: str) -> None:
+    code = f"import sys, {module}; print([m for m in ('torch', 'torchvision', 'faiss') if m in sys.modules])"
+    assert fresh(code) == "[]"
+
+
+def test_every_public_name_resolves() -> None:
+    assert {"load", "condense", "train", "encode", "evaluate", "evaluate_codes", "HammingIndex", "Codes"} <= set(pocket.__all__)
+    for name in pocket.__all__:
+        assert getattr(pocket, name) is not None
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_point_downward(path: Path) -> None:
+    room = path.relative_to(ROOT / "pocket").parts[0].removesuffix(".py")
+    if room == "__init__":
+        return
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        for name in names:
+            parts = name.split(".")
+            if parts[0] == "pocket" and len(parts) > 1:
+                assert ROOMS.index(parts[1]) <= ROOMS.index(room), f"{path}: {room} imports {name}, which lies above it"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_no_pickle_on_any_path(path: Path) -> None:
+    assert not re.search(r"\bpickle\b|torch\.load\(|allow_pickle|\beval\(|np\.load\(", path.read_text(encoding="utf-8"))
+
+
+def project() -> dict:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+def pins() -> dict[str, str]:
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    assert all(re.fullmatch(r"[\w.-]+==[\w.!+-]+", line) for line in lines), "plain name==version lines only"
+    return {canonicalize_name(name): version for name, version in (line.split("==") for line in lines)}
+
+
+def test_every_direct_dependency_is_pinned_inside_its_range() -> None:
+    wanted = [*project()["dependencies"], *project()["optional-dependencies"]["test"]]
+    for requirement in map(Requirement, wanted):
+        if requirement.marker and not requirement.marker.evaluate():
+            continue
+        pinned = pins().get(canonicalize_name(requirement.name))
+        assert pinned, f"{requirement.name} is not pinned in constraints.txt"
+        assert requirement.specifier.contains(pinned, prereleases=True), f"{requirement} does not admit {pinned}"
+
+
+def test_exactly_one_faiss_whatever_the_platform() -> None:
+    found = [Requirement(d) for d in project()["dependencies"] if d.startswith("faiss")]
+    for system, machine in (("Linux", "x86_64"), ("Linux", "aarch64"), ("Windows", "AMD64"), ("Darwin", "arm64")):
+        environment = {"platform_system": system, "platform_machine": machine}
+        chosen = [r.name for r in found if r.marker is None or r.marker.evaluate(environment)]
+        assert chosen == (["faiss-gpu"] if (system, machine) == ("Linux", "x86_64") else ["faiss-cpu"])
+
+
+def test_the_conda_environment_installs_the_same_project() -> None:
+    dependencies = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))["dependencies"]
+    assert f"python{project()['requires-python']}" in dependencies
+    (pip,) = (entry["pip"] for entry in dependencies if isinstance(entry, dict))
+    assert pip == ["-c constraints.txt", "-e ."]
+    # Nothing else: every other version comes from pyproject.toml and constraints.txt.
+    assert len(dependencies) == 3
+
+
+def test_the_readme_holds_the_manifest_and_a_recorded_result() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert table() in readme
+    results = readme.split("<!-- results -->")[1].split("<!-- /results -->")[0]
+    assert "IEM, 10 a class" in results
+    assert (kit_dir("data") / "sample_run" / "map.png").is_file()
+    for target in re.findall(r"\]\((?!http)([^)#]+)\)", readme):
+        assert (ROOT / target).exists(), f"README links {target}, which is not there"
+
+
+def test_the_sample_run_says_so_and_is_whole() -> None:
+    from pocket.data import CondensedSet
+    from pocket.hashing import HashModel
+    from pocket.runs import Run
+
+    run = Run.read(kit_dir("data") / "sample_run")
+    assert run.is_sample
+    assert len(CondensedSet.load(run.path("condensed.safetensors"))) == 100
+    for name in ("full", "random", "iem"):
+        assert HashModel.load(run.path("models", f"{name}.safetensors")).bits == run.settings.bits
