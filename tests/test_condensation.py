@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from sets_for_tests import image_set
 
 import pocket
 from pocket.condensation import METHODS, Step, make_pool
@@ -21,7 +22,6 @@ from pocket.condensation.pool import load_perturbed
 from pocket.hashing import HashModel
 from pocket.hashing.devices import generator
 from pocket.runs import ArtefactError
-from sets_for_tests import image_set
 
 SHORT = pocket.IEMConfig.paper(steps=12, pool_size=2, pool_epochs=1, real_batch=8)
 OPTIONS = {"bits": 16, "width": 8, "device": "cpu"}

@@ -12,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score
 
-import pocket
 import pocket.evaluation.codes
 import pocket.evaluation.search
 from pocket import Codes, HammingIndex, evaluate_codes
@@ -75,7 +74,10 @@ def test_order_blocks_and_a_mask_change_nothing(tables: tuple[Codes, Codes], see
     order = random.permutation(len(database))
     assert evaluate_codes(query, Codes(database.packed[order], database.labels[order])) == report
     mask = random.integers(0, 256, query.packed.shape[1], dtype=np.uint8)
-    assert evaluate_codes(Codes(query.packed ^ mask, query.labels), Codes(database.packed ^ mask, database.labels)) == report
+    assert (
+        evaluate_codes(Codes(query.packed ^ mask, query.labels), Codes(database.packed ^ mask, database.labels))
+        == report
+    )
 
 
 def test_block_size_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

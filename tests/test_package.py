@@ -33,14 +33,18 @@ def test_import_is_cheap() -> None:
     assert sorted(float(fresh(code)) for _ in range(3))[1] <= 0.5
 
 
-@pytest.mark.parametrize("module", ["pocket", "pocket.roi", "pocket.presentation.brief", "pocket.presentation.roi_panel", "pocket.cli"])
+@pytest.mark.parametrize(
+    "module", ["pocket", "pocket.roi", "pocket.presentation.brief", "pocket.presentation.roi_panel", "pocket.cli"]
+)
 def test_what_executives_need_loads_no_torch(module: str) -> None:
     code = f"import sys, {module}; print([m for m in ('torch', 'torchvision', 'faiss') if m in sys.modules])"
     assert fresh(code) == "[]"
 
 
 def test_every_public_name_resolves() -> None:
-    assert {"load", "condense", "train", "encode", "evaluate", "evaluate_codes", "HammingIndex", "Codes"} <= set(pocket.__all__)
+    assert {"load", "condense", "train", "encode", "evaluate", "evaluate_codes", "HammingIndex", "Codes"} <= set(
+        pocket.__all__
+    )
     for name in pocket.__all__:
         assert getattr(pocket, name) is not None
 

@@ -315,7 +315,18 @@ def test_an_unusual_line_end_inside_a_detail_is_no_line_end(log: Path) -> None:
         (lambda x: [x[0], x[1], x[2] + " "], None),
         (lambda x: x[:2], None),
     ],
-    ids=["altered", "altered-middle", "removed", "removed-first", "reordered", "repeated", "garbage", "array", "last-altered", "cut"],
+    ids=[
+        "altered",
+        "altered-middle",
+        "removed",
+        "removed-first",
+        "reordered",
+        "repeated",
+        "garbage",
+        "array",
+        "last-altered",
+        "cut",
+    ],
 )
 def test_a_changed_log_is_found(log: Path, change: object, line: int | None) -> None:
     head = audit.verify(log)

@@ -43,7 +43,10 @@ class ImageSet:
 
     def __post_init__(self) -> None:
         images = np.ascontiguousarray(self.images)
-        labels = np.ascontiguousarray(self.labels, dtype=np.int64)
+        given = np.asarray(self.labels)
+        if given.size and not np.issubdtype(given.dtype, np.integer):
+            raise ValueError(f"labels of {self.name!r} must be whole numbers, not {given.dtype}")
+        labels = np.ascontiguousarray(given, dtype=np.int64)
         if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1] not in (1, 3):
             raise ValueError(
                 f"images of {self.name!r} must be uint8 of shape (N, 1 or 3, H, W), "

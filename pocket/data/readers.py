@@ -74,10 +74,12 @@ def read_parquet(folder: Path) -> tuple[Encoded, Encoded]:
             raise ValueError(f"{folder} holds train-*.parquet but no {part}-*.parquet: both are needed")
         try:
             table = pa.concat_tables([pq.read_table(file, columns=["image", "label"]) for file in files])
-            sources = pa.compute.struct_field(table["image"].combine_chunks(), "bytes").to_pylist()
+            images, given = table["image"].combine_chunks(), table["label"]
+            # A row that holds a path without bytes becomes an unreadable image: it is named and left out.
+            sources = [data or b"" for data in pa.compute.struct_field(images, "bytes").to_pylist()]
         except (pa.ArrowException, KeyError) as error:
             raise ValueError(f"{files[0]} is not image Parquet with the columns image and label ({error})") from None
-        labels = table["label"].to_numpy().astype(np.int64)
+        labels = given.to_numpy().astype(np.int64)
         return Encoded(sources, labels, _class_names(table.schema.metadata or {}, labels))
 
     train, query = half("train"), half("test")

@@ -105,6 +105,8 @@ def _read_named(name: str) -> tuple[Encoded, Encoded]:
 
 def _keep(half: Encoded, per_class: int, name: str) -> Encoded:
     """Keep ``per_class`` images a class by one fixed draw: the task stays the same when the run's seed changes."""
+    if per_class < 1:
+        raise ValueError(f"train_per_class={per_class}: at least 1 image per class is needed")
     counts = np.bincount(half.labels, minlength=len(half.class_names))
     if short := [f"{half.class_names[c]} has {n}" for c, n in enumerate(counts) if n < per_class]:
         raise ValueError(f"train_per_class={per_class}, but of {name!r} {', '.join(short[:5])}")

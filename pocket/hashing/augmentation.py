@@ -66,7 +66,7 @@ class Augmentation:
         cos, sin = torch.cos(angle) / zoom[:, 0], torch.sin(angle) / zoom[:, 1]
         cross, down = -torch.sin(angle) / zoom[:, 0], torch.cos(angle) / zoom[:, 1]
         shift = uniform(2) * (2 * self.shift)
-        flip = uniform().sign() if self.mirror else torch.ones(groups, device=generator.device)
+        flip = torch.where(uniform() < 0, -1.0, 1.0) if self.mirror else torch.ones(groups, device=generator.device)
         first = torch.stack([cos * flip, sin, shift[:, 0]], dim=1)
         second = torch.stack([cross * flip, down, shift[:, 1]], dim=1)
         return Draw(

@@ -100,8 +100,8 @@ def _memory() -> Finding:
 def _disk() -> Finding:
     free = shutil.disk_usage(home()).free / 2**30
     if free < 1:
-        return Finding("warn", "disk", f"{free:.1f} GiB free at {home()}", "a run writes up to 1 GB: make room")
-    return Finding("ok", "disk", f"{free:.0f} GiB free at {home()}")
+        return Finding("warn", "disk", f"{free:.1f} GiB free", "a run writes up to 1 GB: make room")
+    return Finding("ok", "disk", f"{free:.0f} GiB free where runs are written")
 
 
 def _data() -> Finding:
