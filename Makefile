@@ -10,14 +10,14 @@ tour: .venv/.installed
 	$(BIN)/pocket tour $(TOUR)
 
 lab: .venv/.installed
-	$(BIN)/jupyter lab --ip=127.0.0.1 --notebook-dir=. notebooks/00_start_here.ipynb
+	$(if $(POCKET_DATA),POCKET_DATA=$(abspath $(POCKET_DATA))) $(BIN)/jupyter lab --ip=127.0.0.1 --notebook-dir=. notebooks/00_start_here.ipynb
 
 test: .venv/.installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest tests
-	$(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=300 --nbval-sanitize-with tests/nbval.cfg -p no:cacheprovider $$($(BIN)/python tests/compared_notebooks.py)
+	POCKET_HOME=$$(mktemp -d) $(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=300 --nbval-sanitize-with tests/nbval.cfg -p no:cacheprovider $$($(BIN)/python tests/compared_notebooks.py)
 
 # Run the tour and put its outputs into the committed notebooks, the sample run and the README.
 notebooks: .venv/.installed

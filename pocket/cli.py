@@ -15,6 +15,9 @@ app = typer.Typer(
 )
 
 RunName = Annotated[str, typer.Option("--run", help="Name of the run: folder runs/NAME.")]
+OwnRunName = Annotated[
+    str | None, typer.Option("--run", help="Name of the run: folder runs/NAME. Default: tour, or the data set's name.")
+]
 
 
 @app.command()
@@ -31,36 +34,58 @@ def doctor() -> None:
 
 @app.command()
 def tour(
-    run: RunName = "tour",
+    run: OwnRunName = None,
     first: Annotated[str, typer.Option("--from", help="Number of the notebook to start from, such as 04.")] = "00",
-    profile: Annotated[str, typer.Option(help="mini (2 CPU cores, minutes) or paper (one GPU).")] = "mini",
+    profile: Annotated[
+        str | None, typer.Option(help="mini (2 CPU cores, minutes; default) or paper (one GPU).")
+    ] = None,
     dataset: Annotated[
         str | None, typer.Option(help="digits, cifar10, fashion_mnist, imagenette, or a folder.")
     ] = None,
     train_per_class: Annotated[int | None, typer.Option(help="Keep so many train images a class.")] = None,
     resolution: Annotated[int | None, typer.Option(help="Pixels a side.")] = None,
+    ipc: Annotated[str | None, typer.Option(help="Condensed images per class, such as 1,10.")] = None,
     seeds: Annotated[int | None, typer.Option(help="How many seeds (3).", min=1)] = None,
     bits: Annotated[int | None, typer.Option(help="Code length, a multiple of 8 up to 128.")] = None,
 ) -> None:
     """Run the notebooks in order and write the page of the run."""
     from pathlib import Path
 
+    from pocket.data.sources import registry
     from pocket.workflows.tour import tour as run_tour
 
-    if dataset and Path(dataset).is_dir():
-        dataset = str(Path(dataset).resolve())  # notebooks run in another folder
-    page = run_tour(
-        run,
-        first=first,
-        profile=profile,
-        dataset=dataset,
-        train_per_class=train_per_class,
-        resolution=resolution,
-        seeds=tuple(range(seeds)) if seeds else None,
-        bits=bits,
-        say=typer.echo,
-    )
-    assert page.is_file()
+    name = run or "tour"
+    if dataset and dataset not in registry():
+        dataset = str(Path(dataset).expanduser().resolve())  # notebooks run in another folder
+        name = run or Path(dataset).name
+    elif dataset:
+        name = run or ("tour" if dataset == "digits" else dataset)
+    try:
+        run_tour(
+            name,
+            first=first,
+            profile=profile,
+            dataset=dataset,
+            train_per_class=train_per_class,
+            resolution=resolution,
+            ipc=_whole_numbers(ipc),
+            seeds=tuple(range(seeds)) if seeds else None,
+            bits=bits,
+            say=typer.echo,
+        )
+    except KeyboardInterrupt:
+        typer.echo(f"pocket: stopped; what run {name!r} has written so far stays, go on with --from", err=True)
+        raise typer.Exit(130) from None
+
+
+def _whole_numbers(text: str | None) -> tuple[int, ...] | None:
+    """Read ``"1,10"`` as (1, 10)."""
+    if text is None:
+        return None
+    try:
+        return tuple(sorted({int(part) for part in text.split(",")}))
+    except ValueError:
+        raise ValueError(f"--ipc {text}: give whole numbers separated by commas, such as 1,10") from None
 
 
 @app.command()
@@ -84,9 +109,6 @@ def main() -> None:
             stream.reconfigure(encoding="utf-8", errors="replace")
     try:
         app()
-    except KeyboardInterrupt:
-        typer.echo("pocket: stopped; artefacts written so far stay, go on with --from", err=True)
-        raise SystemExit(130) from None
     except (ValueError, ArtefactError, ConnectionError, FileNotFoundError) as error:
         typer.echo(f"pocket: {error}", err=True)
         raise SystemExit(1) from None

@@ -127,7 +127,7 @@ def test_a_folder_without_classes_says_how_to_lay_it_out(tmp_path: Path) -> None
 
 def test_one_class_is_not_enough(tmp_path: Path) -> None:
     class_folder(tmp_path, classes=("cats",))
-    with pytest.raises(ValueError, match="only the class 'cats'.*two classes or more"):
+    with pytest.raises(ValueError, match=r"only the class 'cats'.*two classes or more"):
         load(tmp_path)
 
 

@@ -161,7 +161,7 @@ def test_missing_tensors_are_refused(tmp_path: Path) -> None:
     "name", ["../x", "a/b", "", ".", "..", "a..b", "/etc", ".hidden", "-x", "a\\b", "a b", "x\n", "n" * 65, "a\0b"]
 )
 def test_names_that_could_leave_the_folder_are_refused(home: Path, name: str) -> None:
-    with pytest.raises(ValueError, match="not usable.*--run autumn-poc"):
+    with pytest.raises(ValueError, match=r"not usable.*--run autumn-poc"):
         open_run(name)
     assert not list(home.iterdir())
 

@@ -38,7 +38,7 @@ class IEMConfig:
         Its strengths.
     """
 
-    steps: int = 200
+    steps: int = 120
     lr: float = 0.02
     real_batch: int = 32
     formation: int = 2

@@ -98,6 +98,8 @@ def _read_named(name: str) -> tuple[Encoded, Encoded]:
     if name == "digits":
         return read_digits()
     home = data_home()
+    if home is not None and not home.is_dir():
+        raise ValueError(f"POCKET_DATA names {home}, which is no folder: correct it, or unset it to download {name}")
     if home is not None and sorted((home / name).glob("train-*.parquet")):
         return read_parquet(home / name)
     return DOWNLOADS[name]()

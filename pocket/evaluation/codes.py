@@ -96,7 +96,7 @@ class Codes:
         return np.unpackbits(self.packed, axis=1)
 
 
-def encode(model: HashModel, images: ImageSet, *, batch: int = 1000, device: str = "auto") -> Codes:
+def encode(model: HashModel, images: ImageSet, *, batch: int | None = None, device: str = "auto") -> Codes:
     """Compute the codes of a set of images: a bit is 1 where ``V > 0``.
 
     Parameters
@@ -104,8 +104,8 @@ def encode(model: HashModel, images: ImageSet, *, batch: int = 1000, device: str
     model : HashModel
     images : ImageSet
         Of the size and channels that the model was trained for.
-    batch : int
-        Images a forward; changes memory and speed only.
+    batch : int, optional
+        Images a forward; by default as many as keep the largest map near 128 MiB. Changes memory and speed only.
     device : str
         ``"auto"``, ``"cpu"``, ``"cuda"``.
 
@@ -122,6 +122,7 @@ def encode(model: HashModel, images: ImageSet, *, batch: int = 1000, device: str
     if images.images.shape[1:] != wanted:
         raise ValueError(f"the model takes images of shape {wanted}, {images.name!r} has {images.images.shape[1:]}")
     where = pick_device(device)
+    batch = batch or int(np.clip(2**25 // (model.shape["width"] * model.shape["size"] ** 2), 16, 1000))
     network = model.to(where).eval()
     rows = []
     with torch.no_grad():

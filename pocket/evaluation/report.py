@@ -129,10 +129,12 @@ def evaluate_codes(
     scored = ~np.isnan(ap.expected)
     if not scored.any():
         raise ValueError("no query has an item of its class in the database: check that both sides use the same labels")
-    names = class_names or tuple(f"class {c}" for c in range(int(query.labels.max()) + 1))
+    classes = np.unique(query.labels) if class_names is None else np.arange(len(class_names))
+    if not np.isin(query.labels, classes).all():
+        raise ValueError(f"query labels must lie in 0..{len(classes) - 1}, the places of class_names")
+    names = class_names or tuple(f"class {c}" for c in classes)
     per_class = [
-        float(ap.expected[members].mean()) if (members := scored & (query.labels == c)).any() else None
-        for c in range(len(names))
+        float(ap.expected[members].mean()) if (members := scored & (query.labels == c)).any() else None for c in classes
     ]
     precision, recall = metrics.precision_recall(total, relevant)
     ranks = [k for k in PRECISION_RANKS if k <= len(database)]

@@ -33,7 +33,9 @@ class TrainConfig:
         Images a step.
     lr : float
         Peak learning rate, reached after a fifth of the steps.
-    momentum, weight_decay : float
+    momentum : float
+        Middle of its cycle: it falls by 0.05 below it while the learning rate rises, and is 0.05 above it elsewhere.
+    weight_decay : float
     augmentation : Augmentation
         Of single images. Flips happen only where the set says that mirrored images keep their class.
     """
@@ -52,12 +54,13 @@ class TrainConfig:
 
     @classmethod
     def full(cls, images: int, *, epochs: int = 12) -> Self:
-        """Return the full-data schedule: the fewest epochs at which retrieval quality has levelled off.
+        """Return the full-data schedule: the fewest epochs at which retrieval quality levelled off on digits.
 
-        Larger sets take larger batches, which cost less an image.
+        Never fewer steps than `small`: full data must not be trained less than its own subsets. Larger
+        sets take larger batches, which cost less an image.
         """
         batch = cls.batch if images < 5000 else 128
-        return cls(steps=math.ceil(images / batch) * epochs, batch=batch)
+        return cls(steps=max(cls.steps, math.ceil(images / batch) * epochs), batch=batch)
 
     @classmethod
     def rule(cls, images: ImageSet | CondensedSet) -> Self:
@@ -147,7 +150,14 @@ def train(
         weight_decay=config.weight_decay,
         nesterov=True,
     )
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.lr, total_steps=config.steps, pct_start=0.2)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer,
+        config.lr,
+        total_steps=config.steps,
+        pct_start=0.3 if config.steps == 5 else 0.2,  # torch divides by pct_start * total_steps - 1
+        base_momentum=max(0.0, round(config.momentum - 0.05, 6)),
+        max_momentum=min(0.99, round(config.momentum + 0.05, 6)),
+    )
     model.train()
     with deterministic():
         for step in tqdm(range(config.steps), desc=f"training on {images.name}", disable=not progress, mininterval=1.0):

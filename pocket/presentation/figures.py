@@ -45,7 +45,7 @@ def cell_name(cell: Cell) -> str:
     """Return what a cell is called in charts: ``"IEM, 10 a class"``, ``"random tiles, 1 a class"``."""
     if cell.method == "full":
         return "full data"
-    tiles = " tiles" if cell.method == "random" and cell.formation > 1 else ""
+    tiles = " tiles" if cell.method in ("random", "dm") and cell.formation > 1 else ""
     return f"{NAMES.get(cell.method, cell.method)}{tiles}, {cell.ipc} a class"
 
 
@@ -163,14 +163,4 @@ def figure_classes(reports: Mapping[str, RetrievalReport]) -> Figure:
         axis.set_xticks(range(len(names)), names, rotation=0 if max(map(len, names)) < 4 else 30)
         axis.set_ylabel("mean AP of its queries")
         axis.legend(frameon=False, ncols=len(reports))
-        return figure
-
-
-def figure_loss(losses: Sequence[float], every: int) -> Figure:
-    """Draw the matching loss over the steps on a logarithmic scale; ``every`` steps lie between two values."""
-    with figure_style("en"):
-        figure = Figure(figsize=(5, 2.2), layout="constrained")
-        axis = figure.subplots()
-        axis.semilogy(np.arange(1, len(losses) + 1) * every, losses, color=BLUE, lw=1)
-        axis.set(xlabel="step", ylabel="loss")
         return figure

@@ -48,11 +48,12 @@ class Watcher:
     _view: Any = None
     _shown: float = 0.0
     _started: float = 0.0
+    _first: int = 0
 
     def __call__(self, step: Step) -> None:
         """Take a step: keep a snapshot where one is due, and redraw at most twice a second."""
         if not self._started:
-            self._started = time.monotonic()
+            self._started, self._first = time.monotonic(), step.number
         marks = np.linspace(0, self.steps, self.snapshots).round().astype(int)
         due = step.number in marks
         live = os.environ.get("POCKET_BATCH") != "1" and time.monotonic() - self._shown > 0.5
@@ -76,8 +77,9 @@ class Watcher:
             display(self._view)
         self._shown = time.monotonic()
         spent = self._shown - self._started
-        left = spent / number * (self.steps - number) if number else float("nan")
+        done = number - self._first  # a resumed run begins later
+        left = spent / done * (self.steps - number) if done else 0.0
         loss = f", loss {self.losses[-1][1]:.4g}" if self.losses else ""
-        time_left = f", about {left:.0f} s left" if number else ""
+        time_left = f", about {left:.0f} s left" if done else ""
         captions = [""] * len(images)
         self._view.value = f"<p>step {number} of {self.steps}{loss}{time_left}</p>" + strip(images, captions)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -11,7 +11,7 @@ from pocket.data import CondensedSet
 from pocket.presentation.figures import NAMES, cell_name, figure_map, image_grid
 from pocket.presentation.html import as_html
 from pocket.runs import Run, write_text
-from pocket.runs.records import Cell, CondensationRecord, TrainingRecord, select, strongest_random, summarise
+from pocket.runs.records import AblationRow, Cell, CondensationRecord, TrainingRecord, select, strongest, summarise
 
 _LINKS = (
     ("brief.en.html", "Executive brief (English)"),
@@ -54,6 +54,7 @@ def write_page(run: Run, timings: Sequence[tuple[str, str, float]]) -> Path:
         first=first,
         rows=result_rows(cells),
         claims=claims(cells),
+        ablation=ablation_rows(CondensationRecord.load(run.path("condensation.json")).ablation),
         chart=as_html(figure_map(cells), _chart_text(cells)),
         images=as_html(
             image_grid(shown, condensed.card.class_names),
@@ -74,7 +75,12 @@ def measured_cells(run: Run) -> list[Cell]:
         *TrainingRecord.load(run.path("training.json")).cells,
         *CondensationRecord.load(run.path("condensation.json")).cells,
     ]
-    return sorted(cells, key=lambda c: (c.ipc != 0, c.ipc, list(NAMES).index(c.method), c.formation))
+    return sorted(cells, key=lambda c: (c.ipc != 0, c.ipc, _rank(c.method), c.formation))
+
+
+def _rank(method: str) -> int:
+    """Place of a method in tables: known ones in the order of `NAMES`, others after them."""
+    return list(NAMES).index(method) if method in NAMES else len(NAMES)
 
 
 def _kinds(cells: Sequence[Cell]) -> list[list[Cell]]:
@@ -95,7 +101,7 @@ def result_rows(cells: Sequence[Cell]) -> list[dict[str, str]]:
                 "name": cell_name(first),
                 "protocol": first.protocol,
                 "images": f"{first.images:,} ({first.images / full[0].images:.1%})",
-                "map": f"{score.mean:.3f} ± {score.half_width:.3f}",
+                "map": _with_interval(c.map for c in group),
                 "band": f"{min(c.map_low for c in group):.3f} – {max(c.map_high for c in group):.3f}",
                 "share": f"{score.mean / whole:.1%}",
                 "make": f"{summarise(c.pool_seconds + c.condense_seconds for c in group).mean:.1f}",
@@ -110,17 +116,49 @@ def claims(cells: Sequence[Cell]) -> list[str]:
     """Say what was found, in sentences that also come out when it is not in IEM's favour."""
     sentences = []
     for ipc in sorted({c.ipc for c in cells if c.method == "iem"}):
-        iem = {c.seed: c.map for c in select(cells, method="iem", ipc=ipc)}
-        random = {c.seed: c.map for c in strongest_random(cells, ipc)}
-        gaps = summarise(iem[seed] - random[seed] for seed in iem if seed in random)
-        place = "above" if gaps.mean > 0 else "below"
-        sure = "" if abs(gaps.mean) > gaps.half_width else "; the interval includes no difference at all"
-        sentences.append(
-            f"IEM with {ipc} image{'s' if ipc > 1 else ''} a class: mAP {summarise(iem.values()).mean:.3f}, "
-            f"{abs(gaps.mean):.3f} ± {gaps.half_width:.3f} {place} the stronger random subset of the same size "
-            f"(paired over {gaps.seeds} seeds{sure})."
-        )
+        iem = {c.seed: c.map for c in strongest(cells, "iem", ipc)}
+        told = f"IEM with {ipc} image{'s' if ipc > 1 else ''} a class: mAP {summarise(iem.values()).mean:.3f}"
+        for rival in ("random", "dm"):
+            if select(cells, method=rival, ipc=ipc):
+                other = strongest(cells, rival, ipc)
+                told += (
+                    f"; {paired(iem, {c.seed: c.map for c in other})} the stronger {NAMES[rival]} ({_kind(other[0])})"
+                )
+        sentences.append(told + ".")
     return sentences
+
+
+def paired(ours: Mapping[int, float], theirs: Mapping[int, float]) -> str:
+    """Say how far ours stand above or below theirs, paired over the seeds that both have."""
+    gap = summarise(ours[seed] - theirs[seed] for seed in ours if seed in theirs)
+    place = "above" if gap.mean > 0 else "below"
+    if gap.seeds == 1:
+        return f"{abs(gap.mean):.3f} {place} (one seed, no interval)"
+    unsure = "" if abs(gap.mean) > gap.half_width else ", an interval that includes no difference,"
+    return f"{abs(gap.mean):.3f} ± {gap.half_width:.3f}{unsure} {place}"
+
+
+def _kind(cell: Cell) -> str:
+    return "tiles" if cell.formation > 1 else "whole images"
+
+
+def ablation_rows(rows: Sequence[AblationRow]) -> list[dict[str, str]]:
+    """Return the ablation as text: each variant beside what comes first, paired over seeds."""
+    whole = dict(enumerate(rows[0].maps)) if rows else {}
+    return [
+        {
+            "variant": row.variant,
+            "map": _with_interval(row.maps),
+            "difference": paired(dict(enumerate(row.maps)), whole) if row is not rows[0] else "–",
+            "seconds": f"{summarise(row.condense_seconds).mean:.1f}",
+        }
+        for row in rows
+    ]
+
+
+def _with_interval(values: Iterable[float]) -> str:
+    score = summarise(values)
+    return f"{score.mean:.3f} ± {score.half_width:.3f}" if score.seeds > 1 else f"{score.mean:.3f} (one seed)"
 
 
 def _chart_text(cells: Sequence[Cell]) -> str:

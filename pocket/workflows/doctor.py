@@ -54,7 +54,7 @@ def _python() -> Finding:
 def _torch() -> list[Finding]:
     try:
         import torch
-    except ImportError as error:
+    except (ImportError, OSError) as error:
         return [Finding("stop", "torch", f"cannot be imported ({error})", "install the kit: pip install .")]
     findings = [Finding("ok", "torch", torch.__version__)]
     try:
@@ -88,10 +88,9 @@ def _faiss() -> Finding:
 
 
 def _memory() -> Finding:
-    try:
-        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
-    except (AttributeError, ValueError, OSError):
-        return Finding("ok", "memory", "not readable on this system; the mini tour needs 2.5 GB")
+    import psutil
+
+    free = psutil.virtual_memory().available / 2**30
     if free < 2.5:
         return Finding("warn", "memory", f"{free:.1f} GiB free", "the mini tour needs 2.5 GB: close other programs")
     return Finding("ok", "memory", f"{free:.1f} GiB free")

@@ -20,7 +20,6 @@ class Notebook(BaseModel):
     title: str
     audience: str
     cpu_minutes: PositiveFloat
-    gpu_minutes: PositiveFloat | None = None
     memory_gb: PositiveFloat
     widgets: str = ""
     reads: tuple[str, ...] = ()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, NonNegativeFloat
 
+from pocket.data.sources import registry
 from pocket.presentation.notebook_html import write_html
 from pocket.presentation.page import write_page
 from pocket.runs import Provenance, Record, Run, open_run, provenance
@@ -49,7 +50,7 @@ def tour(
     name: str = "tour",
     *,
     first: str = "00",
-    profile: str = "mini",
+    profile: str | None = None,
     say: Callable[[str], None] = print,
     **settings: Any,
 ) -> Path:
@@ -61,7 +62,8 @@ def tour(
         The run, folder ``runs/NAME``.
     first : str
         Number of the notebook to start from; earlier ones must have left their artefacts.
-    profile : {"mini", "paper"}
+    profile : {"mini", "paper"}, optional
+        "mini" for a new run.
     say : callable
         Takes each line of progress.
     **settings
@@ -82,10 +84,16 @@ def tour(
     numbers = [notebook.number for notebook in notebooks()]
     if first not in numbers:
         raise ValueError(f"--from {first}: choose one of {', '.join(numbers)}")
+    _check_dataset(settings.get("dataset"))
     run = open_run(name, profile=profile, **settings)
+    asked = run.settings
+    run.path("index.html").unlink(missing_ok=True)  # the page of an earlier tour must not pass for this one's
     chosen = [notebook for notebook in notebooks() if notebook.number >= first]
     stated = sum(notebook.cpu_minutes for notebook in chosen)
-    say(f"run {run.name!r}: {len(chosen)} notebooks, about {stated:.0f} min with the mini profile on 2 CPU cores")
+    say(
+        f"run {run.name!r}: {asked.dataset}, {asked.bits} bits, seeds {', '.join(map(str, asked.seeds))}; "
+        f"{len(chosen)} notebooks, on digits and 2 CPU cores about {stated:.0f} min"
+    )
     done = _earlier(run, first)
     with _batch_environment():
         for position, notebook in enumerate(chosen, start=1):
@@ -121,6 +129,8 @@ def _execute(run: Run, notebook: Notebook) -> float:
         raise TourError(f"{notebook.file} has no parameter {', '.join(sorted(unknown))}")
     executed = run.path("notebooks", notebook.file)
     executed.parent.mkdir(parents=True, exist_ok=True)
+    # The stated limits are those of the mini tour on digits; other data and profiles may take many times longer.
+    limit = notebook.cell_timeout * (1 if run.settings.dataset == "digits" else 20)
     started = time.perf_counter()
     try:
         papermill.execute_notebook(
@@ -129,7 +139,7 @@ def _execute(run: Run, notebook: Notebook) -> float:
             parameters=parameters,
             cwd=str(notebook.path.parent),
             kernel_name="python3",
-            execution_timeout=notebook.cell_timeout,
+            execution_timeout=limit,
             # On 127.0.0.1 the kernel's warning about unencrypted messages is noise.
             extra_arguments=["--IPKernelApp.log_level=40"],
             progress_bar=sys.stderr.isatty(),
@@ -141,15 +151,29 @@ def _execute(run: Run, notebook: Notebook) -> float:
             f"{error.ename}: {error.evalue}\nThe executed notebook with the full error: {executed}"
         ) from None
     except CellTimeoutError as error:
-        raise TourError(f"{notebook.file}: a cell took more than {notebook.cell_timeout} s: {error}") from None
+        raise TourError(
+            f"{notebook.file}: a cell took more than the {limit} s that it may ({str(error).splitlines()[0]}); "
+            "take fewer images (--train-per-class 600), fewer seeds, or run the notebook in JupyterLab, without a limit"
+        ) from None
     except DeadKernelError as error:
         raise TourError(
             f"{notebook.file}: the kernel died ({error}); most often memory ran out: it needs {notebook.memory_gb:g} GB"
         ) from None
-    finally:
-        if executed.is_file():
-            write_html(executed)
-    return time.perf_counter() - started
+    seconds = time.perf_counter() - started
+    write_html(executed)
+    return seconds
+
+
+_PATHS = ("POCKET_DATA", "POCKET_CACHE")
+
+
+def _check_dataset(name: str | None) -> None:
+    """Refuse a name that nothing can be loaded from, before a run is made for it."""
+    if name is not None and name not in registry() and not Path(name).is_dir():
+        raise ValueError(
+            f"{name!r} is neither an image set that pocket knows ({', '.join(registry())}) nor a folder with one "
+            "sub-folder per class"
+        )
 
 
 def _earlier(run: Run, first: str) -> list[NotebookRun]:
@@ -164,6 +188,8 @@ def _earlier(run: Run, first: str) -> list[NotebookRun]:
 def _batch_environment() -> Iterator[None]:
     """Tell kernels that nobody is watching, and where the runs are; put the environment back afterwards."""
     wanted = {"POCKET_BATCH": "1", "POCKET_HOME": str(home()), "PYTHONUTF8": "1"}
+    # Kernels work in the notebooks' folder: relative paths must mean what they mean here.
+    wanted |= {key: str(Path(os.environ[key]).expanduser().resolve()) for key in _PATHS if os.environ.get(key)}
     before = {key: os.environ.get(key) for key in wanted}
     os.environ.update(wanted)
     try:
