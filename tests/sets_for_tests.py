@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 
 from pocket.data import ImageSet
+
+# Tensors this small gain nothing from a second thread, and threads that wait for one another crawl when other
+# work keeps a core busy.
+torch.set_num_threads(1)
 
 
 def image_set(

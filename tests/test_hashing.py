@@ -119,8 +119,8 @@ def test_initial_weights_have_torchs_own_range_and_depend_on_the_seed() -> None:
     for module in model.modules():
         if isinstance(module, torch.nn.Conv2d | torch.nn.Linear):
             bound = 1 / math.sqrt(module.weight[0].numel())
-            assert 0.97 * bound < float(module.weight.abs().max()) <= bound
-            assert abs(float(module.weight.mean())) < 0.1 * bound
+            assert 0.97 * bound < module.weight.abs().max().item() <= bound
+            assert abs(module.weight.mean().item()) < 0.1 * bound
     assert all(same_weights(model, build(1)))
     assert not torch.equal(model.head[0].weight, build(2).head[0].weight)
 

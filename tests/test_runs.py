@@ -214,8 +214,10 @@ def test_the_paper_profile_differs_and_a_setting_goes_before_it(home: Path) -> N
 def test_a_setting_that_disagrees_is_refused(home: Path) -> None:
     run = open_run("mine", bits=16)
     before = run.path("run.json").read_bytes()
-    with pytest.raises(ValueError, match=r"run 'mine' was made with bits=16, not 64; take another run name"):
+    with pytest.raises(ValueError, match=r"run 'mine' was made with bits=16, not 64; take another name \(--run NAME\)"):
         open_run("mine", bits=64)
+    with pytest.raises(ValueError, match="was made with profile='mini', not 'paper'"):
+        open_run("mine", profile="paper")
     assert run.path("run.json").read_bytes() == before
 
 
