@@ -21,7 +21,7 @@ from pocket.workflows.tour import TourRecord
 pytestmark = pytest.mark.browser
 
 # 02 and 03 train for minutes; the tour runs them. POCKET_LAB_ALL=1 runs all of them here too.
-IN_LAB = [n for n in notebooks() if os.environ.get("POCKET_LAB_ALL") or n.number in ("01", "04", "05", "08")]
+IN_LAB = [n for n in notebooks() if os.environ.get("POCKET_LAB_ALL") or n.number in ("00", "01", "04", "05", "08")]
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +85,7 @@ def test_a_notebook_runs_cell_by_cell_in_jupyterlab(browser: Browser, lab: str, 
     if notebook.number == "04":
         chooser = page.get_by_label("query", exact=True)
         chooser.select_option(index=3)
-        number = chooser.locator("option").nth(3).inner_text()
+        number = chooser.locator("option").nth(3).inner_text().replace("\xa0", " ")
         page.wait_for_selector(f'.widget-html img[alt^="{number}:"]')
     if notebook.number == "05":
         page.get_by_role("button", name="日本語").click()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -121,21 +122,27 @@ def claims(cells: Sequence[Cell]) -> list[str]:
         for rival in ("random", "dm"):
             if select(cells, method=rival, ipc=ipc):
                 other = strongest(cells, rival, ipc)
-                told += (
-                    f"; {paired(iem, {c.seed: c.map for c in other})} the stronger {NAMES[rival]} ({_kind(other[0])})"
-                )
+                gap = paired(iem, {c.seed: c.map for c in other})
+                told += f"; {gap.text} the stronger {NAMES[rival]} ({_kind(other[0])}{gap.caution})"
         sentences.append(told + ".")
     return sentences
 
 
-def paired(ours: Mapping[int, float], theirs: Mapping[int, float]) -> str:
+class Gap(NamedTuple):
+    """A difference in words; ``caution`` is empty where the interval excludes zero."""
+
+    text: str
+    caution: str
+
+
+def paired(ours: Mapping[int, float], theirs: Mapping[int, float]) -> Gap:
     """Say how far ours stand above or below theirs, paired over the seeds that both have."""
     gap = summarise(ours[seed] - theirs[seed] for seed in ours if seed in theirs)
     place = "above" if gap.mean > 0 else "below"
     if gap.seeds == 1:
-        return f"{abs(gap.mean):.3f} {place} (one seed, no interval)"
-    unsure = "" if abs(gap.mean) > gap.half_width else ", an interval that includes no difference,"
-    return f"{abs(gap.mean):.3f} ± {gap.half_width:.3f}{unsure} {place}"
+        return Gap(f"{abs(gap.mean):.3f} {place}", ", one seed, no interval")
+    caution = "" if abs(gap.mean) > gap.half_width else ", not significant"
+    return Gap(f"{abs(gap.mean):.3f} ± {gap.half_width:.3f} {place}", caution)
 
 
 def _kind(cell: Cell) -> str:
@@ -149,7 +156,7 @@ def ablation_rows(rows: Sequence[AblationRow]) -> list[dict[str, str]]:
         {
             "variant": row.variant,
             "map": _with_interval(row.maps),
-            "difference": paired(dict(enumerate(row.maps)), whole) if row is not rows[0] else "–",
+            "difference": "".join(paired(dict(enumerate(row.maps)), whole)) if row is not rows[0] else "–",
             "seconds": f"{summarise(row.condense_seconds).mean:.1f}",
         }
         for row in rows

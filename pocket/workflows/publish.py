@@ -120,10 +120,10 @@ def replace_block(text: str, name: str, content: str) -> str:
     ValueError
         If the markers are not there.
     """
-    pattern = re.compile(rf"(<!-- {name} -->\n).*?(\n<!-- /{name} -->)", re.DOTALL)
+    pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
     if not pattern.search(text):
         raise ValueError(f"the README lacks the markers <!-- {name} --> and <!-- /{name} -->")
-    return pattern.sub(lambda match: match[1] + content + match[2], text)
+    return pattern.sub(lambda match: match[1] + content + "\n" + match[2], text)
 
 
 if __name__ == "__main__":
