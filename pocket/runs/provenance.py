@@ -1,0 +1,70 @@
+"""Where a number comes from: versions, machine, device and commit, stored with every record."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from datetime import UTC, datetime
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+_PACKAGES = ("torch", "torchvision", "faiss-gpu", "faiss-cpu", "numpy", "scikit-learn", "safetensors")
+
+
+class Provenance(BaseModel):
+    """What made an artefact. Times are UTC, ISO 8601."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    created: str
+    pocket: str
+    commit: str | None
+    python: str
+    platform: str
+    cpu_count: int
+    device: str
+    packages: dict[str, str]
+
+
+@cache
+def installed(package: str) -> str | None:
+    """Return the installed version of ``package`` without importing it, or None."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+@cache
+def commit() -> str | None:
+    """Return the git commit of the clone that the package runs from (``+`` marks local changes), or None."""
+    folder = Path(__file__).resolve().parent.parent.parent
+    if not (folder / ".git").exists():
+        return None
+    try:
+        head = _git(folder, "rev-parse", "--short=12", "HEAD")
+        return head + ("+" if _git(folder, "status", "--porcelain", "-uno", "--", "pocket") else "")
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _git(folder: Path, *words: str) -> str:
+    call = ["git", "-C", str(folder), *words]
+    return subprocess.run(call, capture_output=True, text=True, encoding="utf-8", check=True, timeout=10).stdout.strip()
+
+
+def provenance(device: str = "cpu") -> Provenance:
+    """Describe this process; ``device`` is what the numbers were computed on."""
+    return Provenance(
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        pocket=installed("pocket") or "not installed",
+        commit=commit(),
+        python=platform.python_version(),
+        platform=f"{platform.system()} {platform.machine()}",
+        cpu_count=os.cpu_count() or 1,
+        device=device,
+        packages={name: found for name in _PACKAGES if (found := installed(name))},
+    )
