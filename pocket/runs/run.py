@@ -179,7 +179,7 @@ def _sample_run(wanted: str, needs: str) -> Run:
         raise ArtefactError(f"run {wanted!r} has no {needs}: run the notebooks before this one first")
     if (folder / "run.json").is_file() and not Run.read(folder).is_sample:
         raise ArtefactError(
-            f"run {wanted!r} has no {needs}, and the sample run cannot be shown: {folder} is a run of your own; rename it"
+            f"run {wanted!r} has no {needs}, and {folder} is a run of your own, not the sample: rename it"
         )
     if not (folder / needs).is_file():
         shutil.copytree(source, folder, dirs_exist_ok=True)
