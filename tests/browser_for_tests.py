@@ -105,12 +105,16 @@ def run_cell_by_cell(page: Page, seconds: float) -> int:
         is_code = "jp-CodeCell" in (cell.get_attribute("class") or "")
         page.keyboard.press("Shift+Enter")
         if is_code:
-            prompt = cell.locator(".jp-InputArea-prompt").first
-            page.wait_for_function(
-                "element => /\\[\\d+\\]/.test(element.textContent)",
-                arg=prompt.element_handle(),
-                timeout=max(1.0, until - time.monotonic()) * 1000,
-            )
+            prompt = cell.locator(".jp-InputArea-prompt")
+            if prompt.count():
+                page.wait_for_function(
+                    "element => /\\[\\d+\\]/.test(element.textContent)",
+                    arg=prompt.first.element_handle(),
+                    timeout=max(1.0, until - time.monotonic()) * 1000,
+                )
+            else:  # a cell whose code is hidden has no prompt to watch
+                page.wait_for_timeout(500)
+                page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]', timeout=120_000)
             code += 1
         errors = page.locator('.jp-RenderedText[data-mime-type="application/vnd.jupyter.error"]')
         assert errors.count() == 0, errors.first.inner_text()
