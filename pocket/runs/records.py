@@ -120,7 +120,7 @@ def strongest(cells: Iterable[Cell], method: str, ipc: int, *, code_labels: bool
     found = select(cells, method=method, ipc=ipc, code_labels=code_labels)
     kinds = {cell.formation for cell in found}
     if not kinds:
-        raise ValueError(f"no {method} set of {ipc} images a class was measured in this run")
+        raise ValueError(f"no {method} subset of {ipc} images a class was measured in this run")
     groups = [select(found, formation=formation) for formation in sorted(kinds)]
     return max(groups, key=lambda group: summarise(cell.map for cell in group).mean)
 
