@@ -73,10 +73,6 @@ def test_every_part_can_be_switched_off_and_the_images_move(changes: dict) -> No
     assert np.mean(losses[-10:]) < np.mean(losses[:10])
 
 
-class Stop(Exception):
-    """Something that is no KeyboardInterrupt."""
-
-
 @pytest.mark.parametrize("stop_at", [1, 7])
 def test_an_interrupted_run_goes_on_to_the_same_bits(tmp_path: Path, stop_at: int) -> None:
     def stop(step: Step) -> None:

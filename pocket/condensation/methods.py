@@ -118,7 +118,8 @@ def condense(
     formation : int, optional
         Overrides the configuration's.
     seed : int
-        Equal seeds give equal bits on one machine.
+        Equal seeds give equal bits on one machine's CPU; on a GPU the gradient of the image warp is summed
+        in no fixed order.
     config : IEMConfig, optional
         Default: the method's own.
     width : int, optional

@@ -49,6 +49,7 @@ class HammingIndex:
         self._flat.add(np.ascontiguousarray(codes.packed))
         self._gpu: Any = None
         if self.on_gpu:
+            # FAISS wraps the resources itself; its type stubs do not know that.
             self._gpu = faiss.index_binary_cpu_to_gpu(faiss.StandardGpuResources(), 0, self._flat)  # type: ignore[arg-type]
 
     def __len__(self) -> int:
