@@ -20,6 +20,8 @@ from .evaluation import evaluate as evaluate
 from .evaluation import evaluate_codes as evaluate_codes
 from .hashing import HashModel as HashModel
 from .hashing import TrainConfig as TrainConfig
+from .hashing import label as label
+from .hashing import recalibrate as recalibrate
 from .hashing import train as train
 from .runs import Run as Run
 from .runs import open_run as open_run

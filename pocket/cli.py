@@ -100,6 +100,38 @@ def brief(run: RunName = "tour", lang: Annotated[str, typer.Option(help="en, ja 
         typer.echo(f"wrote {write_brief(opened, code)}")
 
 
+@app.command()
+def bench(
+    suite: Annotated[str, typer.Option(help="mini, paper, imagenette, ablation or classification.")] = "mini",
+    time_limit: Annotated[
+        float | None, typer.Option(help="Seconds; what is half done is kept, and the same command goes on.", min=0)
+    ] = None,
+    reduced: Annotated[
+        bool | None, typer.Option("--reduced/--whole", help="Smaller task for 2 CPU cores. Default: without a GPU.")
+    ] = None,
+    only: Annotated[str | None, typer.Option(help="Measure one method only, such as iem.")] = None,
+    results: Annotated[str | None, typer.Option(help="Folder of the result tables. Default: data/results.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+) -> None:
+    """Measure a suite of methods cell by cell into data/results/SUITE.csv, and go on where it stopped."""
+    from pathlib import Path
+
+    from pocket.workflows.bench import bench as measure
+
+    try:
+        measure(
+            suite,
+            reduced=reduced,
+            time_limit=time_limit,
+            folder=Path(results).expanduser() if results else None,
+            device=device,
+            only=only,
+            say=typer.echo,
+        )
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+
+
 def main() -> None:
     """Run the command line; an error that the user can mend is one clear message, not a traceback."""
     from pocket.runs.artefacts import ArtefactError

@@ -29,13 +29,24 @@ class IEMConfig:
         Networks in the pool, and epochs each is trained for.
     perturb : (float, float)
         Range of the magnitude of the weight perturbation; (0, 0) switches it off.
-    weight_v : float
-        Weight of the distance of the means of V, relative to that of Z: both are divided by the mean
-        squared norm of the real embeddings, so the weight does not depend on width or code length.
+    interpolate : bool
+        Take weights from the straight line between the initial and the early-stage ones, at U(0, 1), and perturb those.
+    weight_z, weight_v, weight_cov : float
+        Weights of the squared distances of the means of Z, the means of V and the covariances of V. Each is
+        divided by the same moment of the real batch (`matching.moments`), so the weights do not depend on
+        width or code length.
+    weight_hash : float
+        Weight of the hash consistency: the hashing loss of the synthetic views under a trained hash model.
+    cache : int
+        Draw from so many fixed (network, augmentation) pairs, whose real statistics are computed once; 0 draws
+        anew at every step.
     augment : bool
         Siamese augmentation of real and synthetic batch.
     augmentation : Augmentation
         Its strengths.
+    memory_gb : float
+        What the maps of one forward may take, in GiB; beyond, the same sums are taken over chunks. It is a
+        setting and not measured, so that equal settings give equal bits.
     """
 
     steps: int = 120
@@ -46,9 +57,15 @@ class IEMConfig:
     pool_size: int = 5
     pool_epochs: int = 2
     perturb: tuple[float, float] = (0.01, 0.09)
+    interpolate: bool = False
+    weight_z: float = 1.0
     weight_v: float = 0.1
+    weight_cov: float = 0.0
+    weight_hash: float = 0.0
+    cache: int = 0
     augment: bool = True
     augmentation: Augmentation = field(default_factory=lambda: Augmentation(scale=0.1, rotate=10.0, shift=0.1))
+    memory_gb: float = 4.0
 
     def __post_init__(self) -> None:
         low, high = self.perturb
@@ -61,7 +78,12 @@ class IEMConfig:
             ("pool_size", self.pool_size >= 1, "1 or more"),
             ("pool_epochs", self.pool_epochs >= 1, "1 or more"),
             ("perturb", 0 <= low <= high, "(low, high) with 0 <= low <= high"),
+            ("weight_z", self.weight_z >= 0, "0 or more"),
             ("weight_v", self.weight_v >= 0, "0 or more"),
+            ("weight_cov", self.weight_cov >= 0, "0 or more"),
+            ("weight_hash", self.weight_hash >= 0, "0 or more"),
+            ("cache", self.cache >= 0, "0 or more"),
+            ("memory_gb", self.memory_gb > 0, "above 0"),
         ):
             if not good:
                 raise ValueError(f"{name}={getattr(self, name)!r}: must be {allowed}")
@@ -70,6 +92,12 @@ class IEMConfig:
     def paper(cls, **changes: Any) -> Self:
         """Return the source's method: matched means of Z and V, early-stage pool, perturbation, augmentation, f = 2."""
         return cls(**changes)
+
+    @classmethod
+    def best(cls, **changes: Any) -> Self:
+        """Return what measured best."""
+        own: dict[str, Any] = {"weight_hash": 1.0}
+        return cls(**own | changes)
 
     @classmethod
     def dm(cls, **changes: Any) -> Self:

@@ -13,14 +13,19 @@ from torch import Tensor
 
 from pocket.condensation.checkpoint import Checkpoint
 from pocket.condensation.config import IEMConfig
+from pocket.condensation.gradient import GradientConfig, gradient_matching
 from pocket.condensation.matching import Matched, Step, match
 from pocket.condensation.pool import Pool
+from pocket.condensation.selection import herding, kcenter
 from pocket.data import CondensedCard, CondensedSet, ImageSet
 from pocket.data.formation import encode
-from pocket.hashing.devices import describe, pick_device, to_float
+from pocket.hashing import HashModel, train
+from pocket.hashing.devices import derive, describe, pick_device, to_float
 from pocket.hashing.networks import default_width
 from pocket.hashing.objectives import objective
 from pocket.runs.provenance import provenance
+
+Config = IEMConfig | GradientConfig
 
 
 @dataclass(frozen=True)
@@ -29,13 +34,15 @@ class Task:
 
     images: ImageSet
     ipc: int
-    config: IEMConfig
+    config: Config
     hashing: str
     bits: int
+    backbone: str
     width: int
     seed: int
     device: str
     pool: Pool | None
+    teacher: HashModel | None
     progress: bool
     watch: Callable[[Step], None] | None
     checkpoint: Checkpoint | None
@@ -55,20 +62,46 @@ def random_subset(task: Task) -> Matched:
 
 def matched(task: Task) -> Matched:
     """Start from random real images and match distributions (IEM, DM)."""
-    return match(
+    if not isinstance(task.config, IEMConfig):
+        raise ValueError(f"distribution matching takes an IEMConfig, not {type(task.config).__name__}")
+    teacher, seconds = None, 0.0
+    if task.config.weight_hash:
+        teacher, seconds = _teacher(task)
+    made = match(
         task.images,
         task.random_start(),
         task.config,
         hashing=task.hashing,
         bits=task.bits,
+        backbone=task.backbone,
         width=task.width,
         seed=task.seed,
         device=task.device,
         pool=task.pool,
+        teacher=teacher,
         progress=task.progress,
         watch=task.watch,
         checkpoint=task.checkpoint,
     )
+    return made._replace(teacher_seconds=seconds)
+
+
+def _teacher(task: Task) -> tuple[HashModel, float]:
+    """Return the trained model that the hash consistency asks, and what training it took."""
+    model = task.teacher or train(
+        task.images,
+        task.hashing,
+        task.bits,
+        derive(task.seed, 0x7EAC),
+        backbone=task.backbone,
+        width=task.width,
+        device=task.device,
+        progress=task.progress,
+    )
+    known, wanted = model.shape["num_classes"], task.images.num_classes
+    if known != wanted:
+        raise ValueError(f"the teacher knows {known} classes, {task.images.name!r} has {wanted}")
+    return model, model.report.seconds if model.report else 0.0
 
 
 @dataclass(frozen=True)
@@ -76,13 +109,17 @@ class Method:
     """A way to make a small set: the function that does it, and its default configuration."""
 
     make: Callable[[Task], Matched]
-    config: Callable[[], IEMConfig]
+    config: Callable[[], Config]
 
 
 METHODS: dict[str, Method] = {
     "iem": Method(matched, IEMConfig.paper),
     "dm": Method(matched, IEMConfig.dm),
+    "gradient": Method(gradient_matching, GradientConfig.dc),
+    "idc": Method(gradient_matching, GradientConfig.idc),
     "random": Method(random_subset, IEMConfig.dm),
+    "herding": Method(herding, IEMConfig.dm),
+    "kcenter": Method(kcenter, IEMConfig.dm),
 }
 
 
@@ -95,10 +132,12 @@ def condense(
     hashing: str = "orthohash",
     formation: int | None = None,
     seed: int = 0,
-    config: IEMConfig | None = None,
+    config: Config | None = None,
+    backbone: str = "convnet",
     width: int | None = None,
     device: str = "auto",
     pool: Pool | None = None,
+    teacher: HashModel | None = None,
     progress: bool = False,
     watch: Callable[[Step], None] | None = None,
     checkpoint: Path | None = None,
@@ -112,22 +151,29 @@ def condense(
         The real training images.
     ipc : int
         Stored images per class; with formation f each needs f^2 real images to start from.
-    method : {"iem", "dm", "random"}
+    method : {"iem", "dm", "gradient", "idc", "random", "herding", "kcenter"}
+        IEM; distribution matching; gradient matching (DC) and its formation variant (IDC); random real images;
+        and two coresets.
     bits, hashing
         Hash layer of the condensing networks. The set serves every code length and method.
     formation : int, optional
         Overrides the configuration's.
     seed : int
         Equal seeds give equal bits on one machine's CPU; on a GPU the gradient of the image warp is summed
-        in no fixed order.
-    config : IEMConfig, optional
+        in no fixed order, and gradient matching under a time budget (``config.seconds``) depends on the clock.
+    config : IEMConfig or GradientConfig, optional
         Default: the method's own.
+    backbone : str
+        Of the condensing networks: "convnet", "resnetap10" or "torchvision:NAME".
     width : int, optional
-        Channels of the condensing ConvNet; by image size where not given.
+        Their channels; by image size where not given.
     device : str
         ``"auto"``, ``"cpu"``, ``"cuda"``.
     pool : Pool, optional
         From `pocket.condensation.make_pool`, to use one for several sets of the same seed.
+    teacher : HashModel, optional
+        A hash model trained on the full data, for methods that use one (IEM's hash consistency); trained here,
+        and its seconds counted, where the configuration wants one and none is given.
     progress : bool
         Show a bar with the time left.
     watch : callable, optional
@@ -154,7 +200,7 @@ def condense(
     config = config or METHODS[method].config()
     if formation is not None:
         config = replace(config, formation=formation)
-    wide = width or default_width(images.size)
+    wide = width or default_width(images.size, backbone)
     identity = {
         "images": images.fingerprint,
         "ipc": ipc,
@@ -163,12 +209,14 @@ def condense(
         "hashing": hashing,
         "seed": seed,
         "config": asdict(config),
+        "backbone": backbone,
         "width": wide,
+        "teacher": teacher.fingerprint if teacher else None,
         "torch": torch.__version__,
         "device": describe(pick_device(device)),
     }
     state = Checkpoint(checkpoint, identity, resume=resume) if checkpoint else None
-    task = Task(images, ipc, config, hashing, bits, wide, seed, device, pool, progress, watch, state)
+    task = Task(images, ipc, config, hashing, bits, backbone, wide, seed, device, pool, teacher, progress, watch, state)
     made = METHODS[method].make(task)
     card = CondensedCard(
         method=method,
@@ -183,6 +231,7 @@ def condense(
         config=_card_config(identity, method),
         pool_seconds=made.pool_seconds,
         condense_seconds=made.condense_seconds,
+        teacher_seconds=made.teacher_seconds,
         provenance=provenance(str(identity["device"])),
     )
     if state:
@@ -191,13 +240,14 @@ def condense(
     return CondensedSet((made.images * 255).round().clamp(0, 255).byte().numpy(), labels.numpy(), card)
 
 
+_REAL = {"random": (), "herding": ("pool_epochs",), "kcenter": ("pool_epochs",)}
+
+
 def _card_config(identity: dict[str, Any], method: str) -> dict[str, Any]:
-    """What stands in the card: for a random subset, nothing but its formation has an effect."""
+    """What stands in the card: for real images only the settings that have an effect on the choice."""
+    config = identity["config"]
+    if method in _REAL:
+        config = {name: config[name] for name in ("formation", *_REAL[method])}
     if method == "random":
-        return {"formation": identity["config"]["formation"]}
-    return {
-        **identity["config"],
-        "bits": identity["bits"],
-        "hashing": identity["hashing"],
-        "width": identity["width"],
-    }
+        return config
+    return config | {name: identity[name] for name in ("bits", "hashing", "backbone", "width", "teacher")}

@@ -30,6 +30,8 @@ class Pool:
     ----------
     models : tuple of HashModel
         Evaluation mode, on the CPU.
+    starts : tuple of HashModel
+        The same networks before their first step.
     seconds : float
         Wall-clock.
     identity : tuple
@@ -37,15 +39,16 @@ class Pool:
     """
 
     models: tuple[HashModel, ...]
+    starts: tuple[HashModel, ...]
     seconds: float
     identity: tuple[object, ...]
 
 
 def pool_identity(
-    images: ImageSet, config: IEMConfig, hashing: str, bits: int, width: int, seed: int
+    images: ImageSet, config: IEMConfig, hashing: str, bits: int, backbone: str, width: int, seed: int
 ) -> tuple[object, ...]:
     """Return all that a pool depends on."""
-    return (images.fingerprint, config.pool_size, config.pool_epochs, hashing, bits, width, seed)
+    return (images.fingerprint, config.pool_size, config.pool_epochs, hashing, bits, backbone, width, seed)
 
 
 def make_pool(
@@ -54,6 +57,7 @@ def make_pool(
     *,
     bits: int = 64,
     hashing: str = "orthohash",
+    backbone: str = "convnet",
     width: int | None = None,
     seed: int = 0,
     device: str = "auto",
@@ -65,7 +69,7 @@ def make_pool(
     images : ImageSet
     config : IEMConfig, optional
         Its ``pool_size`` and ``pool_epochs`` are used.
-    bits, hashing, width, seed, device
+    bits, hashing, backbone, width, seed, device
         As for `pocket.condense`.
 
     Returns
@@ -73,46 +77,69 @@ def make_pool(
     Pool
     """
     config = config or IEMConfig.paper()
-    wide = width or default_width(images.size)
+    wide = width or default_width(images.size, backbone)
     warm_up()
     started = time.perf_counter()
     short = replace(TrainConfig(), batch=100, steps=math.ceil(len(images) / 100) * config.pool_epochs)
+    seeds = [derive(seed, 0x9001, k) for k in range(config.pool_size)]
     models = [
-        train(images, hashing, bits, derive(seed, 0x9001, k), width=wide, config=short, device=device)
-        for k in range(config.pool_size)
+        train(images, hashing, bits, s, backbone=backbone, width=wide, config=short, device=device) for s in seeds
     ]
-    identity = pool_identity(images, config, hashing, bits, wide, seed)
-    return Pool(tuple(models), time.perf_counter() - started, identity)
+    seconds = time.perf_counter() - started
+    starts = [_untrained(model, s) for model, s in zip(models, seeds, strict=True)]
+    identity = pool_identity(images, config, hashing, bits, backbone, wide, seed)
+    return Pool(tuple(models), tuple(starts), seconds, identity)
+
+
+def _untrained(model: HashModel, seed: int) -> HashModel:
+    """Return the network as it was before training, with the pixel statistics and codebook it was trained with."""
+    start = HashModel(**model.shape, seed=seed).eval()
+    for name in ("mean", "std", "targets"):
+        getattr(start, name).data.copy_(getattr(model, name))
+    return start
 
 
 @torch.no_grad()
-def load_perturbed(
-    stage: HashModel, source: dict[str, Tensor], magnitude: tuple[float, float], generator: torch.Generator
-) -> None:
-    """Copy weights into ``stage`` and move them along two random, filter-normalised directions.
+def load_blend(stage: HashModel, start: dict[str, Tensor], end: dict[str, Tensor], share: Tensor) -> None:
+    """Copy weights into ``stage`` from the straight line between two states: ``start + share * (end - start)``.
 
-    Each direction is Gaussian, scaled so that every filter of it has the norm of the filter it moves, and
-    is taken with a magnitude ``+-U(low, high)``. Biases and norms (one-dimensional weights) are copied as they are.
+    Interpolated weights stand for more stages of training than were kept. Zhang et al., "DANCE: Dual-View
+    Distribution Alignment for Dataset Condensation", IJCAI 2024, sec. 3.2.
 
     Parameters
     ----------
     stage : HashModel
         Overwritten in place; its module is reused for every step.
-    source : dict of Tensor
-        State to start from, on the device of ``stage``.
+    start, end : dict of Tensor
+        States, on the device of ``stage``.
+    share : Tensor
+        A scalar in [0, 1] on the same device.
+    """
+    for name, tensor in stage.state_dict().items():
+        if tensor.is_floating_point():
+            torch.lerp(start[name], end[name], share, out=tensor)
+        else:
+            tensor.copy_(end[name])
+
+
+@torch.no_grad()
+def perturb(stage: HashModel, magnitude: tuple[float, float], generator: torch.Generator) -> None:
+    """Move the weights of ``stage`` along two random, filter-normalised directions.
+
+    Each direction is Gaussian, scaled so that every filter of it has the norm of the filter it moves, and
+    is taken with a magnitude ``+-U(low, high)``. Biases and norms (one-dimensional weights) stay as they are.
+
+    Parameters
+    ----------
+    stage : HashModel
     magnitude : (float, float)
     generator : torch.Generator
-        On the same device.
+        On the device of ``stage``.
     """
-    state = stage.state_dict()
-    for name, tensor in state.items():
-        tensor.copy_(source[name])
     low, high = magnitude
     if high == 0:
         return
-    for parameter in stage.parameters():
-        if parameter.dim() < 2:
-            continue
+    for parameter in stage.filters():
         filters = parameter.flatten(1)
         norms = filters.norm(dim=1, keepdim=True)
         moved = torch.zeros_like(filters)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-from pydantic import NonNegativeFloat, PositiveInt
+from pydantic import BaseModel, ConfigDict, NonNegativeFloat, PositiveInt
 
 from pocket.data import formation as grid
 from pocket.runs.artefacts import ArtefactError, Record, load_tensors, save_tensors
@@ -19,6 +19,16 @@ from pocket.runs.provenance import Provenance
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+class CodeLabels(BaseModel):
+    """Who labelled a set with codes: a hash model of this method and length."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    method: str
+    bits: PositiveInt
+    teacher_seconds: NonNegativeFloat
+    teacher_fingerprint: str
 
 
 class CondensedCard(Record):
@@ -37,6 +47,8 @@ class CondensedCard(Record):
     config: dict[str, Any]
     pool_seconds: NonNegativeFloat
     condense_seconds: NonNegativeFloat
+    teacher_seconds: NonNegativeFloat = 0.0
+    labels: CodeLabels | None = None
     provenance: Provenance
     tensors_sha256: str = ""
 
@@ -52,13 +64,16 @@ class CondensedSet:
     labels : ndarray of int64, shape (M,)
     card : CondensedCard
     code_targets : ndarray of float16, shape (M * f^2, bits), optional
-        A teacher's continuous codes of the decoded views.
+        A teacher's continuous codes of the decoded views; from `pocket.label`.
+    codebook : ndarray of float16, shape (C, bits), optional
+        The teacher's codeword of each class; with ``code_targets``.
     """
 
     images: npt.NDArray[np.uint8]
     labels: npt.NDArray[np.int64]
     card: CondensedCard
     code_targets: npt.NDArray[np.float16] | None = None
+    codebook: npt.NDArray[np.float16] | None = None
 
     def __post_init__(self) -> None:
         m, f = len(self.images), self.card.formation
@@ -69,8 +84,17 @@ class CondensedSet:
             )
         if m and not 0 <= self.labels.min() <= self.labels.max() < len(self.card.class_names):
             raise ValueError(f"labels of a condensed set must lie in 0..{len(self.card.class_names) - 1}")
-        if self.code_targets is not None and len(self.code_targets) != m * f * f:
-            raise ValueError(f"{len(self.code_targets)} code targets do not fit {m} images with {f * f} views each")
+        given = [part is not None for part in (self.code_targets, self.codebook, self.card.labels)]
+        if any(given) != all(given):
+            raise ValueError("code targets, codebook and the card's labels come together, or not at all")
+        if self.code_targets is not None and self.codebook is not None and self.card.labels is not None:
+            bits = self.card.labels.bits
+            for name, found, wanted in (
+                ("code targets", self.code_targets.shape, (m * f * f, bits)),
+                ("codebook", self.codebook.shape, (len(self.card.class_names), bits)),
+            ):
+                if found != wanted:
+                    raise ValueError(f"{name} of shape {found} do not fit {m} images with {f * f} views: {wanted}")
         self.images.flags.writeable = False
         self.labels.flags.writeable = False
 
@@ -100,12 +124,17 @@ class CondensedSet:
     @property
     def name(self) -> str:
         """What the set is called in tables."""
-        return f"{self.card.source}, {self.card.method}, {self.card.ipc} a class"
+        return f"{self.card.source}, {self.card.method}, {self.card.ipc} a class" + (", codes" if self.codes else "")
+
+    @property
+    def codes(self) -> bool:
+        """Whether the set carries code labels."""
+        return self.code_targets is not None
 
     @property
     def stored_bytes(self) -> int:
-        """Bytes of pixels and code targets, uncompressed."""
-        return self.images.nbytes + (0 if self.code_targets is None else self.code_targets.nbytes)
+        """Bytes of pixels, code targets and codebook, uncompressed."""
+        return self.images.nbytes + sum(part.nbytes for part in (self.code_targets, self.codebook) if part is not None)
 
     @cached_property
     def view_labels(self) -> npt.NDArray[np.int64]:
@@ -124,8 +153,8 @@ class CondensedSet:
         The card is written last and holds the digest of the tensors, so a half-written pair is noticed.
         """
         arrays: dict[str, Any] = {"images": self.images, "labels": self.labels}
-        if self.code_targets is not None:
-            arrays["code_targets"] = self.code_targets
+        if self.codes:
+            arrays |= {"code_targets": self.code_targets, "codebook": self.codebook}
         path = path.with_suffix(".safetensors")
         save_tensors(path, arrays)
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -147,7 +176,7 @@ class CondensedSet:
         if hashlib.sha256(path.read_bytes()).hexdigest() != card.tensors_sha256:
             raise ArtefactError(f"{path} is not the file its card was written for; delete both and condense again")
         try:
-            return cls(tensors["images"], tensors["labels"], card, tensors.get("code_targets"))
+            return cls(tensors["images"], tensors["labels"], card, tensors.get("code_targets"), tensors.get("codebook"))
         except (KeyError, ValueError) as error:
             raise ArtefactError(f"{path} does not hold a condensed set ({error}); condense again") from None
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from pocket.data.decoding import decode_all, usual_channels, usual_size
 from pocket.data.images import ImageSet, RetrievalSplit
@@ -37,7 +38,11 @@ def registry() -> dict[str, dict[str, Any]]:
 
 
 def load(
-    name_or_path: str | Path, *, resolution: int | None = None, train_per_class: int | None = None
+    name_or_path: str | Path,
+    *,
+    resolution: int | None = None,
+    train_per_class: int | None = None,
+    protocol: str | None = None,
 ) -> RetrievalSplit:
     """Load an image set as train, database and query.
 
@@ -52,6 +57,9 @@ def load(
         whichever its images fill.
     train_per_class : int, optional
         Keep so many train images of each class (the same ones every time), also as database.
+    protocol : str, optional
+        For sets with several, such as ``"cifar10-unseen"``: who is trained on, searched and asked. Default: the
+        first that ``data/datasets.toml`` names.
 
     Returns
     -------
@@ -62,8 +70,8 @@ def load(
     Raises
     ------
     ValueError
-        If the name is unknown, the folder holds no class with at least two images, or a size is out
-        of range.
+        If the name or the protocol is unknown, the folder holds no class with at least two images, or a size is
+        out of range.
     ConnectionError
         If a download fails.
     """
@@ -73,8 +81,11 @@ def load(
     name = str(name_or_path)
     if name in known:
         entry = known[name]
+        chosen = protocol or entry["protocols"][0]
+        if chosen not in entry["protocols"]:
+            raise ValueError(f"{name} has no protocol {chosen!r}; choose one of {', '.join(entry['protocols'])}")
         train, query = _read_named(name)
-        size, protocol, mirror = resolution or entry["resolution"], entry["protocol"], entry["mirror"]
+        size, mirror = resolution or entry["resolution"], entry["mirror"]
     else:
         folder = Path(name_or_path).expanduser()
         if not folder.is_dir():
@@ -83,15 +94,58 @@ def load(
                 "give one of these names, or the path of a folder with one sub-folder per class"
             )
         if sorted(folder.glob("train-*.parquet")):
-            protocol, (train, query) = "holdout", read_parquet(folder)
+            chosen, (train, query) = "holdout", read_parquet(folder)
         else:
-            protocol, (train, query) = "own-data", _split(read_folder(folder))
+            chosen, (train, query) = "own-data", _split(read_folder(folder))
+        if protocol not in (None, chosen):
+            raise ValueError(f"{folder} is split by protocol {chosen!r}, not {protocol!r}")
         name, size, mirror = folder.resolve().name, resolution or usual_size(train.sources), False
+    train, database, query = PROTOCOLS.get(chosen, _searched_is_train)(train, query)
     if train_per_class is not None:
-        train = _keep(train, train_per_class, name)
+        kept = _keep(train, train_per_class, name)
+        train, database = kept, kept if database is train else database
     finish = partial(_decode, size=size, channels=usual_channels(train.sources), mirror=mirror)
-    database = finish(train, name=name)
-    return RetrievalSplit(database, database, finish(query, name=f"{name} queries"), protocol)
+    trained = finish(train, name=name)
+    searched = trained if database is train else finish(database, name=f"{name} database")
+    return RetrievalSplit(trained, searched, finish(query, name=f"{name} queries"), chosen)
+
+
+Halves = tuple[Encoded, Encoded, Encoded]
+
+
+def _searched_is_train(train: Encoded, test: Encoded) -> Halves:
+    """Search the train images, ask with the test images."""
+    return train, train, test
+
+
+def _cifar10_unseen(train: Encoded, test: Encoded) -> Halves:
+    """Ask with 100 test images a class, search the other 9,000: a database that no model was trained on."""
+    asked, rest = _draw(test, 100)
+    return train, test.take(rest), test.take(asked)
+
+
+def _cifar10_i(train: Encoded, test: Encoded) -> Halves:
+    """Ask with 100 images a class of all 60,000, train on 500 a class, search all that are not asked with."""
+    whole = Encoded([*train.sources, *test.sources], np.concatenate([train.labels, test.labels]), train.class_names)
+    asked, rest = _draw(whole, 100)
+    database = whole.take(rest)
+    return database.take(_draw(database, 500)[0]), database, whole.take(asked)
+
+
+def _draw(half: Encoded, per_class: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return positions of ``per_class`` images a class, by one fixed draw, and of the rest."""
+    order = np.random.default_rng(0).permutation(len(half.labels))
+    rank = np.empty(len(order), dtype=np.int64)
+    for c in range(len(half.class_names)):
+        members = order[half.labels[order] == c]
+        rank[members] = np.arange(len(members))
+    return np.flatnonzero(rank < per_class), np.flatnonzero(rank >= per_class)
+
+
+PROTOCOLS: dict[str, Callable[[Encoded, Encoded], Halves]] = {
+    "cifar10-I": _cifar10_i,
+    "cifar10-unseen": _cifar10_unseen,
+}
 
 
 def _read_named(name: str) -> tuple[Encoded, Encoded]:

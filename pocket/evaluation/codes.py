@@ -114,21 +114,7 @@ def encode(model: HashModel, images: ImageSet, *, batch: int | None = None, devi
     Codes
         With the images' labels, in their order.
     """
-    import torch
+    from pocket.hashing.calibration import represent
 
-    from pocket.hashing.devices import pick_device, to_float
-
-    wanted = (model.shape["channels"], model.shape["size"], model.shape["size"])
-    if images.images.shape[1:] != wanted:
-        raise ValueError(f"the model takes images of shape {wanted}, {images.name!r} has {images.images.shape[1:]}")
-    where = pick_device(device)
-    batch = batch or int(np.clip(2**25 // (model.shape["width"] * model.shape["size"] ** 2), 16, 1000))
-    network = model.to(where).eval()
-    rows = []
-    with torch.no_grad():
-        for start in range(0, len(images), batch):
-            values = network(to_float(images.images[start : start + batch], where))
-            rows.append((values > 0).cpu().numpy())
-    model.cpu()
-    bits = np.concatenate(rows) if rows else np.empty((0, model.bits), dtype=bool)
-    return Codes.from_bits(bits, images.labels)
+    values = represent(model, images, batch=batch, device=device)
+    return Codes.from_bits((values > 0).numpy(), images.labels)

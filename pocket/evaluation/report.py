@@ -8,12 +8,14 @@ import numpy as np
 from pydantic import Field, NonNegativeInt, PositiveInt
 
 from pocket.evaluation import metrics
-from pocket.evaluation.codes import Codes, encode
+from pocket.evaluation.codes import Codes
 from pocket.evaluation.latency import Latency
 from pocket.runs.artefacts import Record
 from pocket.runs.provenance import Provenance
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from pocket.data import RetrievalSplit
     from pocket.hashing import HashModel
 
@@ -39,6 +41,9 @@ class RetrievalReport(Record):
     map: float = Field(ge=0, le=1)
     map_low: float = Field(ge=0, le=1)
     map_high: float = Field(ge=0, le=1)
+    map_plain: float | None = Field(
+        default=None, ge=0, le=1, description="map before the head was recalibrated; None where it was not"
+    )
     macro_map: float = Field(ge=0, le=1, description="mean over classes of their queries' mean AP")
     class_names: tuple[str, ...]
     class_map: tuple[float | None, ...] = Field(description="mean AP of each class's queries; None without any")
@@ -63,7 +68,7 @@ class RetrievalComparison(Record):
 
 
 def evaluate(
-    model: HashModel, split: RetrievalSplit, *, at: int | None = None, device: str = "auto"
+    model: HashModel, split: RetrievalSplit, *, at: int | None = None, recalibrate: bool = True, device: str = "auto"
 ) -> RetrievalReport:
     """Encode database and queries of a split and score the retrieval.
 
@@ -74,6 +79,9 @@ def evaluate(
         Its protocol id goes into the report.
     at : int, optional
         Cut-off rank; default all ranks.
+    recalibrate : bool
+        Recalibrate the head on the database images first, without their labels (`pocket.recalibrate`); the
+        report then also says what the score was without (``map_plain``). The model is left as it is.
     device : str
         Where images are encoded.
 
@@ -81,9 +89,20 @@ def evaluate(
     -------
     RetrievalReport
     """
-    query = encode(model, split.query, device=device)
-    database = encode(model, split.database, device=device)
-    return evaluate_codes(query, database, at=at, protocol=split.protocol, class_names=split.query.class_names)
+    from pocket.hashing.calibration import calibration, represent
+
+    sides = split.query, split.database
+    query, database = (represent(model, side, device=device) for side in sides)
+
+    def score(*values: Tensor) -> RetrievalReport:
+        asked, searched = (Codes.from_bits((v > 0).numpy(), side.labels) for v, side in zip(values, sides, strict=True))
+        return evaluate_codes(asked, searched, at, protocol=split.protocol, class_names=split.query.class_names)
+
+    plain = score(query, database)
+    if not recalibrate or len(split.database) < 2:
+        return plain
+    found = calibration(model, database)
+    return score(found.apply(query), found.apply(database)).model_copy(update={"map_plain": plain.map})
 
 
 def evaluate_codes(

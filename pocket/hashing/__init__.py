@@ -1,6 +1,8 @@
 """Networks, objectives and the trainer."""
 
 from pocket.hashing.augmentation import Augmentation
+from pocket.hashing.calibration import recalibrate, represent
+from pocket.hashing.labelling import label
 from pocket.hashing.networks import ConvNet, HashModel
 from pocket.hashing.objectives import OBJECTIVES, orthohash
 from pocket.hashing.training import TrainConfig, TrainingReport, train
@@ -12,6 +14,9 @@ __all__ = [
     "HashModel",
     "TrainConfig",
     "TrainingReport",
+    "label",
     "orthohash",
+    "recalibrate",
+    "represent",
     "train",
 ]

@@ -9,7 +9,7 @@ Siamese Augmentation", ICML 2021).
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -54,6 +54,17 @@ class Augmentation:
     mirror: bool = False
     colour: float = 0.0
     cutout: float = 0.0
+
+    def stronger(self) -> Augmentation:
+        """Return the strong view of self-distilling objectives: twice the warp, with colour and a cutout."""
+        return replace(
+            self,
+            scale=2 * self.scale,
+            rotate=2 * self.rotate,
+            shift=2 * self.shift,
+            colour=max(0.5, self.colour),
+            cutout=max(0.25, self.cutout),
+        )
 
     def draw(self, groups: int, generator: torch.Generator) -> Draw:
         """Draw parameters for ``groups`` groups of images."""

@@ -2,77 +2,38 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from pocket.hashing.devices import generator
+from pocket.hashing.backbones import (
+    Backbone,
+    ConvNet,
+    TorchvisionNet,
+    default_depth,
+    default_width,
+    load_weights,
+    make_backbone,
+)
+from pocket.hashing.devices import derive, generator
+from pocket.hashing.objectives import objective
 from pocket.runs.artefacts import ArtefactError, load_tensors, save_tensors
 
 if TYPE_CHECKING:
     from pocket.hashing.training import TrainingReport
 
+__all__ = ["ConvNet", "HashModel", "default_depth", "default_width", "initialise"]
 
-def default_width(size: int) -> int:
-    """Return the channels of the ConvNet for images of ``size`` pixels: 32 up to 20 px, 64 up to 28, else 128."""
-    return 32 if size <= 20 else 64 if size <= 28 else 128
-
-
-def default_depth(size: int) -> int:
-    """Return the number of blocks, so that the last map is 2 to 7 pixels a side: 3 at 32 px, 5 at 128, 6 at 224."""
-    return max(2, round(math.log2(size)) - 2)
-
-
-class Halve(nn.Module):
-    """Average pool of 2 x 2 pixels.
-
-    On the CPU as bilinear interpolation to half the size, which samples between two pixels each way, so
-    it is the same mean, and takes a third of the time (0.7 against 2.2 ms forward and backward, 50 x 32
-    maps of 16 px). On a GPU its backward would not be deterministic, and the pool is as fast.
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the means, shape (N, C, H // 2, W // 2)."""
-        if x.device.type == "cpu":
-            return functional.interpolate(x, scale_factor=0.5, mode="bilinear", align_corners=False)
-        return functional.avg_pool2d(x, 2)
-
-
-class ConvNet(nn.Module):
-    """The ConvNet of the condensation literature: blocks of 3x3 convolution, InstanceNorm, ReLU, average pool.
-
-    InstanceNorm keeps images independent of one another, so one forward over all classes gives exactly
-    what a forward per class would. Gidaris and Komodakis, CVPR 2018; Zhao and Bilen, ICLR 2021.
-
-    Parameters
-    ----------
-    channels, size : int
-        Of the input images, shape (N, channels, size, size).
-    width, depth : int
-        Channels of every block, and their number.
-    """
-
-    def __init__(self, channels: int, size: int, width: int, depth: int) -> None:
-        super().__init__()
-        layers: list[nn.Module] = []
-        inputs = channels
-        for _ in range(depth):
-            layers += [nn.Conv2d(inputs, width, 3, padding=1), nn.GroupNorm(width, width), nn.ReLU(), Halve()]
-            inputs, size = width, size // 2
-        self.blocks = nn.Sequential(*layers)
-        self.dim = width * size * size
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return Z, shape (N, dim)."""
-        return self.blocks(x).flatten(1)
+_TORCHVISION_STAGE = 0x7056  # keeps the draws of torchvision's weights apart from others of the same seed
 
 
 class HashModel(nn.Module):
-    """Backbone and hash layer: x -> Z = backbone(x) -> V = head(Z); the code is ``V > 0``.
+    """Backbone and hash layer: x -> Z = backbone(x) -> V = head(Z) * scale + shift; the code is ``V > 0``.
 
     Parameters
     ----------
@@ -81,18 +42,31 @@ class HashModel(nn.Module):
     bits : int
         Code length K, a multiple of 8 from 8 to 128.
     method : str
-        Hashing objective it is trained with.
+        Hashing objective it is trained with; it decides on the head.
+    backbone : str
+        ``"convnet"``, ``"resnetap10"`` or ``"torchvision:<name>"``, such as ``"torchvision:resnet18"``.
     width, depth : int, optional
-        Of the ConvNet; by image size where not given.
+        Of the ConvNet, by image size where not given; width also of ResNetAP-10, 64 where not given.
+    weights : str or Path, optional
+        Pretrained weights of the backbone: a state dict in a ``.safetensors`` or ``.pth`` file, or ``"default"``
+        for torchvision's own, which are downloaded.
     seed : int
         Of the initial weights.
 
     Attributes
     ----------
+    dim : int
+        Of Z.
+    shape : dict
+        The parameters above, but for weights and seed: what the weights on disk belong to.
     targets : Tensor, shape (num_classes, bits)
-        The objective's codeword of each class.
+        The objective's codeword of each class, zeros until training sets them; a parameter where they are learned.
     mean, std : Tensor, shape (channels,)
         Pixel statistics of the training images; `embed` normalises with them.
+    scale, shift : Tensor, shape (bits,)
+        Recalibration of the head; 1 and 0 until it is done.
+    code_mean, code_std : Tensor, shape (bits,)
+        Mean and standard deviation of V over the training images; 0 and 1 until training sets them.
     report : TrainingReport or None
         What training it cost; not saved with the weights.
     """
@@ -101,6 +75,10 @@ class HashModel(nn.Module):
     targets: Tensor
     mean: Tensor
     std: Tensor
+    scale: Tensor
+    shift: Tensor
+    code_mean: Tensor
+    code_std: Tensor
 
     def __init__(
         self,
@@ -110,13 +88,16 @@ class HashModel(nn.Module):
         num_classes: int,
         bits: int,
         method: str = "orthohash",
+        backbone: str = "convnet",
         width: int | None = None,
         depth: int | None = None,
+        weights: str | Path | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__()
         if bits % 8 or not 8 <= bits <= 128:
             raise ValueError(f"bits={bits}: code lengths are multiples of 8 from 8 to 128")
+        hashing = objective(method)
         self.bits, self.method = bits, method
         self.shape: dict[str, Any] = {
             "channels": channels,
@@ -124,26 +105,74 @@ class HashModel(nn.Module):
             "num_classes": num_classes,
             "bits": bits,
             "method": method,
-            "width": width or default_width(size),
-            "depth": depth or default_depth(size),
+            "backbone": backbone,
+            "width": width or default_width(size, backbone),
+            "depth": depth or default_depth(size, backbone),
         }
-        # Modules draw initial weights from the global generator; `initialise` draws them anew from ours.
+        # Modules draw initial weights from the global generator; `_draw` draws them anew from ours.
         with torch.random.fork_rng(devices=[]):
-            self.backbone = ConvNet(channels, size, self.shape["width"], self.shape["depth"])
-            self.head = nn.Sequential(nn.Linear(self.backbone.dim, bits, bias=False), nn.BatchNorm1d(bits))
-        self.register_buffer("targets", torch.zeros(num_classes, bits))
+            self.backbone: Backbone = make_backbone(
+                backbone,
+                channels=channels,
+                size=size,
+                width=self.shape["width"],
+                depth=self.shape["depth"],
+                seed=derive(seed, _TORCHVISION_STAGE),
+            )
+            self.head = hashing.head(self.backbone.dim, bits)
+        if hashing.learned_targets:
+            self.targets = nn.Parameter(torch.zeros(num_classes, bits))
+        else:
+            self.register_buffer("targets", torch.zeros(num_classes, bits))
         self.register_buffer("mean", torch.zeros(channels))
         self.register_buffer("std", torch.ones(channels))
-        initialise(self, seed)
+        self.register_buffer("scale", torch.ones(bits))
+        self.register_buffer("shift", torch.zeros(bits))
+        self.register_buffer("code_mean", torch.zeros(bits))
+        self.register_buffer("code_std", torch.ones(bits))
+        self._map_bytes: list[int] = []
+        _draw(self, seed)
+        if weights is not None:
+            load_weights(self.backbone, weights)
+
+    @property
+    def dim(self) -> int:
+        """Length of Z."""
+        return self.backbone.dim
 
     def embed(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return ``(Z, V)`` for images in [0, 1], shapes (N, dim) and (N, bits)."""
         z = self.backbone((x - self.mean[:, None, None]) / self.std[:, None, None])
-        return z, self.head(z)
+        return z, self.head(z) * self.scale + self.shift
 
     def forward(self, x: Tensor) -> Tensor:
         """Return V, shape (N, bits), for images in [0, 1]."""
         return self.embed(x)[1]
+
+    def filters(self) -> Iterator[nn.Parameter]:
+        """Yield the weights of backbone and head with two dimensions or more: no biases, norms or learned targets."""
+        for part in (self.backbone, self.head):
+            yield from (parameter for parameter in part.parameters() if parameter.dim() > 1)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over shape and all that `save` keeps, in hex: equal models have equal fingerprints."""
+        digest = hashlib.sha256(repr(sorted(self.shape.items())).encode())
+        for name, tensor in self.state_dict().items():
+            digest.update(name.encode())
+            digest.update(tensor.detach().cpu().contiguous().numpy().data)
+        return digest.hexdigest()
+
+    def bytes_per_image(self, grad: bool) -> int:
+        """Estimate the memory that one more image in a batch takes, in bytes, on the generous side.
+
+        Measured once by a forward of one image: with gradients, twice the outputs of all layers, which are kept
+        for the backward and meet their gradients there; without, four times the largest: a layer's input and output,
+        a shortcut, and room to work.
+        """
+        if not self._map_bytes:
+            self._map_bytes = _map_bytes(self)
+        return 2 * sum(self._map_bytes) if grad else 4 * max(self._map_bytes)
 
     def save(self, path: Path) -> Path:
         """Save weights as safetensors, with the shape of the network in the metadata."""
@@ -172,20 +201,54 @@ class HashModel(nn.Module):
         return model.eval()
 
 
-@torch.no_grad()
 def initialise(model: nn.Module, seed: int) -> None:
-    """Draw all weights anew from ``seed``, with PyTorch's own default distributions.
+    """Draw all weights anew from ``seed``, pretrained ones too; statistics and targets stay.
 
-    Convolutions and linear layers: U(-1/sqrt(fan_in), 1/sqrt(fan_in)); norms: weight 1, bias 0. The
-    global generator is left alone.
+    Convolutions and linear layers: U(-1/sqrt(fan_in), 1/sqrt(fan_in)), PyTorch's own default; norms: weight 1,
+    bias 0; networks of torchvision: as torchvision draws them. A `HashModel` gets the weights of a new one of that
+    seed. The global generator is left alone.
     """
-    source = generator(torch.device("cpu"), seed, 0x1417)
     for module in model.modules():
+        if isinstance(module, TorchvisionNet):
+            module.draw(derive(seed, _TORCHVISION_STAGE))
+    _draw(model, seed)
+
+
+@torch.no_grad()
+def _draw(model: nn.Module, seed: int) -> None:
+    """Draw the weights outside torchvision's networks."""
+    source = generator(torch.device("cpu"), seed, 0x1417)
+    foreign = {id(m) for net in model.modules() if isinstance(net, TorchvisionNet) for m in net.modules()}
+    for module in model.modules():
+        if id(module) in foreign or isinstance(module, HashModel):  # a model's own parameters are its targets
+            continue
         if isinstance(module, nn.Conv2d | nn.Linear):
             bound = 1 / math.sqrt(module.weight[0].numel())
             for parameter in module.parameters():
                 drawn = torch.rand(parameter.shape, generator=source)
                 parameter.copy_((drawn * 2 - 1) * bound)
-        elif isinstance(module, nn.GroupNorm | nn.BatchNorm1d):
-            module.weight.fill_(1)
-            module.bias.fill_(0)
+        elif isinstance(module, nn.GroupNorm | nn.LayerNorm | nn.BatchNorm1d | nn.BatchNorm2d):
+            module.reset_parameters()  # draws nothing
+        elif any(True for _ in module.parameters(recurse=False)):
+            raise TypeError(f"initialise does not know how to draw the weights of {type(module).__name__}")
+
+
+def _map_bytes(model: HashModel) -> list[int]:
+    """Return the bytes of every layer's output for one image."""
+    found: list[int] = []
+
+    def count(_: nn.Module, __: object, output: object) -> None:
+        if isinstance(output, Tensor):
+            found.append(output.numel() * output.element_size())
+
+    leaves = [module for module in model.modules() if not any(True for _ in module.children())]
+    hooks = [leaf.register_forward_hook(count) for leaf in leaves]
+    training, image = model.training, model.mean.new_zeros(1, *(model.shape[k] for k in ("channels", "size", "size")))
+    try:
+        with torch.no_grad():
+            model.eval()(image)  # no statistics are updated, nothing is drawn
+    finally:
+        model.train(training)
+        for hook in hooks:
+            hook.remove()
+    return found

@@ -10,6 +10,7 @@ from typing import Self
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 from tqdm.auto import tqdm
 
 from pocket.data import CondensedSet, ImageSet
@@ -36,6 +37,8 @@ class TrainConfig:
     momentum : float
         Middle of its cycle: it falls by 0.05 below it while the learning rate rises, and is 0.05 above it elsewhere.
     weight_decay : float
+    weight_codes : float
+        Weight of ``1 - cos(V, stored code)`` beside the hashing loss, for sets with code labels.
     augmentation : Augmentation
         Of single images. Flips happen only where the set says that mirrored images keep their class.
     """
@@ -45,6 +48,7 @@ class TrainConfig:
     lr: float = 0.1
     momentum: float = 0.9
     weight_decay: float = 5e-4
+    weight_codes: float = 4.0
     augmentation: Augmentation = field(default_factory=lambda: Augmentation(scale=0.1, rotate=10.0, shift=0.1))
 
     @classmethod
@@ -85,6 +89,7 @@ def train(
     seed: int = 0,
     *,
     width: int | None = None,
+    backbone: str = "convnet",
     config: TrainConfig | None = None,
     device: str = "auto",
     progress: bool = False,
@@ -102,7 +107,9 @@ def train(
     seed : int
         Of initial weights, codebook, batches and augmentation.
     width : int, optional
-        Channels of the ConvNet; by image size where not given.
+        Channels of the network; by image size where not given.
+    backbone : str
+        "convnet", "resnetap10" or "torchvision:NAME".
     config : TrainConfig, optional
         Default: `TrainConfig.rule`.
     device : str
@@ -118,13 +125,15 @@ def train(
     Raises
     ------
     ValueError
-        If the method is unknown, the code length is not usable, or the set is empty.
+        If the method is unknown, the code length is not usable, the set is empty, or its code labels are of
+        another method or length.
     """
     if not len(images):
         raise ValueError(f"{images.name!r} holds no image to train on")
     config = config or TrainConfig.rule(images)
     augmentation = replace(config.augmentation, mirror=images.mirror)
     hashing = objective(method)
+    codes, codebook = _code_labels(images, method, bits)
     where = pick_device(device)
     warm_up()
     started = time.perf_counter()
@@ -136,23 +145,28 @@ def train(
         bits=bits,
         method=method,
         width=width,
+        backbone=backbone,
         seed=seed,
     ).to(where)
-    model.targets.copy_(hashing.targets(images.num_classes, bits, derive(seed, 0xB0)))
+    if codebook is None:
+        codebook = hashing.targets(images.num_classes, bits, derive(seed, 0xB0))
+    model.targets.data.copy_(codebook)
     model.mean.copy_(views.mean(dim=(0, 2, 3)))
     model.std.copy_(views.std(dim=(0, 2, 3)).clamp_min(1e-3))
+    codes = None if codes is None else codes.to(where)
     batches = _batches(len(views), config, seed, where)
     loss = torch.zeros((), device=where)
+    peak = config.lr * hashing.lr
     optimizer = torch.optim.SGD(
         model.parameters(),
-        lr=config.lr,
+        lr=peak,
         momentum=config.momentum,
         weight_decay=config.weight_decay,
         nesterov=True,
     )
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer,
-        config.lr,
+        peak,
         total_steps=config.steps,
         pct_start=0.3 if config.steps == 5 else 0.2,  # torch divides by pct_start * total_steps - 1
         base_momentum=max(0.0, round(config.momentum - 0.05, 6)),
@@ -162,15 +176,48 @@ def train(
     with deterministic():
         for step in tqdm(range(config.steps), desc=f"training on {images.name}", disable=not progress, mininterval=1.0):
             rows = batches[step]
-            drawn = augmentation.draw(len(rows), generator(where, seed, _STAGE, step))
-            loss = hashing.loss(model(augmentation.apply(views[rows], drawn)), labels[rows], model.targets)
+            source = generator(where, seed, _STAGE, step)
+            shown = augmentation.apply(views[rows], augmentation.draw(len(rows), source))
+            if hashing.two_views:
+                strong = augmentation.stronger()
+                shown = torch.cat([shown, strong.apply(views[rows], strong.draw(len(rows), source))])
+            v = model(shown)
+            loss = hashing.loss(v, labels[rows], model.targets, step / config.steps)
+            if codes is not None:
+                loss = loss + config.weight_codes * (
+                    1 - functional.cosine_similarity(v[: len(rows)], codes[rows]).mean()
+                )
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
             schedule.step()
+    _note_codes(model.eval(), views, config.batch)
     final_loss = float(loss.detach())  # waits for the device, so that the seconds are whole
     model.report = TrainingReport(config.steps, time.perf_counter() - started, final_loss, describe(where))
-    return model.cpu().eval()
+    return model.cpu()
+
+
+def _code_labels(images: ImageSet | CondensedSet, method: str, bits: int) -> tuple[Tensor | None, Tensor | None]:
+    """Return a set's stored codes and their codebook, as float32; None where it has none."""
+    if not isinstance(images, CondensedSet) or images.code_targets is None or images.codebook is None:
+        return None, None
+    made = images.card.labels
+    assert made is not None
+    if (made.method, made.bits) != (method, bits):
+        raise ValueError(
+            f"{images.name!r} carries codes of {made.method} with {made.bits} bits, which cannot teach {method} with "
+            f"{bits}: train with these, or label the set again by a teacher of {method} with {bits} bits (pocket.label)"
+        )
+    return torch.tensor(images.code_targets).float(), torch.tensor(images.codebook).float()
+
+
+@torch.no_grad()
+def _note_codes(model: HashModel, views: Tensor, batch: int) -> None:
+    """Note mean and spread of V on (up to 2,000 of) the training views, which recalibration restores."""
+    every = max(1, len(views) // 2000)
+    values = torch.cat([model(part) for part in views[::every].split(max(batch, 100))])
+    model.code_mean.copy_(values.mean(0))
+    model.code_std.copy_(values.std(0) if len(values) > 1 else torch.ones_like(values[0]))
 
 
 def _views(images: ImageSet | CondensedSet, device: torch.device) -> tuple[Tensor, Tensor]:

@@ -18,9 +18,37 @@ from pocket.runs.records import Cell, select, summarise
 if TYPE_CHECKING:
     from pocket.evaluation import RetrievalReport
 
-COLOURS = {"full": GREY, "iem": BLUE, "random": ORANGE, "dm": "#0f766e"}
+COLOURS = {
+    "full": GREY,
+    "iem": BLUE,
+    "random": ORANGE,
+    "dm": "#0f766e",
+    "herding": "#7c3aed",
+    "kcenter": "#be185d",
+    "gradient": "#4d7c0f",
+    "idc": "#854d0e",
+}
 HATCHES = {"full": "", "iem": "", "random": "///", "dm": "..."}
-NAMES = {"full": "full data", "iem": "IEM", "random": "random", "dm": "DM"}
+MARKERS = {
+    "full": "*",
+    "iem": "o",
+    "random": "s",
+    "dm": "D",
+    "herding": "^",
+    "kcenter": "v",
+    "gradient": "P",
+    "idc": "X",
+}
+NAMES = {
+    "full": "full data",
+    "iem": "IEM",
+    "random": "random",
+    "dm": "DM",
+    "herding": "herding",
+    "kcenter": "k-center",
+    "gradient": "DC",
+    "idc": "IDC",
+}
 
 
 def show(figure: Figure, alt: str) -> None:

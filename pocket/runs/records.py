@@ -16,7 +16,8 @@ class Cell(BaseModel):
     """One trained and evaluated model: the unit of every table and chart.
 
     ``method`` is ``"full"`` or the way the set was made (``"random"``, ``"dm"``, ``"iem"``). Seconds are
-    wall-clock on ``device``; ``pool_seconds`` and ``condense_seconds`` are what making the set took.
+    wall-clock on ``device``; ``teacher_seconds``, ``pool_seconds`` and ``condense_seconds`` are what making the
+    set took, where the teacher is a full-data model that it used.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -32,12 +33,14 @@ class Cell(BaseModel):
     images: PositiveInt = Field(description="stored images")
     image_bytes: NonNegativeInt = Field(description="stored pixels and code labels, uncompressed")
     steps: PositiveInt = Field(description="training steps")
+    teacher_seconds: NonNegativeFloat = 0.0
     pool_seconds: NonNegativeFloat = 0.0
     condense_seconds: NonNegativeFloat = 0.0
     train_seconds: NonNegativeFloat
     map: float = Field(ge=0, le=1, description="expected mAP")
     map_low: float = Field(ge=0, le=1, description="pessimistic bound over ties")
     map_high: float = Field(ge=0, le=1, description="optimistic bound over ties")
+    map_plain: float | None = Field(None, ge=0, le=1, description="expected mAP without head recalibration")
     device: str
 
 

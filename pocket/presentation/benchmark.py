@@ -1,0 +1,233 @@
+"""What the benchmark's table says: groups over seeds, claims with their intervals, and the frontier."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+from matplotlib.figure import Figure
+
+from pocket.presentation.figures import COLOURS, MARKERS, NAMES
+from pocket.presentation.roi_figures import GREY, figure_style
+from pocket.runs.records import Summary, summarise
+from pocket.runs.results import Row
+
+RIVALS = ("random", "herding", "kcenter", "dm", "gradient", "idc")
+
+
+class Task(NamedTuple):
+    """What must be equal for two rows to be compared."""
+
+    dataset: str
+    protocol: str
+    train_images: int
+    resolution: int
+    backbone: str
+    width: int
+    hashing: str
+    bits: int
+
+
+class Group(NamedTuple):
+    """The rows of one kind of training set, one a seed."""
+
+    task: Task
+    method: str
+    variant: str
+    ipc: int
+    formation: int
+    labels: bool
+    rows: tuple[Row, ...]
+
+    @property
+    def name(self) -> str:
+        """What the group is called in tables."""
+        if self.method == "full":
+            return "full data"
+        tiles = " tiles" if self.formation > 1 and self.method in ("random", "dm", "herding", "kcenter") else ""
+        variant = f" ({self.variant})" if self.variant else ""
+        return f"{NAMES.get(self.method, self.method)}{tiles}{variant}, {self.ipc} a class" + (
+            ", codes" if self.labels else ""
+        )
+
+    @property
+    def map(self) -> Summary:
+        """Expected mAP over seeds, the head recalibrated."""
+        return summarise(row.map for row in self.rows)
+
+    def mean(self, of: Callable[[Row], float]) -> float:
+        """Return the mean over seeds of any figure of a row."""
+        return summarise(of(row) for row in self.rows).mean
+
+
+class Comparison(NamedTuple):
+    """IEM against one rival in one cell, paired over the seeds that both have."""
+
+    ours: Group
+    theirs: Group
+    gap: Summary
+
+    @property
+    def ahead(self) -> bool:
+        """Whether the paired mean is above 0."""
+        return self.gap.mean > 0
+
+    @property
+    def behind(self) -> bool:
+        """Whether the interval lies wholly below 0."""
+        return self.gap.seeds > 1 and self.gap.mean + self.gap.half_width < 0
+
+
+def groups(rows: Iterable[Row]) -> list[Group]:
+    """Gather rows that differ in their seed alone: full data first, then by size, best first."""
+    found: dict[tuple[object, ...], list[Row]] = {}
+    for row in rows:
+        task = Task(
+            row.dataset, row.protocol, row.train_images, row.resolution, row.backbone, row.width, row.hashing, row.bits
+        )
+        # The width of a set that fills equal bytes differs from seed to seed.
+        ipc = 0 if row.variant == "equal disk" else row.ipc
+        found.setdefault((task, row.method, row.variant, ipc, row.formation, row.code_labels), []).append(row)
+    made = [
+        Group(task, method, variant, max(r.ipc for r in members), formation, labels, tuple(members))  # type: ignore[arg-type]
+        for (task, method, variant, _, formation, labels), members in found.items()
+    ]
+    return sorted(made, key=lambda g: (g.task, g.method != "full", g.labels, g.ipc, -g.map.mean))
+
+
+def full_data(among: Iterable[Group], task: Task) -> Group | None:
+    """Return the full-data group of a task, where it was measured."""
+    return next((g for g in among if g.method == "full" and g.task == task), None)
+
+
+def comparisons(among: Sequence[Group], ours: str = "") -> list[Comparison]:
+    """Compare IEM with every rival family at equal task, size and labels; a family stands in its stronger form.
+
+    Parameters
+    ----------
+    among : sequence of Group
+    ours : str
+        Variant of IEM; "" is `IEMConfig.best`.
+
+    Returns
+    -------
+    list of Comparison
+    """
+    found = []
+    for mine in (g for g in among if g.method == "iem" and g.variant == ours):
+        for rival in RIVALS:
+            forms = [
+                g
+                for g in among
+                if (g.task, g.method, g.variant, g.ipc, g.labels) == (mine.task, rival, "", mine.ipc, mine.labels)
+            ]
+            if not forms:
+                continue
+            theirs = max(forms, key=lambda g: g.map.mean)
+            other = {row.seed: row.map for row in theirs.rows}
+            gaps = [row.map - other[row.seed] for row in mine.rows if row.seed in other]
+            if gaps:
+                found.append(Comparison(mine, theirs, summarise(gaps)))
+    return found
+
+
+def verdict(found: Sequence[Comparison]) -> str:
+    """Say whether IEM is ahead in all cells: mean above 0 in at least 95 % of them, significantly behind in none."""
+    if not found:
+        return "Nothing to compare yet."
+    ahead, behind = sum(c.ahead for c in found), [c for c in found if c.behind]
+    holds = ahead >= 0.95 * len(found) and not behind
+    told = f"IEM is ahead in {ahead} of {len(found)} comparisons"
+    told += f" and significantly behind in {len(behind)}" if behind else ", significantly behind in none"
+    names = "; ".join(f"{c.theirs.name} on {c.ours.task.dataset}" for c in behind)
+    return f"{told}{f' ({names})' if names else ''}: {'ahead in all cells' if holds else 'not ahead in all cells'}."
+
+
+def break_even(group: Group, whole: Group | None, *, teacher: bool) -> float | None:
+    """Return after how many trainings condensing has paid for itself in seconds; None is never.
+
+    ``(T_teacher + T_pool + T_condense + T_label) / (T_full - T_condensed)``, means over seeds; ``teacher`` says
+    whether the full-data model that a set used counts (it does not where one trains it anyway).
+    """
+    if whole is None:
+        return None
+    saved = whole.mean(lambda r: r.train_seconds) - group.mean(lambda r: r.train_seconds)
+    spent = group.mean(lambda r: r.make_seconds - (0.0 if teacher else r.teacher_seconds))
+    return spent / saved if saved > 0 else None
+
+
+HEAD = (
+    "training set",
+    "expected mAP",
+    "without recalibration",
+    "of full",
+    "s to make",
+    "s to train",
+    "kB stored",
+    "kB as PNG",
+    "break-even, trainings",
+)
+
+
+def table_rows(among: Sequence[Group]) -> list[tuple[str, ...]]:
+    """Return one line of text a group, in the order of `HEAD`."""
+    lines: list[tuple[str, ...]] = []
+    for group in among:
+        whole = full_data(among, group.task)
+        pays = break_even(group, whole, teacher=True) if group.method not in ("full", "random") else 0.0
+        plain = [row.map_plain for row in group.rows if row.map_plain is not None]
+        lines.append(
+            (
+                group.name,
+                interval(group.map),
+                f"{summarise(plain).mean:.3f}" if plain else "–",
+                f"{group.map.mean / whole.map.mean:.1%}" if whole else "–",
+                f"{group.mean(lambda r: r.make_seconds):.1f}",
+                f"{group.mean(lambda r: r.train_seconds):.1f}",
+                f"{group.mean(lambda r: r.image_bytes) / 1e3:,.0f}",
+                f"{group.mean(lambda r: r.disk_bytes) / 1e3:,.0f}",
+                "–" if group.method in ("full", "random") else "never" if pays is None else f"{pays:.1f}",
+            )
+        )
+    return lines
+
+
+def interval(score: Summary) -> str:
+    """Return ``"0.812 ± 0.010"``; one seed has no interval and says so."""
+    return f"{score.mean:.3f} ± {score.half_width:.3f}" if score.seeds > 1 else f"{score.mean:.3f} (one seed)"
+
+
+def describe(row: Row) -> str:
+    """Say on what a row was measured."""
+    reduced = "reduced task, " if row.reduced else ""
+    return (
+        f"{reduced}{row.train_images:,} train images, {row.resolution} px, {row.backbone} width {row.width}, "
+        f"{row.hashing}, {row.bits} bits, protocol {row.protocol}, {row.device}, {row.threads} threads"
+    )
+
+
+def figure_frontier(among: Sequence[Group], title: str) -> Figure:
+    """Draw mAP against all seconds that it takes to have one trained model: making the set and training on it."""
+    with figure_style("en"):
+        figure = Figure(figsize=(7, 3.8), layout="constrained")
+        axis = figure.subplots()
+        for group in among:
+            seconds = group.mean(lambda r: r.make_seconds + r.train_seconds)
+            axis.errorbar(
+                seconds,
+                group.map.mean,
+                yerr=group.map.half_width,
+                marker=MARKERS.get(group.method, "o"),
+                color=COLOURS.get(group.method, GREY),
+                mfc="white" if group.labels else None,
+                capsize=2,
+                ms=6,
+                lw=1,
+            )
+            axis.annotate(
+                group.name, (seconds, group.map.mean), textcoords="offset points", xytext=(6, 3), fontsize=6.5
+            )
+        axis.set_xscale("log")
+        axis.set(xlabel="seconds for one trained model, all stages", ylabel="expected mAP")
+        axis.set_title(title)
+        return figure

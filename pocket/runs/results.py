@@ -1,0 +1,92 @@
+"""The benchmark's results: one flat table, a row a measured cell, kept as CSV (to read and compare) and Parquet."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable
+from pathlib import Path
+
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, ValidationError
+
+from pocket.runs.artefacts import ArtefactError, write_bytes, write_text
+from pocket.runs.paths import kit_dir
+from pocket.runs.records import Cell
+
+
+class Row(Cell):
+    """One line of the table: a `Cell` with all that it takes to measure it again.
+
+    ``image_bytes`` counts stored pixels and code labels; ``disk_bytes`` the same with every image as a PNG file,
+    which is what a folder of them takes.
+    """
+
+    suite: str
+    reduced: bool = Field(description="a smaller task than the suite's own, for want of a GPU")
+    variant: str = Field("", description="what was changed from the method's own configuration; empty: nothing")
+    settings: str = Field(description="digest of everything that decides the result; equal settings are one cell")
+    train_images: PositiveInt = Field(description="real images that the set was made from")
+    resolution: PositiveInt
+    backbone: str
+    width: NonNegativeInt
+    condense_steps: NonNegativeInt = 0
+    label_seconds: NonNegativeFloat = Field(0.0, description="a trained teacher's labelling of the views")
+    evaluate_seconds: NonNegativeFloat
+    disk_bytes: NonNegativeInt
+    accuracy: float | None = Field(None, ge=0, le=1, description="of a linear head on the queries")
+    threads: PositiveInt
+    python: str
+    torch: str
+    commit: str | None
+    created: str
+
+    @property
+    def make_seconds(self) -> float:
+        """Seconds to make the set, all stages: teacher, pool, condensing, labels."""
+        return self.teacher_seconds + self.pool_seconds + self.condense_seconds + self.label_seconds
+
+
+def results_folder() -> Path:
+    """Return the folder of the recorded results that come with the kit."""
+    return kit_dir("data") / "results"
+
+
+def read(path: Path) -> list[Row]:
+    """Read a table that `write` wrote; an absent file is an empty table.
+
+    Raises
+    ------
+    ArtefactError
+        If a line does not hold a row; the message names it.
+    """
+    if not path.is_file():
+        return []
+    rows = []
+    with path.open(encoding="utf-8", newline="") as file:
+        for number, fields in enumerate(csv.DictReader(file), start=2):
+            try:
+                rows.append(Row.model_validate({key: value for key, value in fields.items() if value != ""}))
+            except ValidationError as error:
+                first = error.errors()[0]
+                raise ArtefactError(
+                    f"{path}, line {number}, {'.'.join(map(str, first['loc']))}: {first['msg']}; "
+                    "take the file from the repository again, or delete it and run pocket bench"
+                ) from None
+    return rows
+
+
+def write(path: Path, rows: Iterable[Row]) -> None:
+    """Write the table as ``path`` (``.csv``) and as Parquet beside it, whole or not at all."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    columns = list(Row.model_fields)
+    table = [row.model_dump(mode="json") for row in rows]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(table)
+    write_text(path, text.getvalue())
+    data = io.BytesIO()
+    parquet.write_table(pa.table({name: [row[name] for row in table] for name in columns}), data, compression="zstd")
+    write_bytes(path.with_suffix(".parquet"), data.getvalue())

@@ -1,0 +1,334 @@
+"""`pocket bench`: measure the cells of a suite one by one, in order of worth, and go on where it stopped."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from pocket.condensation import Pool, condense, make_pool
+from pocket.condensation.config import IEMConfig
+from pocket.condensation.gradient import GradientConfig
+from pocket.condensation.matching import Step
+from pocket.data import CondensedSet, ImageSet, RetrievalSplit, load
+from pocket.evaluation import evaluate
+from pocket.hashing import HashModel, label, train
+from pocket.hashing.calibration import represent
+from pocket.hashing.networks import default_width
+from pocket.runs import results
+from pocket.runs.paths import run_dir
+from pocket.runs.provenance import provenance
+from pocket.runs.results import Row
+from pocket.workflows.suites import SUITES, Spec
+
+CONDENSE_BITS, CONDENSE_HASHING = 64, "orthohash"  # of the condensing networks: one set serves all lengths and losses
+
+
+class OutOfTime(KeyboardInterrupt):
+    """The time limit was reached; as after Ctrl-C, what is half done lies in a checkpoint."""
+
+
+def bench(
+    suite: str,
+    *,
+    reduced: bool | None = None,
+    time_limit: float | None = None,
+    folder: Path | None = None,
+    device: str = "auto",
+    only: str | None = None,
+    say: Callable[[str], None] = print,
+) -> Path:
+    """Measure the cells of a suite that the result table lacks.
+
+    Parameters
+    ----------
+    suite : str
+        A name in `pocket.workflows.suites.SUITES`.
+    reduced : bool, optional
+        The smaller task for two CPU cores, marked as such in every row. Default: where there is no GPU.
+    time_limit : float, optional
+        Seconds after which no more is begun and a running condensation is laid down in its checkpoint.
+    folder : Path, optional
+        Where ``SUITE.csv`` and ``SUITE.parquet`` are. Default: ``data/results`` of the kit.
+    device : str
+    only : str, optional
+        Measure cells of this method only.
+    say : callable
+        Takes each line of progress.
+
+    Returns
+    -------
+    Path
+        The table, ``SUITE.csv``. Calling again goes on with what is missing.
+
+    Raises
+    ------
+    ValueError
+        If the suite is unknown.
+    """
+    if suite not in SUITES:
+        raise ValueError(f"unknown suite {suite!r}; choose one of {', '.join(SUITES)}")
+    small = not torch.cuda.is_available() if reduced is None else reduced
+    specs = [spec for spec in SUITES[suite](small) if only in (None, spec.method)]
+    path = (folder or results.results_folder()) / f"{suite}.csv"
+    rows = results.read(path)
+    known = {row.settings for row in rows}
+    bench = _Bench(suite, small, device, rows, None if time_limit is None else time.monotonic() + time_limit)
+    missing = [spec for spec in specs if not bench.digests(spec) <= known]
+    say(f"suite {suite!r}{', reduced' if small else ''}: {len(specs)} cells, {len(specs) - len(missing)} known; {path}")
+    started = time.monotonic()
+    try:
+        for number, spec in enumerate(missing, start=1):
+            bench.check_time()
+            for row in bench.measure(spec):
+                rows.append(row)
+                results.write(path, rows)
+                spent = time.monotonic() - started
+                accuracy = "" if row.accuracy is None else f", accuracy {row.accuracy:.3f}"
+                say(
+                    f"[{number}/{len(missing)}] {spec.title} seed {spec.seed}, {row.protocol}: mAP {row.map:.4f}"
+                    f"{accuracy}, made in {row.make_seconds:.0f} s, trained in {row.train_seconds:.0f} s; "
+                    f"{spent / 60:.1f} min so far"
+                )
+    except KeyboardInterrupt as stop:
+        why = "the time is up" if isinstance(stop, OutOfTime) else "stopped"
+        say(f"{why}; what is measured is in {path}, the same command goes on from here")
+        if not isinstance(stop, OutOfTime):
+            raise
+    return path
+
+
+class _Bench:
+    """What cells share while they are measured: splits, pools, teachers, condensed sets."""
+
+    def __init__(self, suite: str, reduced: bool, device: str, rows: list[Row], deadline: float | None) -> None:
+        self.suite, self.reduced, self.device, self.rows, self.deadline = suite, reduced, device, rows, deadline
+        self._splits: dict[object, RetrievalSplit] = {}
+        self._pools: dict[object, Pool] = {}
+
+    @cached_property
+    def folder(self) -> Path:
+        """Where condensed sets, models and checkpoints are kept between calls."""
+        return run_dir("bench")
+
+    def check_time(self, _: Step | None = None) -> None:
+        """Stop where the time limit has passed."""
+        if self.deadline is not None and time.monotonic() > self.deadline:
+            raise OutOfTime
+
+    def digests(self, spec: Spec) -> set[str]:
+        """Return the digest of each row that a spec gives: one a protocol."""
+        return {_digest([spec.identity(), protocol]) for protocol in spec.protocols}
+
+    def measure(self, spec: Spec) -> Iterator[Row]:
+        """Make the set, train on it, and give a row for each protocol."""
+        first = self.split(spec, spec.protocols[0])
+        training, label_seconds = self.training_set(spec, first)
+        model = self.model(spec, training)
+        spent = model.report
+        assert spent is not None
+        small = training if isinstance(training, CondensedSet) else None
+        card = small.card if small else None
+        for protocol in spec.protocols:
+            split = self.split(spec, protocol)
+            started = time.perf_counter()
+            report = evaluate(model, split, device=self.device)
+            seconds = time.perf_counter() - started
+            made = provenance(spent.device)
+            yield Row(
+                dataset=split.train.name,
+                protocol=split.protocol,
+                method=spec.method,
+                ipc=card.ipc if card else 0,
+                formation=card.formation if card else 1,
+                code_labels=spec.labels,
+                hashing=spec.hashing,
+                bits=spec.bits,
+                seed=spec.seed,
+                images=len(training),
+                image_bytes=small.stored_bytes if small else split.train.images.nbytes,
+                steps=spent.steps,
+                teacher_seconds=self.teacher_seconds(spec, small),
+                pool_seconds=card.pool_seconds if card else 0.0,
+                condense_seconds=card.condense_seconds if card else 0.0,
+                train_seconds=spent.seconds,
+                map=report.map,
+                map_low=report.map_low,
+                map_high=report.map_high,
+                map_plain=report.map_plain,
+                device=spent.device,
+                suite=self.suite,
+                reduced=self.reduced,
+                variant=spec.variant,
+                settings=_digest([spec.identity(), protocol]),
+                train_images=len(split.train),
+                resolution=split.train.size,
+                backbone=spec.backbone,
+                width=spec.width or default_width(split.train.size, spec.backbone),
+                condense_steps=getattr(spec.config, "steps", 0) if card else 0,
+                label_seconds=label_seconds,
+                evaluate_seconds=seconds,
+                disk_bytes=_disk_bytes(training),
+                accuracy=_accuracy(model, split, self.device) if spec.hashing == "linear" else None,
+                threads=torch.get_num_threads(),
+                python=made.python,
+                torch=torch.__version__,
+                commit=made.commit,
+                created=made.created,
+            )
+
+    def split(self, spec: Spec, protocol: str) -> RetrievalSplit:
+        """Load a split once."""
+        key = spec.dataset, spec.train_per_class, spec.resolution, protocol
+        if key not in self._splits:
+            self._splits[key] = load(
+                spec.dataset, resolution=spec.resolution, train_per_class=spec.train_per_class, protocol=protocol
+            )
+        return self._splits[key]
+
+    def training_set(self, spec: Spec, split: RetrievalSplit) -> tuple[ImageSet | CondensedSet, float]:
+        """Return what is trained on, with code labels where the spec wants them, and the seconds labelling took."""
+        if spec.method == "full":
+            return split.train, 0.0
+        made = self.condensed(spec, split)
+        if not spec.labels:
+            return made, 0.0
+        teacher = self.teacher(spec, split, spec.hashing, spec.bits)
+        started = time.perf_counter()
+        labelled = label(made, teacher, device=self.device)
+        return labelled, time.perf_counter() - started
+
+    def teacher_seconds(self, spec: Spec, made: CondensedSet | None) -> float:
+        """Return what the full-data models that a set used took; one that served twice counts once."""
+        if made is None:
+            return 0.0
+        used = made.card.teacher_seconds
+        if spec.labels and made.card.labels is not None:
+            same = used and (spec.hashing, spec.bits) == (CONDENSE_HASHING, CONDENSE_BITS)
+            used = used if same else used + made.card.labels.teacher_seconds
+        return used
+
+    def condensed(self, spec: Spec, split: RetrievalSplit) -> CondensedSet:
+        """Return the set of a spec; it is made once and kept, since many cells train on it."""
+        path = self.folder / "sets" / _digest(spec.set_identity())
+        if path.with_suffix(".json").is_file():
+            return CondensedSet.load(path)
+        config, ipc = spec.config, spec.ipc
+        if isinstance(config, GradientConfig):
+            config = replace(config, seconds=self.budget(spec))
+        if spec.variant == "equal disk":
+            ipc = self.same_bytes(spec, split)
+        wants_pool = isinstance(config, IEMConfig) and config.networks == "pool" and spec.method == "iem"
+        wants_teacher = getattr(config, "weight_hash", 0.0) > 0 or spec.method in ("herding", "kcenter")
+        made = condense(
+            split.train,
+            ipc,
+            spec.method,
+            bits=CONDENSE_BITS,
+            hashing=CONDENSE_HASHING,
+            seed=spec.seed,
+            config=config,
+            backbone=spec.backbone,
+            width=spec.width,
+            device=self.device,
+            pool=self.pool(spec, split, config) if wants_pool and isinstance(config, IEMConfig) else None,
+            teacher=self.teacher(spec, split, CONDENSE_HASHING, CONDENSE_BITS) if wants_teacher else None,
+            progress=True,
+            watch=self.check_time,
+            checkpoint=path.with_suffix(".checkpoint"),
+        )
+        made.save(path)
+        return made
+
+    def pool(self, spec: Spec, split: RetrievalSplit, config: IEMConfig) -> Pool:
+        """Return the early-stage networks of a seed; every set counts their seconds as its own."""
+        key = spec.task(), spec.seed, config.pool_size, config.pool_epochs
+        if key not in self._pools:
+            self._pools.clear()  # one seed at a time
+            self._pools[key] = make_pool(
+                split.train,
+                config,
+                bits=CONDENSE_BITS,
+                hashing=CONDENSE_HASHING,
+                backbone=spec.backbone,
+                width=spec.width,
+                seed=spec.seed,
+                device=self.device,
+            )
+        return self._pools[key]
+
+    def teacher(self, spec: Spec, split: RetrievalSplit, hashing: str, bits: int) -> HashModel:
+        """Return the full-data model of a seed: the very one that the cell "full" is measured on."""
+        return self.model(
+            replace(spec, method="full", variant="", labels=False, hashing=hashing, bits=bits, train=None), split.train
+        )
+
+    def model(self, spec: Spec, training: ImageSet | CondensedSet) -> HashModel:
+        """Train, or for full data load what was trained."""
+        keep = self.folder / "models" / f"{_digest(spec.model_identity())}.safetensors"
+        if spec.method == "full" and keep.is_file():
+            return HashModel.load(keep)
+        model = train(
+            training,
+            spec.hashing,
+            spec.bits,
+            spec.seed,
+            backbone=spec.backbone,
+            width=spec.width,
+            config=spec.train,
+            device=self.device,
+            progress=True,
+        )
+        if spec.method == "full":
+            model.save(keep)
+        return model
+
+    def budget(self, spec: Spec) -> float:
+        """Return the seconds that IEM took for the same cell, which gradient matching is given too."""
+        iem = self.of_iem(spec)
+        return iem.teacher_seconds + iem.pool_seconds + iem.condense_seconds
+
+    def same_bytes(self, spec: Spec, split: RetrievalSplit) -> int:
+        """Return how many random images a class fill the disk bytes of IEM's set."""
+        some = split.train.subset(split.train.pick(10, 0))
+        each = _disk_bytes(some) / len(some)
+        return max(1, int(self.of_iem(spec).disk_bytes / each / split.train.num_classes))
+
+    def of_iem(self, spec: Spec) -> Row:
+        """Return IEM's row of the same task, size and seed, with hard labels."""
+        for row in self.rows:
+            same = (row.dataset, row.ipc, row.seed) == (spec.dataset, spec.ipc, spec.seed)
+            if same and (row.method, row.variant, row.code_labels) == ("iem", "", False):
+                return row
+        raise ValueError(f"{spec.title}: it is given what IEM's set took, and IEM is not measured yet")
+
+
+def _digest(of: object) -> str:
+    """Return a short digest of anything that JSON can hold."""
+    return hashlib.sha256(json.dumps(of, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def _disk_bytes(images: ImageSet | CondensedSet) -> int:
+    """Return what the images take as PNG files, with the code labels of a labelled set."""
+    total = 0
+    for image in images.images:
+        file = io.BytesIO()
+        Image.fromarray(image[0] if len(image) == 1 else image.transpose(1, 2, 0)).save(file, "PNG")
+        total += file.tell()
+    codes = images.stored_bytes - images.images.nbytes if isinstance(images, CondensedSet) else 0
+    return total + codes
+
+
+def _accuracy(model: HashModel, split: RetrievalSplit, device: str) -> float:
+    """Return the share of queries that a linear head puts in their class."""
+    logits = represent(model, split.query, device=device) @ model.targets.T
+    return float(np.mean(logits.argmax(1).numpy() == split.query.labels))

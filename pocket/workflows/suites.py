@@ -1,0 +1,218 @@
+"""What `pocket bench` measures: each suite is a list of cells, those worth most first."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from pocket.condensation.config import IEMConfig
+from pocket.condensation.gradient import GradientConfig
+from pocket.hashing.training import TrainConfig
+
+SEEDS = (0, 1, 2)
+Config = IEMConfig | GradientConfig
+
+
+@dataclass(frozen=True)
+class Spec:
+    """One cell to measure: a training set and how it is made, trained on and searched.
+
+    Attributes
+    ----------
+    dataset, train_per_class, resolution
+        As for `pocket.load`.
+    protocols : tuple of str
+        One model is trained, and scored under each.
+    method, variant : str
+        "full" or a name in `pocket.condensation.METHODS`; a variant differs from the method's own configuration.
+    ipc : int
+        Stored images a class; 0 for full data.
+    config : IEMConfig or GradientConfig or None
+        None for full data.
+    labels : bool
+        Train with code labels by the full-data model of the same seed.
+    hashing, bits, backbone, width, seed
+        Of the evaluated model; backbone and width also of the condensing networks.
+    train : TrainConfig, optional
+        Default: `TrainConfig.rule`.
+    """
+
+    dataset: str
+    train_per_class: int | None
+    resolution: int | None
+    protocols: tuple[str, ...]
+    backbone: str
+    width: int | None
+    bits: int
+    method: str = "full"
+    variant: str = ""
+    ipc: int = 0
+    config: Config | None = None
+    labels: bool = False
+    hashing: str = "orthohash"
+    seed: int = 0
+    train: TrainConfig | None = None
+
+    @property
+    def title(self) -> str:
+        """What the cell is called while it is measured."""
+        named = f"{self.method} {self.variant}".strip()
+        size = f", {self.ipc} a class, {getattr(self.config, 'formation', 1)}x{getattr(self.config, 'formation', 1)}"
+        return (
+            f"{self.dataset}: {named}{size if self.ipc else ''}{', codes' if self.labels else ''}, "
+            f"{self.hashing} {self.bits}"
+        )
+
+    def task(self) -> list[object]:
+        """Return what the images and networks are."""
+        return [self.dataset, self.train_per_class, self.resolution, self.backbone, self.width]
+
+    def set_identity(self) -> list[object]:
+        """Return all that the training set depends on, labels aside."""
+        config = None if self.config is None else asdict(self.config)
+        return [*self.task(), self.method, self.variant, self.ipc, config, self.seed]
+
+    def model_identity(self) -> list[object]:
+        """Return all that the trained model depends on."""
+        schedule = None if self.train is None else asdict(self.train)
+        return [*self.set_identity(), self.labels, self.hashing, self.bits, schedule]
+
+    def identity(self) -> list[object]:
+        """Return all that a row depends on, the protocol aside."""
+        return self.model_identity()
+
+
+def _cells(base: Spec, ways: Iterable[dict[str, Any]], seeds: Iterable[int] = SEEDS) -> Iterator[Spec]:
+    """Vary a base spec in every way, all seeds of one way together."""
+    for way, seed in itertools.product(ways, seeds):
+        yield replace(base, **way, seed=seed)
+
+
+def _methods(base: Spec, ipc: int, steps: int, formation: int, *, gradient: bool = True) -> list[dict[str, Any]]:
+    """Return every family at one size, each with hard labels: whole images and tiles where a method has both."""
+    dm = IEMConfig.dm(steps=steps)
+    ways: list[dict[str, Any]] = [
+        {"method": "iem", "config": IEMConfig.best(steps=steps, formation=formation)},
+        *({"method": "random", "config": IEMConfig.dm(formation=f)} for f in (1, formation)),
+        {"method": "iem", "variant": "paper", "config": IEMConfig.paper(steps=steps, formation=formation)},
+        *({"method": "dm", "config": replace(dm, formation=f)} for f in (1, formation)),
+        *({"method": "herding", "config": IEMConfig.dm(formation=f)} for f in (1, formation)),
+        *({"method": "kcenter", "config": IEMConfig.dm(formation=f)} for f in (1, formation)),
+    ]
+    if gradient:
+        ways += [
+            {"method": "gradient", "config": GradientConfig.dc(steps=steps)},
+            {"method": "idc", "config": GradientConfig.idc(steps=steps, formation=formation)},
+        ]
+    ways += [{"method": "random", "variant": "equal disk", "config": IEMConfig.dm()}]
+    return [way | {"ipc": ipc} for way in ways]
+
+
+def _with_codes(ways: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Give every way hard labels first, then codes."""
+    for way in ways:
+        yield way
+        yield way | {"labels": True}
+
+
+def mini(reduced: bool) -> Iterator[Spec]:
+    """Digits and Fashion-MNIST on two CPU cores."""
+    digits = Spec("digits", None, None, ("digits-v1",), "convnet", 32, 32)
+    fashion = Spec("fashion_mnist", 600, None, ("holdout",), "convnet", 32, 32)
+    for base, ipc, steps in ((digits, 10, 120), (fashion, 10, 300), (digits, 1, 120)):
+        yield from _cells(base, [{}])
+        yield from _cells(base, _with_codes(_methods(base, ipc, steps, 2)))
+    for hashing in ("dpn", "csq", "dhd", "hashnet"):
+        some = [{}, *_methods(digits, 10, 120, 2, gradient=False)[:3]]
+        yield from _cells(replace(digits, hashing=hashing), some)
+
+
+def paper(reduced: bool) -> Iterator[Spec]:
+    """CIFAR-10: methods x sizes x code lengths x hashing methods; reduced, all methods at 10 a class."""
+    protocols = ("cifar10-official", "cifar10-unseen")
+    if reduced:
+        base = Spec("cifar10", 500, None, protocols, "convnet", 64, 64)
+        ways = _methods(base, 10, 1000, 2)
+        yield from _cells(base, [{}])
+        yield from _cells(base, _with_codes(ways[:3]))
+        yield from _cells(base, _with_codes(ways[3:]))
+        return
+    base = Spec("cifar10", None, None, protocols, "convnet", 128, 64)
+    steps = 4000
+    table = {ipc: _methods(base, ipc, steps, 2, gradient=False) for ipc in (10, 50, 500, 1)}
+    yield from _cells(base, [{}])
+    for ipc in (10, 50, 500):
+        yield from _cells(base, _with_codes(table[ipc][:3]))
+    for ipc in (10, 50, 500, 1):
+        yield from _cells(base, _with_codes(table[ipc]))
+    for bits, hashing in itertools.product((64, 32, 16), ("orthohash", "dpn", "csq", "dhd", "hashnet")):
+        other = replace(base, bits=bits, hashing=hashing)
+        yield from _cells(other, [{}])
+        for ipc in (10, 50, 500, 1):
+            yield from _cells(other, _with_codes(table[ipc][:3]))
+    for ipc in (10, 50, 1):
+        yield from _cells(base, _with_codes(_methods(base, ipc, steps, 2)))
+
+
+def imagenette(reduced: bool) -> Iterator[Spec]:
+    """Imagenette: reduced at 48 px with a narrow ConvNet, else at 224 px with ResNetAP-10 and formation 3."""
+    if reduced:
+        base = Spec("imagenette", None, 48, ("holdout",), "convnet", 32, 64)
+        ways = _methods(base, 10, 300, 2, gradient=False)
+    else:
+        base = Spec("imagenette", None, 224, ("holdout",), "resnetap10", 64, 64)
+        ways = _methods(base, 10, 1000, 3, gradient=False)
+    yield from _cells(base, [{}])
+    yield from _cells(base, _with_codes(ways[:3]))
+    yield from _cells(base, _with_codes(ways[3:]))
+
+
+PARTS: dict[str, dict[str, Any]] = {
+    "without hash consistency": {"weight_hash": 0.0},
+    "without Z": {"weight_z": 0.0},
+    "without V": {"weight_v": 0.0},
+    "without perturbation": {"perturb": (0.0, 0.0)},
+    "random networks": {"networks": "random", "perturb": (0.0, 0.0)},
+    "without formation": {"formation": 1},
+    "formation 3": {"formation": 3},
+    "without siamese augmentation": {"augment": False},
+}
+
+
+def ablation(reduced: bool) -> Iterator[Spec]:
+    """What each part of IEM is worth: the source's method and ours, each without one part."""
+    if reduced:
+        base, steps = Spec("fashion_mnist", 600, None, ("holdout",), "convnet", 32, 32, ipc=10), 300
+    else:
+        base, steps = Spec("cifar10", None, None, ("cifar10-official",), "convnet", 128, 64, ipc=10), 4000
+    best, source = IEMConfig.best(steps=steps), IEMConfig.paper(steps=steps)
+    ways = [{"method": "iem", "config": best}]
+    ways += [{"method": "iem", "variant": name, "config": replace(best, **part)} for name, part in PARTS.items()]
+    ways += [{"method": "iem", "variant": "paper", "config": source}]
+    ways += [
+        {"method": "iem", "variant": f"paper, {name}", "config": replace(source, **part)}
+        for name, part in PARTS.items()
+        if name not in ("without hash consistency", "without Z")
+    ]
+    yield from _cells(base, ways)
+
+
+def classification(reduced: bool) -> Iterator[Spec]:
+    """A linear head on CIFAR-10, to hold our DM and IEM against the numbers published for classification."""
+    base = Spec("cifar10", 500 if reduced else None, None, ("cifar10-official",), "convnet", 64 if reduced else 128, 64)
+    steps = 1000 if reduced else 10000
+    yield from _cells(replace(base, hashing="linear"), [{}])
+    for ipc in (10,) if reduced else (10, 50):
+        ways = [way for way in _methods(base, ipc, steps, 2, gradient=False) if way.get("variant") != "equal disk"]
+        yield from _cells(replace(base, hashing="linear"), ways)
+
+
+SUITES: dict[str, Callable[[bool], Iterator[Spec]]] = {
+    "mini": mini,
+    "paper": paper,
+    "imagenette": imagenette,
+    "ablation": ablation,
+    "classification": classification,
+}
