@@ -66,14 +66,6 @@ def test_orthohash_does_not_depend_on_the_length_of_v_and_has_a_gradient() -> No
     assert float(orthohash(stepped, labels, targets)) < loss.item()
 
 
-@pytest.mark.parametrize("name", sorted(OBJECTIVES))
-@pytest.mark.parametrize("bits", [8, 32])
-def test_every_objective_has_distinct_codewords(name: str, bits: int) -> None:
-    targets = OBJECTIVES[name].targets(10, bits, 3)
-    assert targets.shape == (10, bits)
-    assert len(torch.unique(targets, dim=0)) == 10
-
-
 def test_the_codebook_is_of_plus_and_minus_one_and_depends_on_its_seed() -> None:
     for seed in range(20):
         book = bernoulli_codebook(10, 8, seed)

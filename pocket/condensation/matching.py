@@ -208,7 +208,7 @@ def views(
     loss : Tensor
         Hashing loss of the views under the teacher, mean over the views; 0 without one.
     """
-    judge = objective(teacher.method).loss if teacher else None
+    judge = objective(teacher.method) if teacher else None
 
     def embed(part: Tensor, part_labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         of = part_labels.repeat_interleave(formation**2)
@@ -216,7 +216,9 @@ def views(
         z, v = network.embed(shown)
         if teacher is None or judge is None:
             return z, v, z.new_zeros(())
-        return z, v, judge(teacher(shown), of, teacher.targets, 1.0) * len(of)
+        seen = teacher(shown)
+        both = torch.cat([seen, seen]) if judge.two_views else seen
+        return z, v, judge.loss(both, of, teacher.targets, 1.0) * len(of)
 
     chunk = fitting(network, config.memory_gb / (2 if teacher else 1), formation**2)
     if len(stored) <= chunk:

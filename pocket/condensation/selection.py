@@ -178,8 +178,8 @@ def _embedder(task: Task, config: IEMConfig) -> tuple[HashModel, float, float]:
 
 @torch.no_grad()
 def _embeddings(model: HashModel, images: ImageSet, device: torch.device) -> Tensor:
-    """Return Z of every image, shape (N, dim), in chunks of near 128 MiB a map."""
-    chunk = int(np.clip(2**25 // (model.shape["width"] * images.size**2), 16, 1000))
+    """Return Z of every image, shape (N, dim), in chunks of near 512 MiB."""
+    chunk = min(max(2**29 // model.bytes_per_image(grad=False), 16), 1000)
     network = copy.deepcopy(model).to(device).eval()  # the caller's model stays where it is
     starts = range(0, len(images), chunk)
     return torch.cat([network.embed(to_float(images.images[s : s + chunk], device))[0] for s in starts])

@@ -3,9 +3,9 @@
 from pocket.hashing.augmentation import Augmentation
 from pocket.hashing.calibration import recalibrate, represent
 from pocket.hashing.labelling import label
-from pocket.hashing.networks import ConvNet, HashModel
+from pocket.hashing.networks import ConvNet, HashModel, TrainingReport
 from pocket.hashing.objectives import OBJECTIVES, orthohash
-from pocket.hashing.training import TrainConfig, TrainingReport, train
+from pocket.hashing.training import TrainConfig, train
 
 __all__ = [
     "OBJECTIVES",

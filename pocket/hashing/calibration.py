@@ -10,7 +10,6 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -31,7 +30,7 @@ def represent(model: HashModel, images: ImageSet, *, batch: int | None = None, d
     images : ImageSet
         Of the size and channels that the model was trained for.
     batch : int, optional
-        Images a forward; by default as many as take near 128 MiB a map. Changes memory and speed only.
+        Images a forward; by default as many as take near 512 MiB. Changes memory and speed only.
     device : str
         ``"auto"``, ``"cpu"``, ``"cuda"``.
 
@@ -44,7 +43,7 @@ def represent(model: HashModel, images: ImageSet, *, batch: int | None = None, d
     if images.images.shape[1:] != wanted:
         raise ValueError(f"the model takes images of shape {wanted}, {images.name!r} has {images.images.shape[1:]}")
     where = pick_device(device)
-    batch = batch or int(np.clip(2**25 // (model.shape["width"] * model.shape["size"] ** 2), 16, 1000))
+    batch = batch or min(max(2**29 // model.bytes_per_image(grad=False), 16), 1000)
     network = model.to(where).eval()
     rows = [
         network(to_float(images.images[start : start + batch], where)).cpu() for start in range(0, len(images), batch)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -24,12 +25,19 @@ from pocket.hashing.devices import derive, generator
 from pocket.hashing.objectives import objective
 from pocket.runs.artefacts import ArtefactError, load_tensors, save_tensors
 
-if TYPE_CHECKING:
-    from pocket.hashing.training import TrainingReport
-
-__all__ = ["ConvNet", "HashModel", "default_depth", "default_width", "initialise"]
+__all__ = ["ConvNet", "HashModel", "TrainingReport", "default_depth", "default_width", "initialise"]
 
 _TORCHVISION_STAGE = 0x7056  # keeps the draws of torchvision's weights apart from others of the same seed
+
+
+@dataclass(frozen=True)
+class TrainingReport:
+    """What a training cost. ``seconds`` is wall-clock on ``device``, data transfer included."""
+
+    steps: int
+    seconds: float
+    final_loss: float
+    device: str
 
 
 class HashModel(nn.Module):
@@ -68,7 +76,7 @@ class HashModel(nn.Module):
     code_mean, code_std : Tensor, shape (bits,)
         Mean and standard deviation of V over the training images; 0 and 1 until training sets them.
     report : TrainingReport or None
-        What training it cost; not saved with the weights.
+        What training it cost.
     """
 
     report: TrainingReport | None = None
@@ -175,11 +183,14 @@ class HashModel(nn.Module):
         return 2 * sum(self._map_bytes) if grad else 4 * max(self._map_bytes)
 
     def save(self, path: Path) -> Path:
-        """Save weights as safetensors, with the shape of the network in the metadata."""
+        """Save weights as safetensors, with the shape of the network and its report in the metadata."""
         import json
 
         state = {name: tensor.detach().cpu().numpy() for name, tensor in self.state_dict().items()}
-        return save_tensors(path, state, {"hash_model": json.dumps(self.shape)})
+        card = {"hash_model": json.dumps(self.shape)}
+        if self.report:
+            card["report"] = json.dumps(asdict(self.report))
+        return save_tensors(path, state, card)
 
     @classmethod
     def load(cls, path: Path) -> HashModel:
@@ -196,6 +207,8 @@ class HashModel(nn.Module):
         try:
             model = cls(**json.loads(card["hash_model"]))
             model.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in tensors.items()})
+            if "report" in card:
+                model.report = TrainingReport(**json.loads(card["report"]))
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise ArtefactError(f"{path} does not hold a hash model ({error}); train again") from None
         return model.eval()

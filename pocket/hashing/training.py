@@ -16,7 +16,7 @@ from tqdm.auto import tqdm
 from pocket.data import CondensedSet, ImageSet
 from pocket.hashing.augmentation import Augmentation
 from pocket.hashing.devices import derive, describe, deterministic, generator, pick_device, to_float, warm_up
-from pocket.hashing.networks import HashModel
+from pocket.hashing.networks import HashModel, TrainingReport
 from pocket.hashing.objectives import objective
 
 _STAGE = 0x7124  # keeps the draws of training apart from those of other stages with the same seed
@@ -70,16 +70,6 @@ class TrainConfig:
     def rule(cls, images: ImageSet | CondensedSet) -> Self:
         """Return the schedule that `train` takes for a set: `full` for an `ImageSet`, else `small`."""
         return cls.full(len(images)) if isinstance(images, ImageSet) else cls.small()
-
-
-@dataclass(frozen=True)
-class TrainingReport:
-    """What a training cost. ``seconds`` is wall-clock on ``device``, data transfer included."""
-
-    steps: int
-    seconds: float
-    final_loss: float
-    device: str
 
 
 def train(

@@ -1,0 +1,145 @@
+"""Code labels and head recalibration."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sets_for_tests import image_set
+
+import pocket
+from pocket.data import CondensedSet
+from pocket.hashing import represent
+from pocket.hashing.calibration import calibration
+from pocket.runs import ArtefactError
+
+IMAGES = image_set(per_class=24)
+QUICK = pocket.TrainConfig(steps=20, batch=16)
+
+
+def trained(method: str = "orthohash", bits: int = 16) -> pocket.HashModel:
+    return pocket.train(IMAGES, method, bits, width=8, config=QUICK, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def teacher() -> pocket.HashModel:
+    return trained()
+
+
+@pytest.fixture(scope="module")
+def subset() -> CondensedSet:
+    return pocket.condense(IMAGES, 2, "random", formation=2, seed=0)
+
+
+def test_labels_are_the_teachers_codes_of_the_decoded_views(subset: CondensedSet, teacher: pocket.HashModel) -> None:
+    labelled = pocket.label(subset, teacher)
+    with torch.no_grad():
+        wanted = teacher(subset.decode()).numpy().astype(np.float16)
+    assert labelled.code_targets.shape == (len(subset) * 4, 16)
+    assert np.allclose(labelled.code_targets, wanted, atol=1e-2)
+    assert (labelled.codebook == teacher.targets.numpy()).all()
+    assert labelled.card.labels.teacher_seconds == teacher.report.seconds
+    # 2 bytes a bit and view, and the codebook: nothing is given away for free
+    assert labelled.stored_bytes == subset.stored_bytes + 2 * 16 * (len(subset) * 4 + 3)
+    assert subset.code_targets is None, "the set that was given stays as it is"
+
+
+def test_labelled_sets_survive_the_disk(subset: CondensedSet, teacher: pocket.HashModel, tmp_path: Path) -> None:
+    labelled = pocket.label(subset, teacher)
+    again = CondensedSet.load(labelled.save(tmp_path / "set"))
+    assert (again.code_targets == labelled.code_targets).all()
+    assert (again.codebook == labelled.codebook).all()
+    assert again.card.labels == labelled.card.labels
+
+
+def test_labels_steer_the_training(subset: CondensedSet, teacher: pocket.HashModel) -> None:
+    labelled = pocket.label(subset, teacher)
+    views = subset.decode()
+    wanted = torch.tensor(labelled.code_targets).float()
+    agreement = {}
+    for name, images in (("hard", subset), ("codes", labelled)):
+        model = pocket.train(images, bits=16, width=8, config=replace(QUICK, steps=60), device="cpu")
+        with torch.no_grad():
+            agreement[name] = torch.cosine_similarity(model(views), wanted).mean().item()
+    assert agreement["codes"] > agreement["hard"] + 0.1
+    assert (pocket.train(labelled, bits=16, width=8, config=QUICK).targets == teacher.targets).all()
+
+
+@pytest.mark.parametrize(("method", "bits"), [("dpn", 16), ("orthohash", 32)])
+def test_codes_of_another_method_or_length_are_refused(
+    subset: CondensedSet, teacher: pocket.HashModel, method: str, bits: int
+) -> None:
+    with pytest.raises(ValueError, match="carries codes of orthohash with 16 bits"):
+        pocket.train(pocket.label(subset, teacher), method, bits, width=8, config=QUICK)
+
+
+def test_a_teacher_of_other_images_is_refused(subset: CondensedSet) -> None:
+    other = pocket.HashModel(channels=1, size=16, num_classes=3, bits=16, width=8)
+    with pytest.raises(ValueError, match="label with a model trained on the same images"):
+        pocket.label(subset, other)
+
+
+def test_half_a_labelled_set_is_refused(subset: CondensedSet, teacher: pocket.HashModel, tmp_path: Path) -> None:
+    labelled = pocket.label(subset, teacher)
+    with pytest.raises(ValueError, match="come together"):
+        replace(labelled, codebook=None)
+    with pytest.raises(ValueError, match=r"code targets of shape \(23, 16\) do not fit"):
+        replace(labelled, code_targets=labelled.code_targets[:-1])
+    path = labelled.save(tmp_path / "set")
+    from pocket.runs import load_tensors, save_tensors
+
+    tensors, _ = load_tensors(path)
+    del tensors["codebook"]
+    save_tensors(path, tensors)
+    with pytest.raises(ArtefactError, match="is not the file its card was written for"):
+        CondensedSet.load(path)
+
+
+@pytest.mark.parametrize("method", ["orthohash", "dpn", "dhd", "csq", "hashnet"])
+def test_recalibration_restores_what_the_head_was_trained_with(method: str) -> None:
+    model = trained(method)
+    # Darker, flatter images stand for a shift between synthetic and real ones.
+    shifted = replace(IMAGES, images=(IMAGES.images * 0.6).astype(np.uint8))
+    before, after = represent(model, shifted), represent(pocket.recalibrate(model, shifted), shifted)
+    assert not torch.allclose(before.mean(0), model.code_mean, atol=1e-2)
+    assert torch.allclose(after.mean(0), model.code_mean, atol=1e-4)
+    assert torch.allclose(after.std(0), model.code_std, atol=1e-4)
+    assert (model.scale == 1).all(), "the model that was given stays as it is"
+    again = represent(pocket.recalibrate(pocket.recalibrate(model, shifted), shifted), shifted)
+    assert torch.allclose(again, after, atol=1e-4), "doing it twice changes nothing"
+
+
+def test_for_a_batchnorm_head_it_is_running_statistics_computed_anew() -> None:
+    model = trained()
+    shifted = replace(IMAGES, images=(IMAGES.images * 0.6).astype(np.uint8))
+    norm = model.head[1]
+    raw = (represent(model, shifted) - norm.bias) / norm.weight  # standardised by the old statistics
+    wanted = (raw - raw.mean(0)) / raw.std(0) * norm.weight.abs() + norm.bias
+    found = represent(pocket.recalibrate(model, shifted), shifted)
+    # Equal up to what the running averages had not yet settled to at the last step.
+    assert ((wanted > 0) == (found > 0)).float().mean() > 0.9
+
+
+def test_evaluate_reports_with_and_without() -> None:
+    model = trained()
+    split = pocket.RetrievalSplit(IMAGES, IMAGES, image_set(per_class=6, seed=9), "own-data")
+    report, plain = pocket.evaluate(model, split), pocket.evaluate(model, split, recalibrate=False)
+    assert report.map_plain == plain.map
+    assert plain.map_plain is None
+    assert report.map == pocket.evaluate(pocket.recalibrate(model, split.database), split, recalibrate=False).map
+
+
+def test_recalibration_needs_images() -> None:
+    with pytest.raises(ValueError, match="at least 2 images, not 1"):
+        calibration(trained(), torch.zeros(1, 16))
+
+
+def test_a_saved_model_keeps_calibration_and_report(tmp_path: Path) -> None:
+    model = pocket.recalibrate(trained(), IMAGES)
+    again = pocket.HashModel.load(model.save(tmp_path / "model.safetensors"))
+    assert torch.equal(represent(again, IMAGES), represent(model, IMAGES))
+    assert again.report == model.report
+    assert again.fingerprint == model.fingerprint
