@@ -243,7 +243,7 @@ def test_a_teacher_is_trained_and_its_seconds_counted_where_none_is_given() -> N
     assert given.card.teacher_seconds == teacher.report.seconds
     assert given.card.config["teacher"] == teacher.fingerprint
     other = pocket.train(image_set(per_class=24, classes=4), bits=16, width=8, config=pocket.TrainConfig(steps=1))
-    with pytest.raises(ValueError, match="the teacher knows 4 classes, .* has 3"):
+    with pytest.raises(ValueError, match=r"the teacher knows 4 classes, .* has 3"):
         pocket.condense(IMAGES, 1, config=chosen, teacher=other, **OPTIONS)
 
 

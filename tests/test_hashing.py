@@ -16,7 +16,7 @@ from torch import Tensor
 from pocket.condensation import condense
 from pocket.data import CondensedSet, ImageSet
 from pocket.evaluation import encode, evaluate_codes
-from pocket.hashing import OBJECTIVES, Augmentation, ConvNet, HashModel, TrainConfig, orthohash, train
+from pocket.hashing import Augmentation, ConvNet, HashModel, TrainConfig, orthohash, train
 from pocket.hashing.devices import derive, generator, pick_device
 from pocket.hashing.objectives import bernoulli_codebook
 from pocket.runs import ArtefactError, save_tensors
