@@ -113,7 +113,7 @@ class Method:
 
 
 METHODS: dict[str, Method] = {
-    "iem": Method(matched, IEMConfig.paper),
+    "iem": Method(matched, IEMConfig.best),
     "dm": Method(matched, IEMConfig.dm),
     "gradient": Method(gradient_matching, GradientConfig.dc),
     "idc": Method(gradient_matching, GradientConfig.idc),
@@ -200,6 +200,8 @@ def condense(
     config = config or METHODS[method].config()
     if formation is not None:
         config = replace(config, formation=formation)
+    if not _asks_teacher(method, config):
+        teacher = None
     wide = width or default_width(images.size, backbone)
     identity = {
         "images": images.fingerprint,
@@ -238,6 +240,11 @@ def condense(
         state.remove()
     labels = torch.arange(images.num_classes).repeat_interleave(ipc)
     return CondensedSet((made.images * 255).round().clamp(0, 255).byte().numpy(), labels.numpy(), card)
+
+
+def _asks_teacher(method: str, config: Config) -> bool:
+    """Whether the result depends on a teacher that is given."""
+    return method in ("herding", "kcenter") or (isinstance(config, IEMConfig) and config.weight_hash > 0)
 
 
 _REAL = {"random": (), "herding": ("pool_epochs",), "kcenter": ("pool_epochs",)}

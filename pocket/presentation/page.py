@@ -105,7 +105,7 @@ def result_rows(cells: Sequence[Cell]) -> list[dict[str, str]]:
                 "map": _with_interval(c.map for c in group),
                 "band": f"{min(c.map_low for c in group):.3f} – {max(c.map_high for c in group):.3f}",
                 "share": f"{score.mean / whole:.1%}",
-                "make": f"{summarise(c.pool_seconds + c.condense_seconds for c in group).mean:.1f}",
+                "make": f"{summarise(c.make_seconds for c in group).mean:.1f}",
                 "train": f"{summarise(c.train_seconds for c in group).mean:.1f}",
                 "seeds": str(score.seeds),
             }

@@ -43,6 +43,11 @@ class Cell(BaseModel):
     map_plain: float | None = Field(None, ge=0, le=1, description="expected mAP without head recalibration")
     device: str
 
+    @property
+    def make_seconds(self) -> float:
+        """Seconds to make the set, all stages."""
+        return self.teacher_seconds + self.pool_seconds + self.condense_seconds
+
 
 class Cells(Record):
     """Base of the records that hold cells."""

@@ -42,8 +42,8 @@ class Row(Cell):
 
     @property
     def make_seconds(self) -> float:
-        """Seconds to make the set, all stages: teacher, pool, condensing, labels."""
-        return self.teacher_seconds + self.pool_seconds + self.condense_seconds + self.label_seconds
+        """Seconds to make the set, all stages, labelling included."""
+        return super().make_seconds + self.label_seconds
 
 
 def results_folder() -> Path:

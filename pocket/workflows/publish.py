@@ -34,7 +34,7 @@ SAMPLE_FILES = (
     "audit.jsonl",
     "brief.en.html",
     "brief.ja.html",
-    "models/full.safetensors",
+    *(f"models/full_{seed}.safetensors" for seed in (0, 1, 2)),
     "models/random.safetensors",
     "models/iem.safetensors",
 )
