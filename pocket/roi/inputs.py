@@ -265,8 +265,8 @@ class RoiInputs(Record):
         """Read the measured figures from a run's ``training.json`` and ``condensation.json``.
 
         Hard labels; the condensed set is IEM's; the random subset is the stronger of whole images and
-        tiles. Base is the mean over seeds. Low and high are the 95 % interval for mAP, the fastest and
-        the slowest seed for seconds.
+        tiles. The teacher is counted where the set was condensed with one. Base is the mean over seeds.
+        Low and high are the 95 % interval for mAP, the fastest and the slowest seed for seconds.
 
         Parameters
         ----------
@@ -294,5 +294,5 @@ class RoiInputs(Record):
             )
             for name, values in found.figures.items()
         }
-        head = {"dataset": found.dataset, "ipc": found.ipc, "start": found.start}
+        head = {"dataset": found.dataset, "ipc": found.ipc, "start": found.start, "count_teacher": found.teacher}
         return cls.model_validate(head | figures)

@@ -21,13 +21,17 @@ class Alternatives(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """Low, base and high of every measured input, with what they were measured on."""
+    """Low, base and high of every measured input, with what they were measured on.
+
+    ``teacher`` says whether a full-data model was used to condense.
+    """
 
     dataset: str
     ipc: int
     start: date
     note: str
     figures: dict[str, Range]
+    teacher: bool
 
 
 def alternatives(folder: Path, ipc: int | None = None) -> Alternatives:
@@ -85,7 +89,8 @@ def measure(folder: Path, ipc: int | None = None) -> Measured:
     seeds = len({cell.seed for cell in condensed})
     note = f"measured on {full[0].device}, {seeds} seeds, protocol {full[0].protocol}"
     next_month = date(created.year + created.month // 12, created.month % 12 + 1, 1)
-    return Measured(full[0].dataset, condensed[0].ipc, next_month, note, figures)
+    used = any(cell.teacher_seconds > 0 for cell in condensed)
+    return Measured(full[0].dataset, condensed[0].ipc, next_month, note, figures, used)
 
 
 def _extremes(values: Iterable[float]) -> Range:
