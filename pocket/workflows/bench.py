@@ -30,8 +30,6 @@ from pocket.runs.provenance import provenance
 from pocket.runs.results import Row
 from pocket.workflows.suites import SUITES, Spec
 
-CONDENSE_BITS, CONDENSE_HASHING = 64, "orthohash"  # of the condensing networks: one set serves all lengths and losses
-
 
 class OutOfTime(KeyboardInterrupt):
     """The time limit was reached; as after Ctrl-C, what is half done lies in a checkpoint."""
@@ -213,7 +211,7 @@ class _Bench:
             return 0.0
         used = made.card.teacher_seconds
         if spec.labels and made.card.labels is not None:
-            same = used and (spec.hashing, spec.bits) == (CONDENSE_HASHING, CONDENSE_BITS)
+            same = used and (spec.hashing, spec.bits) == spec.condensing
             used = used if same else used + made.card.labels.teacher_seconds
         return used
 
@@ -222,7 +220,7 @@ class _Bench:
         path = self.folder / "sets" / _digest(spec.set_identity())
         if path.with_suffix(".json").is_file():
             return CondensedSet.load(path)
-        config, ipc = spec.config, spec.ipc
+        config, ipc, (hashing, bits) = spec.config, spec.ipc, spec.condensing
         if isinstance(config, GradientConfig):
             config = replace(config, seconds=self.budget(spec))
         if spec.variant == "equal disk":
@@ -233,15 +231,15 @@ class _Bench:
             split.train,
             ipc,
             spec.method,
-            bits=CONDENSE_BITS,
-            hashing=CONDENSE_HASHING,
+            bits=bits,
+            hashing=hashing,
             seed=spec.seed,
             config=config,
             backbone=spec.backbone,
             width=spec.width,
             device=self.device,
             pool=self.pool(spec, split, config) if wants_pool and isinstance(config, IEMConfig) else None,
-            teacher=self.teacher(spec, split, CONDENSE_HASHING, CONDENSE_BITS) if wants_teacher else None,
+            teacher=self.teacher(spec, split, hashing, bits) if wants_teacher else None,
             progress=True,
             watch=self.check_time,
             checkpoint=path.with_suffix(".checkpoint"),
@@ -251,14 +249,15 @@ class _Bench:
 
     def pool(self, spec: Spec, split: RetrievalSplit, config: IEMConfig) -> Pool:
         """Return the early-stage networks of a seed; every set counts their seconds as its own."""
-        key = spec.task(), spec.seed, config.pool_size, config.pool_epochs
+        hashing, bits = spec.condensing
+        key = spec.task(), spec.seed, hashing, bits, config.pool_size, config.pool_epochs
         if key not in self._pools:
             self._pools.clear()  # one seed at a time
             self._pools[key] = make_pool(
                 split.train,
                 config,
-                bits=CONDENSE_BITS,
-                hashing=CONDENSE_HASHING,
+                bits=bits,
+                hashing=hashing,
                 backbone=spec.backbone,
                 width=spec.width,
                 seed=spec.seed,
@@ -268,9 +267,8 @@ class _Bench:
 
     def teacher(self, spec: Spec, split: RetrievalSplit, hashing: str, bits: int) -> HashModel:
         """Return the full-data model of a seed: the very one that the cell "full" is measured on."""
-        return self.model(
-            replace(spec, method="full", variant="", labels=False, hashing=hashing, bits=bits, train=None), split.train
-        )
+        full = replace(spec, method="full", variant="", ipc=0, config=None, labels=False, hashing=hashing, bits=bits)
+        return self.model(full, split.train)
 
     def model(self, spec: Spec, training: ImageSet | CondensedSet) -> HashModel:
         """Train, or for full data load what was trained."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
+from functools import wraps
 from typing import Any
 
 from pocket.condensation.config import IEMConfig
@@ -35,6 +36,8 @@ class Spec:
         Train with code labels by the full-data model of the same seed.
     hashing, bits, backbone, width, seed
         Of the evaluated model; backbone and width also of the condensing networks.
+    condensing : (str, int)
+        Hashing method and code length of the condensing networks and their teacher: one set serves all.
     train : TrainConfig, optional
         Default: `TrainConfig.rule`.
     """
@@ -53,6 +56,7 @@ class Spec:
     labels: bool = False
     hashing: str = "orthohash"
     seed: int = 0
+    condensing: tuple[str, int] = ("orthohash", 64)
     train: TrainConfig | None = None
 
     @property
@@ -65,14 +69,14 @@ class Spec:
             f"{self.hashing} {self.bits}"
         )
 
-    def task(self) -> list[object]:
+    def task(self) -> tuple[object, ...]:
         """Return what the images and networks are."""
-        return [self.dataset, self.train_per_class, self.resolution, self.backbone, self.width]
+        return self.dataset, self.train_per_class, self.resolution, self.backbone, self.width
 
     def set_identity(self) -> list[object]:
         """Return all that the training set depends on, labels aside."""
         config = None if self.config is None else asdict(self.config)
-        return [*self.task(), self.method, self.variant, self.ipc, config, self.seed]
+        return [*self.task(), self.method, self.variant, self.ipc, config, self.condensing, self.seed]
 
     def model_identity(self) -> list[object]:
         """Return all that the trained model depends on."""
@@ -90,7 +94,7 @@ def _cells(base: Spec, ways: Iterable[dict[str, Any]], seeds: Iterable[int] = SE
         yield replace(base, **way, seed=seed)
 
 
-def _methods(base: Spec, ipc: int, steps: int, formation: int, *, gradient: bool = True) -> list[dict[str, Any]]:
+def _methods(ipc: int, steps: int, formation: int, *, gradient: bool = True) -> list[dict[str, Any]]:
     """Return every family at one size, each with hard labels: whole images and tiles where a method has both."""
     dm = IEMConfig.dm(steps=steps)
     ways: list[dict[str, Any]] = [
@@ -117,31 +121,51 @@ def _with_codes(ways: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         yield way | {"labels": True}
 
 
+def _once(suite: Callable[[bool], Iterator[Spec]]) -> Callable[[bool], Iterator[Spec]]:
+    """Let a suite name a cell again where it belongs in order: only the first mention counts."""
+
+    @wraps(suite)
+    def each(reduced: bool) -> Iterator[Spec]:
+        seen: set[str] = set()
+        for spec in suite(reduced):
+            name = repr(spec.identity())
+            if name not in seen:
+                seen.add(name)
+                yield spec
+
+    return each
+
+
+@_once
 def mini(reduced: bool) -> Iterator[Spec]:
     """Digits and Fashion-MNIST on two CPU cores."""
-    digits = Spec("digits", None, None, ("digits-v1",), "convnet", 32, 32)
-    fashion = Spec("fashion_mnist", 600, None, ("holdout",), "convnet", 32, 32)
-    for base, ipc, steps in ((digits, 10, 120), (fashion, 10, 300), (digits, 1, 120)):
-        yield from _cells(base, [{}])
-        yield from _cells(base, _with_codes(_methods(base, ipc, steps, 2)))
+    condensing = ("orthohash", 32)
+    digits = Spec("digits", None, None, ("digits-v1",), "convnet", 32, 32, condensing=condensing)
+    fashion = Spec("fashion_mnist", 600, None, ("holdout",), "convnet", 32, 32, condensing=condensing)
+    yield from _cells(digits, [{}])
+    yield from _cells(digits, _with_codes(_methods(10, 120, 2)))
+    yield from _cells(fashion, [{}])
+    yield from _cells(fashion, _with_codes(_methods(10, 300, 2)))
+    yield from _cells(digits, _methods(1, 120, 2))
     for hashing in ("dpn", "csq", "dhd", "hashnet"):
-        some = [{}, *_methods(digits, 10, 120, 2, gradient=False)[:3]]
+        some = [{}, *_methods(10, 120, 2, gradient=False)[:3]]
         yield from _cells(replace(digits, hashing=hashing), some)
 
 
+@_once
 def paper(reduced: bool) -> Iterator[Spec]:
     """CIFAR-10: methods x sizes x code lengths x hashing methods; reduced, all methods at 10 a class."""
     protocols = ("cifar10-official", "cifar10-unseen")
     if reduced:
         base = Spec("cifar10", 500, None, protocols, "convnet", 64, 64)
-        ways = _methods(base, 10, 1000, 2)
+        ways = _methods(10, 1000, 2)
         yield from _cells(base, [{}])
         yield from _cells(base, _with_codes(ways[:3]))
         yield from _cells(base, _with_codes(ways[3:]))
         return
     base = Spec("cifar10", None, None, protocols, "convnet", 128, 64)
     steps = 4000
-    table = {ipc: _methods(base, ipc, steps, 2, gradient=False) for ipc in (10, 50, 500, 1)}
+    table = {ipc: _methods(ipc, steps, 2, gradient=False) for ipc in (10, 50, 500, 1)}
     yield from _cells(base, [{}])
     for ipc in (10, 50, 500):
         yield from _cells(base, _with_codes(table[ipc][:3]))
@@ -153,17 +177,18 @@ def paper(reduced: bool) -> Iterator[Spec]:
         for ipc in (10, 50, 500, 1):
             yield from _cells(other, _with_codes(table[ipc][:3]))
     for ipc in (10, 50, 1):
-        yield from _cells(base, _with_codes(_methods(base, ipc, steps, 2)))
+        yield from _cells(base, _with_codes(_methods(ipc, steps, 2)))
 
 
+@_once
 def imagenette(reduced: bool) -> Iterator[Spec]:
     """Imagenette: reduced at 48 px with a narrow ConvNet, else at 224 px with ResNetAP-10 and formation 3."""
     if reduced:
         base = Spec("imagenette", None, 48, ("holdout",), "convnet", 32, 64)
-        ways = _methods(base, 10, 300, 2, gradient=False)
+        ways = _methods(10, 300, 2, gradient=False)
     else:
         base = Spec("imagenette", None, 224, ("holdout",), "resnetap10", 64, 64)
-        ways = _methods(base, 10, 1000, 3, gradient=False)
+        ways = _methods(10, 1000, 3, gradient=False)
     yield from _cells(base, [{}])
     yield from _cells(base, _with_codes(ways[:3]))
     yield from _cells(base, _with_codes(ways[3:]))
@@ -181,12 +206,16 @@ PARTS: dict[str, dict[str, Any]] = {
 }
 
 
+@_once
 def ablation(reduced: bool) -> Iterator[Spec]:
     """What each part of IEM is worth: the source's method and ours, each without one part."""
     if reduced:
-        base, steps = Spec("fashion_mnist", 600, None, ("holdout",), "convnet", 32, 32, ipc=10), 300
+        condensing = ("orthohash", 32)
+        base = Spec("fashion_mnist", 600, None, ("holdout",), "convnet", 32, 32, ipc=10, condensing=condensing)
+        steps = 300
     else:
-        base, steps = Spec("cifar10", None, None, ("cifar10-official",), "convnet", 128, 64, ipc=10), 4000
+        base = Spec("cifar10", None, None, ("cifar10-official",), "convnet", 128, 64, ipc=10)
+        steps = 4000
     best, source = IEMConfig.best(steps=steps), IEMConfig.paper(steps=steps)
     ways = [{"method": "iem", "config": best}]
     ways += [{"method": "iem", "variant": name, "config": replace(best, **part)} for name, part in PARTS.items()]
@@ -199,13 +228,14 @@ def ablation(reduced: bool) -> Iterator[Spec]:
     yield from _cells(base, ways)
 
 
+@_once
 def classification(reduced: bool) -> Iterator[Spec]:
     """A linear head on CIFAR-10, to hold our DM and IEM against the numbers published for classification."""
     base = Spec("cifar10", 500 if reduced else None, None, ("cifar10-official",), "convnet", 64 if reduced else 128, 64)
     steps = 1000 if reduced else 10000
     yield from _cells(replace(base, hashing="linear"), [{}])
     for ipc in (10,) if reduced else (10, 50):
-        ways = [way for way in _methods(base, ipc, steps, 2, gradient=False) if way.get("variant") != "equal disk"]
+        ways = [way for way in _methods(ipc, steps, 2, gradient=False) if way.get("variant") != "equal disk"]
         yield from _cells(replace(base, hashing="linear"), ways)
 
 

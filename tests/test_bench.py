@@ -1,0 +1,210 @@
+"""The benchmark: the table on disk, going on where it stopped, and what is claimed from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from pocket.cli import app
+from pocket.condensation.config import IEMConfig
+from pocket.condensation.gradient import GradientConfig
+from pocket.hashing import TrainConfig
+from pocket.presentation import benchmark
+from pocket.runs import ArtefactError, results
+from pocket.runs.results import Row
+from pocket.workflows import suites
+from pocket.workflows.bench import bench
+from pocket.workflows.suites import SUITES, Spec
+
+ROW = Row(
+    dataset="digits", protocol="digits-v1", method="iem", ipc=10, formation=2, hashing="orthohash", bits=32, seed=0,
+    images=100, image_bytes=25600, steps=300, teacher_seconds=3.0, pool_seconds=2.0, condense_seconds=10.0,
+    train_seconds=2.0, map=0.95, map_low=0.94, map_high=0.96, map_plain=0.94, device="cpu", suite="mini", reduced=True,
+    settings="aa", train_images=1437, resolution=16, backbone="convnet", width=32, evaluate_seconds=0.5,
+    disk_bytes=30000, threads=2, python="3.11", torch="2.15", commit="abc", created="2026-11-23T00:00:00+00:00",
+)  # fmt: skip
+
+
+def rows(method: str, *maps: float, **changes: object) -> list[Row]:
+    return [
+        ROW.model_copy(update={"method": method, "seed": seed, "map": value, "settings": f"{method}{seed}", **changes})
+        for seed, value in enumerate(maps)
+    ]
+
+
+def test_the_table_survives_the_disk_in_both_forms(tmp_path: Path) -> None:
+    from pyarrow import parquet
+
+    path = tmp_path / "mini.csv"
+    table = [ROW, ROW.model_copy(update={"seed": 1, "variant": 'a, "quoted" one\n', "map": 0.1 + 0.2, "accuracy": 0.5})]
+    results.write(path, table)
+    assert results.read(path) == table
+    assert parquet.read_table(path.with_suffix(".parquet")).to_pylist() == [row.model_dump() for row in table]
+    assert results.read(tmp_path / "other.csv") == []
+
+
+def test_a_damaged_table_names_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "mini.csv"
+    results.write(path, [ROW, ROW])
+    path.write_text(path.read_text(encoding="utf-8").replace(",0.95,", ",95,", 1), encoding="utf-8")
+    with pytest.raises(ArtefactError, match=r"mini.csv, line 2, map: .*less than or equal to 1"):
+        results.read(path)
+
+
+def test_ahead_in_all_cells_means_what_the_protocol_says() -> None:
+    table = [*rows("iem", 0.9, 0.92, 0.91), *rows("random", 0.8, 0.81, 0.82), *rows("dm", 0.91, 0.90, 0.90)]
+    table += rows("random", 0.84, 0.84, 0.84, formation=1)
+    found = benchmark.comparisons(benchmark.groups(table))
+    by = {c.theirs.method: c for c in found}
+    assert by["random"].theirs.formation == 1, "random stands in its stronger form"
+    assert by["random"].gap.mean == pytest.approx(0.07)
+    assert by["dm"].ahead
+    assert not by["dm"].behind
+    assert benchmark.verdict(found).endswith("significantly behind in none: ahead in all cells.")
+    beaten = [*table, *rows("kcenter", 0.95, 0.97, 0.96)]
+    found = benchmark.comparisons(benchmark.groups(beaten))
+    assert "ahead in 2 of 3 comparisons and significantly behind in 1 (k-center" in benchmark.verdict(found)
+    assert benchmark.verdict(found).endswith("not ahead in all cells.")
+
+
+def test_codes_are_compared_with_codes_and_tasks_are_kept_apart() -> None:
+    table = [
+        *rows("iem", 0.9, code_labels=True),
+        *rows("random", 0.8),
+        *rows("random", 0.95, bits=64, code_labels=True),
+    ]
+    assert benchmark.comparisons(benchmark.groups(table)) == []
+
+
+def test_break_even_by_hand() -> None:
+    whole = rows(
+        "full", 0.99, 0.99, ipc=0, train_seconds=8.0, teacher_seconds=0.0, pool_seconds=0.0, condense_seconds=0.0
+    )
+    groups = benchmark.groups([*whole, *rows("iem", 0.9, 0.9)])
+    full, iem = groups
+    assert full.method == "full"
+    assert benchmark.break_even(iem, full, teacher=True) == pytest.approx((3 + 2 + 10) / (8 - 2))
+    assert benchmark.break_even(iem, full, teacher=False) == pytest.approx(12 / 6)
+    assert benchmark.break_even(iem, replace_rows(full, train_seconds=2.0), teacher=True) is None
+    lines = dict(zip(benchmark.HEAD, benchmark.table_rows(groups)[1], strict=True))
+    assert lines["break-even, trainings"] == "2.5"
+    assert lines["of full"] == "90.9%"
+
+
+def replace_rows(group: benchmark.Group, **changes: object) -> benchmark.Group:
+    return group._replace(rows=tuple(row.model_copy(update=changes) for row in group.rows))
+
+
+def test_the_frontier_names_every_group() -> None:
+    figure = benchmark.figure_frontier(benchmark.groups([*rows("iem", 0.9, 0.91), *rows("idc", 0.8, 0.82)]), "digits")
+    assert {text.get_text() for text in figure.axes[0].texts} == {"IEM, 10 a class", "IDC, 10 a class"}
+
+
+@pytest.mark.parametrize("name", sorted(SUITES))
+@pytest.mark.parametrize("reduced", [True, False])
+def test_suites_hold_no_cell_twice_and_have_what_they_build_on_first(name: str, reduced: bool) -> None:
+    specs = list(SUITES[name](reduced))
+    identities = [str(spec.identity()) for spec in specs]
+    assert len(set(identities)) == len(identities)
+    for seed in suites.SEEDS:
+        mine = [spec for spec in specs if spec.seed == seed]
+        needs_iem = [i for i, s in enumerate(mine) if s.method in ("gradient", "idc") or s.variant == "equal disk"]
+        for place in needs_iem:
+            wanted = mine[place]
+            earlier = [(s.dataset, s.ipc) for s in mine[:place] if s.method == "iem" and not s.variant and not s.labels]
+            assert (wanted.dataset, wanted.ipc) in earlier
+
+
+def tiny(reduced: bool) -> Iterator[Spec]:
+    base = Spec(
+        "digits",
+        16,
+        12,
+        ("digits-v1",),
+        "convnet",
+        8,
+        16,
+        ipc=1,
+        train=TrainConfig(steps=4, batch=16),
+        condensing=("orthohash", 16),
+    )  # real images, the smallest networks
+    yield replace(base, ipc=0)
+    iem = IEMConfig.best(steps=3, pool_size=1, pool_epochs=1, real_batch=4)
+    for way in (
+        {"method": "iem", "config": iem},
+        {"method": "iem", "config": iem, "labels": True},
+        {"method": "random", "config": IEMConfig.dm()},
+        {"method": "kcenter", "config": IEMConfig.dm()},
+        {"method": "gradient", "config": GradientConfig.dc(steps=2, real_batch=4)},
+        {"method": "random", "variant": "equal disk", "config": IEMConfig.dm()},
+    ):
+        yield replace(base, **way)
+    yield replace(base, method="random", config=IEMConfig.dm(), hashing="linear")
+
+
+@pytest.fixture
+def tiny_suite(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    monkeypatch.setenv("POCKET_HOME", str(tmp_path / "home"))
+    monkeypatch.setitem(SUITES, "tiny", tiny)
+    return tmp_path / "results"
+
+
+def test_bench_measures_every_cell_and_goes_on_where_it_stopped(tiny_suite: Path) -> None:
+    said: list[str] = []
+    path = bench("tiny", folder=tiny_suite, device="cpu", say=said.append)
+    table = results.read(path)
+    assert [(r.method, r.variant, r.code_labels, r.hashing) for r in table] == [
+        ("full", "", False, "orthohash"),
+        ("iem", "", False, "orthohash"),
+        ("iem", "", True, "orthohash"),
+        ("random", "", False, "orthohash"),
+        ("kcenter", "", False, "orthohash"),
+        ("gradient", "", False, "orthohash"),
+        ("random", "equal disk", False, "orthohash"),
+        ("random", "", False, "linear"),
+    ]
+    full, iem, labelled, random, kcenter, gradient, equal, linear = table
+    assert iem.teacher_seconds > 0
+    assert iem.pool_seconds > 0
+    assert labelled.image_bytes == iem.image_bytes + 2 * 16 * (4 * 10 + 10), "codes of 40 views and a codebook"
+    assert labelled.label_seconds > 0
+    assert kcenter.teacher_seconds == full.train_seconds, "it looks through the full-data model"
+    assert random.teacher_seconds == 0
+    assert equal.disk_bytes <= iem.disk_bytes * 1.1
+    assert equal.images >= random.images
+    assert linear.accuracy is not None
+    assert all(0 < r.map <= 1 and r.map_plain and r.threads and r.commit != "" for r in table)
+    assert gradient.condense_seconds > 0
+    before = path.read_bytes()
+    bench("tiny", folder=tiny_suite, device="cpu", say=said.append)
+    assert path.read_bytes() == before, "what is known is not measured again"
+    assert "8 cells, 8 known" in said[-1]
+    results.write(path, table[:3])  # as if it had been stopped there
+    bench("tiny", folder=tiny_suite, device="cpu", say=said.append)
+    again = results.read(path)
+    assert [r.map for r in again[:5]] == [r.map for r in table[:5]], "equal settings, equal results"
+
+
+def test_the_time_limit_stops_between_and_inside_cells(tiny_suite: Path) -> None:
+    said: list[str] = []
+    path = bench("tiny", folder=tiny_suite, device="cpu", time_limit=0.0, say=said.append)
+    assert results.read(path) == []
+    assert said[-1].startswith("the time is up")
+
+
+def test_only_one_method_and_unknown_names(tiny_suite: Path) -> None:
+    with pytest.raises(ValueError, match="unknown suite 'huge'; choose one of mini, paper"):
+        bench("huge", folder=tiny_suite)
+    with pytest.raises(ValueError, match="IEM is not measured yet"):
+        bench("tiny", folder=tiny_suite, device="cpu", only="gradient", say=lambda line: None)
+
+
+def test_the_command_line_goes_through(tiny_suite: Path) -> None:
+    found = CliRunner().invoke(app, ["bench", "--suite", "tiny", "--only", "full", "--results", str(tiny_suite)])
+    assert found.exit_code == 0, found.output
+    assert "mAP" in found.output
+    assert [r.method for r in results.read(tiny_suite / "tiny.csv")] == ["full"]
