@@ -1,10 +1,10 @@
-# make tour | test | lab | notebooks | clean. Each makes .venv and installs what it needs by itself, once.
+# make tour | test | lab | notebooks | results | clean. Each makes .venv and installs what it needs by itself, once.
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 TOUR ?=
 
-.PHONY: tour test lab notebooks clean
+.PHONY: tour test lab notebooks results clean
 
 tour: .venv/.installed
 	$(BIN)/pocket tour $(TOUR)
@@ -23,6 +23,10 @@ test: .venv/.installed-test
 notebooks: .venv/.installed
 	$(BIN)/pocket tour --run refresh
 	$(BIN)/python -m pocket.workflows.publish refresh
+
+# Put the recorded results of pocket bench (data/results) into notebook 09 and the README.
+results: .venv/.installed
+	$(BIN)/python -m pocket.workflows.publish --results
 
 .venv/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("pocket needs Python 3.11 to 3.13, and $(PYTHON) is " + sys.version.split()[0] + ": make PYTHON=python3.11") if not (3, 11) <= sys.version_info < (3, 14) else None'

@@ -407,6 +407,47 @@ def test_image_parquet_round_trip_under_pocket_data(tmp_path: Path, monkeypatch:
     assert by_path.train.fingerprint == split.train.fingerprint
 
 
+@pytest.fixture
+def small_cifar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[ImageSet, ImageSet]:
+    train, test = image_set(560, classes=2, size=8), image_set(130, classes=2, size=8, seed=1)
+    for part, half in (("train", train), ("test", test)):
+        write_parquet(tmp_path / "cifar10", part, half)
+    monkeypatch.setenv("POCKET_DATA", str(tmp_path))
+    return train, test
+
+
+def rows_of(images: ImageSet) -> set[bytes]:
+    return {image.tobytes() for image in images.images}
+
+
+def test_an_unseen_database_holds_no_image_that_was_trained_on(small_cifar: tuple[ImageSet, ImageSet]) -> None:
+    split = load("cifar10", resolution=8, protocol="cifar10-unseen")
+    assert split.protocol == "cifar10-unseen"
+    assert split.query.counts.tolist() == [100, 100]
+    assert split.database.counts.tolist() == [30, 30]
+    assert not rows_of(split.train) & rows_of(split.database)
+    assert not rows_of(split.query) & rows_of(split.database)
+    assert rows_of(split.query) | rows_of(split.database) == rows_of(small_cifar[1])
+    again = load("cifar10", resolution=8, protocol="cifar10-unseen", train_per_class=5)
+    assert again.query.fingerprint == split.query.fingerprint, "the draw does not depend on what is trained on"
+    assert again.database.fingerprint == split.database.fingerprint
+    assert again.train.counts.tolist() == [5, 5]
+
+
+def test_protocol_one_trains_on_part_of_its_database(small_cifar: tuple[ImageSet, ImageSet]) -> None:
+    split = load("cifar10", resolution=8, protocol="cifar10-I")
+    assert split.query.counts.tolist() == [100, 100]
+    assert split.train.counts.tolist() == [500, 500]
+    assert len(split.database) == 2 * (560 + 130 - 100)
+    assert rows_of(split.train) <= rows_of(split.database)
+    assert not rows_of(split.query) & rows_of(split.database)
+
+
+def test_an_unknown_protocol_is_refused(small_cifar: tuple[ImageSet, ImageSet]) -> None:
+    with pytest.raises(ValueError, match="no protocol 'cifar10-II'; choose one of cifar10-official, cifar10-unseen"):
+        load("cifar10", protocol="cifar10-II")
+
+
 def test_parquet_without_class_names_numbers_them(tmp_path: Path) -> None:
     for part in ("train", "test"):
         write_parquet(tmp_path, part, image_set(3), names=False)

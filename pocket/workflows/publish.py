@@ -1,6 +1,6 @@
 """Put the outputs of a real run where readers see them: the committed notebooks, the sample run and the README.
 
-Used by ``make notebooks``; no figure in these places is typed by hand.
+Used by ``make notebooks`` and ``make results``; no figure in these places is typed by hand.
 """
 
 from __future__ import annotations
@@ -8,15 +8,17 @@ from __future__ import annotations
 import re
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 import nbformat
 
+from pocket.presentation import benchmark
 from pocket.presentation.figures import figure_map
 from pocket.presentation.html import png_bytes
 from pocket.presentation.notebook_html import without_widgets
 from pocket.presentation.page import claims, measured_cells, result_rows
-from pocket.runs import Run, RunRecord, write_bytes, write_text
+from pocket.runs import Run, RunRecord, results, write_bytes, write_text
 from pocket.runs.paths import kit_dir, run_dir
 from pocket.workflows.manifest import notebooks, table
 
@@ -112,6 +114,52 @@ def refresh_readme(readme: Path, run: Run) -> None:
     write_text(readme, text)
 
 
+def publish_results() -> None:
+    """Run notebook 09 on the recorded results and rewrite the README's part about them."""
+    import papermill
+
+    (notebook,) = (n for n in notebooks() if n.file.startswith("09"))
+    with tempfile.TemporaryDirectory() as folder:
+        executed = Path(folder) / notebook.file
+        papermill.execute_notebook(
+            str(notebook.path),
+            str(executed),
+            cwd=str(notebook.path.parent),
+            kernel_name="python3",
+            execution_timeout=notebook.cell_timeout,
+            progress_bar=False,
+        )
+        done = nbformat.read(executed, as_version=4)
+    write_text(notebook.path, nbformat.writes(as_committed(done)) + "\n")
+    readme = kit_dir("data").parent / "README.md"
+    text = replace_block(readme.read_text(encoding="utf-8"), "benchmark", benchmark_block())
+    write_text(readme, replace_block(text, "notebooks", table()))
+
+
+def benchmark_block() -> str:
+    """Return the README's text about the recorded results: a table for each first task of a suite, and the verdict."""
+    parts = []
+    for path in sorted(results.results_folder().glob("*.csv")):
+        rows = results.read(path)
+        if path.stem not in ("mini", "paper", "imagenette") or not rows:
+            continue
+        found = benchmark.groups(rows)
+        shown: dict[str, benchmark.Task] = {}
+        for group in found:  # of each image set, the task that was measured in most ways
+            size = sum(g.task == group.task for g in found)
+            best = shown.get(group.task.dataset)
+            if best is None or size > sum(g.task == best for g in found):
+                shown[group.task.dataset] = group.task
+        for task in shown.values():
+            members = [g for g in found if g.task == task]
+            lines = [f"**{task.dataset}** ({benchmark.describe(members[0].rows[0])}):", ""]
+            lines += ["| " + " | ".join(benchmark.HEAD) + " |", "|---" * len(benchmark.HEAD) + "|"]
+            lines += ["| " + " | ".join(line) + " |" for line in benchmark.table_rows(members)]
+            parts += [*lines, ""]
+        parts += [f"Suite `{path.stem}`: {benchmark.verdict(benchmark.comparisons(found))}", ""]
+    return "\n".join(parts).strip()
+
+
 def replace_block(text: str, name: str, content: str) -> str:
     """Return ``text`` with what stands between ``<!-- name -->`` and ``<!-- /name -->`` replaced.
 
@@ -127,4 +175,4 @@ def replace_block(text: str, name: str, content: str) -> str:
 
 
 if __name__ == "__main__":
-    publish(sys.argv[1])
+    publish_results() if sys.argv[1] == "--results" else publish(sys.argv[1])

@@ -10,6 +10,7 @@ from typing import Any
 
 from pocket.condensation.config import IEMConfig
 from pocket.condensation.gradient import GradientConfig
+from pocket.hashing.augmentation import Augmentation
 from pocket.hashing.training import TrainConfig
 
 SEEDS = (0, 1, 2)
@@ -203,6 +204,17 @@ PARTS: dict[str, dict[str, Any]] = {
     "without formation": {"formation": 1},
     "formation 3": {"formation": 3},
     "without siamese augmentation": {"augment": False},
+    "interpolated weights": {"interpolate": True},
+    "covariance of V": {"weight_cov": 0.1},
+    "cached real statistics": {"cache": 50},
+}
+_WARPS = Augmentation(scale=0.1, rotate=10.0, shift=0.1)
+TRANSFORMS: dict[str, dict[str, Any]] = {
+    "without scale": {"augmentation": replace(_WARPS, scale=0.0)},
+    "without rotation": {"augmentation": replace(_WARPS, rotate=0.0)},
+    "without shift": {"augmentation": replace(_WARPS, shift=0.0)},
+    "with colour": {"augmentation": replace(_WARPS, colour=0.5)},
+    "with cutout": {"augmentation": replace(_WARPS, cutout=0.4)},
 }
 
 
@@ -225,6 +237,7 @@ def ablation(reduced: bool) -> Iterator[Spec]:
         for name, part in PARTS.items()
         if name not in ("without hash consistency", "without Z")
     ]
+    ways += [{"method": "iem", "variant": name, "config": replace(best, **part)} for name, part in TRANSFORMS.items()]
     yield from _cells(base, ways)
 
 
