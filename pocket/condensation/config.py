@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
@@ -19,6 +20,8 @@ class IEMConfig:
     lr : float
         Step size of Adam, in pixel values of 0 ... 1. Adam and not the usual SGD: its steps do not depend on the
         scale of Z, which changes with width, depth and image size.
+    anneal : bool
+        Let the step size fall to 0 along a half cosine, so that the images settle at the end.
     real_batch : int
         Real images per class and step.
     formation : int
@@ -51,6 +54,7 @@ class IEMConfig:
 
     steps: int = 120
     lr: float = 0.02
+    anneal: bool = False
     real_batch: int = 32
     formation: int = 2
     networks: Literal["pool", "random"] = "pool"
@@ -88,6 +92,10 @@ class IEMConfig:
             if not good:
                 raise ValueError(f"{name}={getattr(self, name)!r}: must be {allowed}")
 
+    def decay(self, step: int) -> float:
+        """Return the factor on the step size at a step."""
+        return 0.5 * (1 + math.cos(math.pi * step / self.steps)) if self.anneal else 1.0
+
     @classmethod
     def paper(cls, **changes: Any) -> Self:
         """Return the source's method: matched means of Z and V, early-stage pool, perturbation, augmentation, f = 2."""
@@ -95,8 +103,8 @@ class IEMConfig:
 
     @classmethod
     def best(cls, **changes: Any) -> Self:
-        """Return what measured best."""
-        own: dict[str, Any] = {"weight_hash": 1.0}
+        """Return the source's method with hash consistency and an annealed step size: what measured best."""
+        own: dict[str, Any] = {"weight_hash": 0.3, "lr": 0.05, "anneal": True}
         return cls(**own | changes)
 
     @classmethod

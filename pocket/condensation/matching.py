@@ -158,6 +158,8 @@ def match(
                 )
                 ours = moments(z, v, classes, cov=config.weight_cov > 0)
                 loss = config.weight_hash * loss + distance(ours, target, scale, config)
+                for group in optimizer.param_groups:
+                    group["lr"] = config.lr * config.decay(step)
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()
                 optimizer.step()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+import sys
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -68,3 +69,13 @@ def provenance(device: str = "cpu") -> Provenance:
         device=device,
         packages={name: found for name in _PACKAGES if (found := installed(name))},
     )
+
+
+def peak_mb(*, children: bool = False) -> float | None:
+    """Return the peak resident memory of this process, or of its largest child so far, in MB; None where unknown."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN if children else resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (1e6 if sys.platform == "darwin" else 1e3), 1)

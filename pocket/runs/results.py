@@ -34,6 +34,7 @@ class Row(Cell):
     evaluate_seconds: NonNegativeFloat
     disk_bytes: NonNegativeInt
     accuracy: float | None = Field(None, ge=0, le=1, description="of a linear head on the queries")
+    peak_mb: NonNegativeFloat = Field(description="peak memory of the process up to this cell, in MB; 0 where unknown")
     threads: PositiveInt
     python: str
     torch: str

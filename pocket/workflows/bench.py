@@ -26,7 +26,7 @@ from pocket.hashing.calibration import represent
 from pocket.hashing.networks import default_width
 from pocket.runs import results
 from pocket.runs.paths import run_dir
-from pocket.runs.provenance import provenance
+from pocket.runs.provenance import peak_mb, provenance
 from pocket.runs.results import Row
 from pocket.workflows.suites import SUITES, Spec
 
@@ -177,6 +177,7 @@ class _Bench:
                 evaluate_seconds=seconds,
                 disk_bytes=_disk_bytes(training),
                 accuracy=_accuracy(model, split, self.device) if spec.hashing == "linear" else None,
+                peak_mb=peak_mb() or 0.0,
                 threads=torch.get_num_threads(),
                 python=made.python,
                 torch=torch.__version__,

@@ -252,10 +252,19 @@ def classification(reduced: bool) -> Iterator[Spec]:
         yield from _cells(replace(base, hashing="linear"), ways)
 
 
+@_once
+def memory(reduced: bool) -> Iterator[Spec]:
+    """ResNetAP-10 at 224 px, 10 a class in 3 x 3 tiles, a single step: only ``peak_mb`` is of interest."""
+    base = Spec("imagenette", 100, 224, ("holdout",), "resnetap10", 64, 64, train=TrainConfig(steps=2, batch=16))
+    config = IEMConfig.dm(steps=1, formation=3)
+    yield from _cells(base, [{"method": "dm", "variant": "one step", "ipc": 10, "config": config}], seeds=(0,))
+
+
 SUITES: dict[str, Callable[[bool], Iterator[Spec]]] = {
     "mini": mini,
     "paper": paper,
     "imagenette": imagenette,
     "ablation": ablation,
     "classification": classification,
+    "memory": memory,
 }

@@ -17,6 +17,7 @@ from pocket.presentation.notebook_html import write_html
 from pocket.presentation.page import write_page
 from pocket.runs import Provenance, Record, Run, open_run, provenance
 from pocket.runs.paths import home
+from pocket.runs.provenance import peak_mb
 from pocket.workflows.manifest import Notebook, notebooks
 
 if TYPE_CHECKING:
@@ -109,7 +110,9 @@ def tour(
                 )
             )
             run = Run.read(run.folder)  # the notebook has appended to the audit log
-            run.save(TourRecord(notebooks=tuple(done), peak_mb=_peak_mb(), provenance=provenance()), "tour.json")
+            run.save(
+                TourRecord(notebooks=tuple(done), peak_mb=peak_mb(children=True), provenance=provenance()), "tour.json"
+            )
     page = write_page(run, [(n.number, n.title, n.seconds) for n in done])
     total = sum(n.seconds for n in done)
     say(f"all well after {total / 60:.1f} min; open {page}")
@@ -200,13 +203,3 @@ def _batch_environment() -> Iterator[None]:
                 os.environ.pop(key, None)
             else:
                 os.environ[key] = value
-
-
-def _peak_mb() -> float | None:
-    """Return the peak resident memory of the largest kernel so far, in MB; None where the system does not tell."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return None
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    return round(peak / (1e6 if sys.platform == "darwin" else 1e3), 1)
