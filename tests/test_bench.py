@@ -25,7 +25,8 @@ ROW = Row(
     images=100, image_bytes=25600, steps=300, teacher_seconds=3.0, pool_seconds=2.0, condense_seconds=10.0,
     train_seconds=2.0, map=0.95, map_low=0.94, map_high=0.96, map_plain=0.94, device="cpu", suite="mini", reduced=True,
     settings="aa", train_images=1437, resolution=16, backbone="convnet", width=32, evaluate_seconds=0.5,
-    disk_bytes=30000, peak_mb=900, threads=2, python="3.11", torch="2.15", commit="abc", created="2026-11-23T00:00:00+00:00",
+    disk_bytes=30000, peak_mb=900, threads=2, python="3.11", torch="2.15", commit="abc",
+    created="2026-11-23T00:00:00+00:00",
 )  # fmt: skip
 
 

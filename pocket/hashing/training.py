@@ -52,24 +52,32 @@ class TrainConfig:
     augmentation: Augmentation = field(default_factory=lambda: Augmentation(scale=0.1, rotate=10.0, shift=0.1))
 
     @classmethod
-    def small(cls) -> Self:
-        """Return the one schedule of every condensed set and random subset, whatever its size or method."""
-        return cls()
+    def small(cls, source_images: int = 0) -> Self:
+        """Return the one schedule of every small set of a task, whatever its size or the method that made it.
+
+        Parameters
+        ----------
+        source_images : int
+            Real images that the set stands for: 300 steps up to 5,000 of them, 600 beyond.
+        """
+        return cls(steps=300 if source_images < 5000 else 600)
 
     @classmethod
     def full(cls, images: int, *, epochs: int = 12) -> Self:
-        """Return the full-data schedule: the fewest epochs at which retrieval quality levelled off on digits.
+        """Return the full-data schedule: as many steps as retrieval quality still gains from.
 
-        Never fewer steps than `small`: full data must not be trained less than its own subsets. Larger
-        sets take larger batches, which cost less an image.
+        12 epochs on digits; at least 2,100 steps from 5,000 images on (Fashion-MNIST, 6,000 images, width 32: mAP
+        0.754 after 12 epochs, 0.789 after 20, 0.815 after 30, 0.834 after 45, which are 2,100 steps; batches
+        of 64 reach 0.811 in 30). Never fewer steps than `small`: full data must not be trained less than its own
+        subsets. Larger sets take larger batches, which cost less an image.
         """
-        batch = cls.batch if images < 5000 else 128
-        return cls(steps=max(cls.steps, math.ceil(images / batch) * epochs), batch=batch)
+        batch, fewest = (cls.batch, cls.steps) if images < 5000 else (128, 2100)
+        return cls(steps=max(fewest, math.ceil(images / batch) * epochs), batch=batch)
 
     @classmethod
     def rule(cls, images: ImageSet | CondensedSet) -> Self:
         """Return the schedule that `train` takes for a set: `full` for an `ImageSet`, else `small`."""
-        return cls.full(len(images)) if isinstance(images, ImageSet) else cls.small()
+        return cls.full(len(images)) if isinstance(images, ImageSet) else cls.small(images.card.source_images)
 
 
 def train(
