@@ -102,7 +102,7 @@ def brief(run: RunName = "tour", lang: Annotated[str, typer.Option(help="en, ja 
 
 @app.command()
 def bench(
-    suite: Annotated[str, typer.Option(help="mini, paper, imagenette, ablation or classification.")] = "mini",
+    suite: Annotated[str, typer.Option(help="mini, paper, imagenette, ablation, classification or memory.")] = "mini",
     time_limit: Annotated[
         float | None, typer.Option(help="Seconds; what is half done is kept, and the same command goes on.", min=0)
     ] = None,

@@ -224,9 +224,11 @@ def test_moments_and_their_distance_by_hand() -> None:
 def test_each_part_of_iem_changes_the_images_and_can_be_switched_off(part: str) -> None:
     whole = pocket.IEMConfig(
         **{"weight_hash": 1.0, "weight_cov": 1.0, "weight_v": 1.0, "interpolate": True, "cache": 3},
+        **{"networks": "both", "anneal": True},
         **{"steps": 6, "pool_size": 1, "pool_epochs": 1, "real_batch": 8},
     )
-    off = {"interpolate": False, "augment": False, "perturb": (0.0, 0.0), "cache": 0}.get(part, 0.0)
+    others = {"interpolate": False, "augment": False, "anneal": False, "cache": 0, "networks": "pool"}
+    off = (others | {"perturb": (0.0, 0.0)}).get(part, 0.0)
     teacher = pocket.train(IMAGES, bits=16, width=8, config=pocket.TrainConfig(steps=5), device="cpu")
     options = OPTIONS | {"seed": 0, "teacher": teacher}
     first = pocket.condense(IMAGES, 1, config=whole, **options)

@@ -26,8 +26,9 @@ class IEMConfig:
         Real images per class and step.
     formation : int
         Tiles a side of a stored image, f; each gives f^2 training views.
-    networks : {"pool", "random"}
-        Match under early-stage networks trained on the real data, or under a new random network each step.
+    networks : {"pool", "random", "both"}
+        Match under early-stage networks trained on the real data, under a new random network each step, or under
+        the one or the other by turns of a coin.
     pool_size, pool_epochs : int
         Networks in the pool, and epochs each is trained for.
     perturb : (float, float)
@@ -57,7 +58,7 @@ class IEMConfig:
     anneal: bool = False
     real_batch: int = 32
     formation: int = 2
-    networks: Literal["pool", "random"] = "pool"
+    networks: Literal["pool", "random", "both"] = "pool"
     pool_size: int = 5
     pool_epochs: int = 2
     perturb: tuple[float, float] = (0.01, 0.09)
@@ -78,7 +79,7 @@ class IEMConfig:
             ("lr", self.lr > 0, "above 0"),
             ("real_batch", self.real_batch >= 1, "1 or more"),
             ("formation", 1 <= self.formation <= 8, "1 to 8"),
-            ("networks", self.networks in ("pool", "random"), "'pool' or 'random'"),
+            ("networks", self.networks in ("pool", "random", "both"), "'pool', 'random' or 'both'"),
             ("pool_size", self.pool_size >= 1, "1 or more"),
             ("pool_epochs", self.pool_epochs >= 1, "1 or more"),
             ("perturb", 0 <= low <= high, "(low, high) with 0 <= low <= high"),

@@ -355,7 +355,8 @@ class Networks:
 
     def draw(self, instance: int, source: torch.Generator) -> HashModel:
         """Return the network of a step."""
-        if not self._pool:
+        tossed = self._config.networks == "both" and derive(self._seed, 0xD5, instance) % 2
+        if not self._pool or tossed:
             initialise(self._stage, derive(self._seed, 0xD3, instance))
             return self._stage
         start, end = self._pool[derive(self._seed, 0xD4, instance) % len(self._pool)]
