@@ -40,8 +40,7 @@ class IEMConfig:
         divided by the same moment of the real batch (`matching.moments`), so the weights do not depend on
         width or code length.
     weight_hash : float
-        Weight of the hash consistency: how far the hashing loss of the synthetic views under a trained hash model
-        lies above that of real images.
+        Weight of the hash consistency: the hashing loss of the synthetic views under a trained hash model.
     cache : int
         Draw from so many fixed (network, augmentation) pairs, whose real statistics are computed once; 0 draws
         anew at every step.

@@ -6,15 +6,13 @@ with parameters shared by the real and the synthetic batch of a class:
 ``L = weight_z   sum_c |mu_Z(A T_c) - mu_Z(A D S_c)|^2 / s_Z
     + weight_v   sum_c |mu_V(A T_c) - mu_V(A D S_c)|^2 / s_V
     + weight_cov sum_c |Sigma_V(A T_c) - Sigma_V(A D S_c)|_F^2 / s_Sigma
-    + weight_hash max(0, hash_loss(V_teacher(A D S), codewords) - hash_loss(V_teacher(A T), codewords))``
+    + weight_hash hash_loss(V_teacher(A D S), codewords)``
 
 with Z the feature embedding, V = g(Z) the continuous hash representation, and each s the mean over
 classes of the same squared moment of the real batch (`moments`). The first two terms are IEM (arXiv
 2305.18076), the first alone under random networks is DM (Zhao and Bilen, WACV 2023); the last two are
 ours: retrieval depends on the spread of V inside a class, and images that match means alone can leave
-their own class under a trained network (DANCE, IJCAI 2024). The last stops where the synthetic images are as
-consistent as the real ones: pushed further, they crowd around the codewords and lose the spread that the
-other terms match.
+their own class under a trained network (DANCE, IJCAI 2024).
 """
 
 from __future__ import annotations
@@ -131,7 +129,6 @@ def match(
     networks = Networks(images, pool, config, shape, seed=seed, device=where)
     judge = teacher.to(where).eval().requires_grad_(False) if teacher and config.weight_hash else None
     real = RealStatistics(images, networks, config, seed, where)
-    floor = real.loss(judge) if judge else torch.zeros((), device=where)
     classes = images.num_classes
     labels = torch.arange(classes, device=where).repeat_interleave(len(start) // classes)
     synthetic = start.clone().to(where).requires_grad_(True)
@@ -160,7 +157,7 @@ def match(
                     synthetic, labels, config.formation, real.augmentation, drawn, network, judge, config
                 )
                 ours = moments(z, v, classes, cov=config.weight_cov > 0)
-                loss = config.weight_hash * torch.relu(loss - floor) + distance(ours, target, scale, config)
+                loss = config.weight_hash * loss + distance(ours, target, scale, config)
                 for group in optimizer.param_groups:
                     group["lr"] = config.lr * config.decay(step)
                 optimizer.zero_grad(set_to_none=True)
@@ -213,13 +210,17 @@ def views(
     loss : Tensor
         Hashing loss of the views under the teacher, mean over the views; 0 without one.
     """
+    judge = objective(teacher.method) if teacher else None
 
     def embed(part: Tensor, part_labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         of = part_labels.repeat_interleave(formation**2)
         shown = augmentation.apply(decode(part, formation), drawn.at(of))
         z, v = network.embed(shown)
-        judged = consistency(teacher, teacher(shown), of) * len(of) if teacher else z.new_zeros(())
-        return z, v, judged
+        if teacher is None or judge is None:
+            return z, v, z.new_zeros(())
+        seen = teacher(shown)
+        both = torch.cat([seen, seen]) if judge.two_views else seen
+        return z, v, judge.loss(both, of, teacher.targets, 1.0) * len(of)
 
     chunk = fitting(network, config.memory_gb / (2 if teacher else 1), formation**2)
     if len(stored) <= chunk:
@@ -232,12 +233,6 @@ def views(
         z, v = torch.cat([p[0] for p in parts]), torch.cat([p[1] for p in parts])
         loss = torch.stack([p[2] for p in parts]).sum()
     return z, v, loss / (len(stored) * formation**2)
-
-
-def consistency(teacher: HashModel, v: Tensor, labels: Tensor) -> Tensor:
-    """Return the teacher's own hashing loss on V, mean over the views."""
-    hashing = objective(teacher.method)
-    return hashing.loss(torch.cat([v, v]) if hashing.two_views else v, labels, teacher.targets, 1.0)
 
 
 def fitting(network: HashModel, memory_gb: float, views: int) -> int:
@@ -314,26 +309,6 @@ class RealStatistics:
                 return network, drawn, *found
             self._known[instance] = found
         return network, drawn, *self._known[instance]
-
-    @torch.no_grad()
-    def loss(self, teacher: HashModel, batches: int = 6) -> Tensor:
-        """Return the hashing loss of real images under a trained model, a mean over augmented batches."""
-        found = []
-        for number in range(batches):
-            source = generator(self._device, self._seed, _STAGE, 0xF1, number)
-            batch, drawn = (
-                self._real.batch(self._config.real_batch, source),
-                self.augmentation.draw(self._classes, source),
-            )
-            chunk = max(1, int(self._config.memory_gb * 2**30 / teacher.bytes_per_image(grad=False)))
-            v = torch.cat(
-                [
-                    teacher(self.augmentation.apply(part, drawn.at(of)))
-                    for part, of in zip(batch.split(chunk), self._class.split(chunk), strict=True)
-                ]
-            )
-            found.append(consistency(teacher, v, self._class))
-        return torch.stack(found).mean()
 
     def _measure(self, network: HashModel, drawn: Draw, source: torch.Generator) -> tuple[Moments, Moments]:
         batch = self._real.batch(self._config.real_batch, source)
