@@ -200,7 +200,8 @@ PARTS: dict[str, dict[str, Any]] = {
     "without Z": {"weight_z": 0.0},
     "without V": {"weight_v": 0.0},
     "without perturbation": {"perturb": (0.0, 0.0)},
-    "random networks": {"networks": "random", "perturb": (0.0, 0.0)},
+    "random networks only": {"networks": "random"},
+    "early-stage networks only": {"networks": "pool"},
     "without formation": {"formation": 1},
     "formation 3": {"formation": 3},
     "without siamese augmentation": {"augment": False},
@@ -235,7 +236,7 @@ def ablation(reduced: bool) -> Iterator[Spec]:
     ways += [
         {"method": "iem", "variant": f"paper, {name}", "config": replace(source, **part)}
         for name, part in PARTS.items()
-        if name not in ("without hash consistency", "without Z")
+        if name not in ("without hash consistency", "without Z", "early-stage networks only")
     ]
     ways += [{"method": "iem", "variant": name, "config": replace(best, **part)} for name, part in TRANSFORMS.items()]
     yield from _cells(base, ways)
