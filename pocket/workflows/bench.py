@@ -28,7 +28,7 @@ from pocket.runs import results
 from pocket.runs.paths import run_dir
 from pocket.runs.provenance import peak_mb, provenance
 from pocket.runs.results import Row
-from pocket.workflows.suites import SUITES, Spec
+from pocket.workflows.suites import ONE_SIZE, SUITES, Spec
 
 
 class OutOfTime(KeyboardInterrupt):
@@ -75,7 +75,7 @@ def bench(
     """
     if suite not in SUITES:
         raise ValueError(f"unknown suite {suite!r}; choose one of {', '.join(SUITES)}")
-    small = not torch.cuda.is_available() if reduced is None else reduced
+    small = suite not in ONE_SIZE and (not torch.cuda.is_available() if reduced is None else reduced)
     specs = [spec for spec in SUITES[suite](small) if only in (None, spec.method)]
     path = (folder or results.results_folder()) / f"{suite}.csv"
     rows = results.read(path)

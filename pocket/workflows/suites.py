@@ -261,6 +261,8 @@ def memory(reduced: bool) -> Iterator[Spec]:
     yield from _cells(base, [{"method": "dm", "variant": "one step", "ipc": 10, "config": config}], seeds=(0,))
 
 
+ONE_SIZE = ("mini", "memory")  # the same task with a GPU and without
+
 SUITES: dict[str, Callable[[bool], Iterator[Spec]]] = {
     "mini": mini,
     "paper": paper,
