@@ -166,6 +166,39 @@ def test_a_shared_pool_changes_nothing_and_a_wrong_one_is_refused() -> None:
         pocket.condense(IMAGES, 1, seed=1, config=SHORT, pool=pool, **OPTIONS)
 
 
+def test_a_pool_is_kept_and_loaded(tmp_path: Path) -> None:
+    pool = make_pool(IMAGES, SHORT, seed=0, keep=tmp_path / "pool", **OPTIONS)
+    again = make_pool(IMAGES, SHORT, seed=0, keep=tmp_path / "pool", **OPTIONS)
+    assert (again.seconds, again.identity, again.seeds) == (pool.seconds, pool.identity, pool.seeds)
+    for mine, theirs in zip((*pool.models, *pool.starts), (*again.models, *again.starts), strict=True):
+        assert mine.fingerprint == theirs.fingerprint
+    other = make_pool(IMAGES, SHORT, seed=1, keep=tmp_path / "pool", **OPTIONS)
+    assert other.models[0].fingerprint != pool.models[0].fingerprint, "a pool of another seed is not taken for this one"
+
+
+def test_a_stopped_run_keeps_its_teacher_and_pool_and_cleans_up_at_the_end(tmp_path: Path) -> None:
+    chosen, path = replace(SHORT, weight_hash=1.0), tmp_path / "checkpoint.safetensors"
+    options = OPTIONS | {"config": chosen, "seed": 0, "checkpoint": path}
+
+    def stop(step: Step) -> None:
+        if step.number == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        pocket.condense(IMAGES, 1, watch=stop, **options)
+    kept = {file.name for file in tmp_path.iterdir()}
+    assert len(kept) == 3, kept
+    trained: list[object] = []
+    with pytest.MonkeyPatch.context() as patch:
+        for module in ("methods", "pool"):
+            patch.setattr(f"pocket.condensation.{module}.train", lambda *a, **k: trained.append(a))
+        resumed = pocket.condense(IMAGES, 1, **options)
+    assert not trained, "neither teacher nor pool is trained again"
+    assert not list(tmp_path.iterdir())
+    whole = pocket.condense(IMAGES, 1, config=chosen, seed=0, **OPTIONS)
+    assert (resumed.images == whole.images).all()
+
+
 def test_perturbation_moves_filters_within_bounds_and_leaves_biases_and_norms() -> None:
     shape = {"channels": 1, "size": 12, "num_classes": 3, "bits": 16, "width": 8}
     source, stage = HashModel(**shape, seed=1), HashModel(**shape, seed=2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -35,6 +36,8 @@ class Checkpoint:
         self._identity = hashlib.sha256(json.dumps(identity, sort_keys=True, default=str).encode()).hexdigest()
         self._written = time.monotonic()
         self._write: Callable[[], None] | None = None
+        if not resume:
+            self._remove_beside()
 
     def restore(self, images: Tensor, optimizer: torch.optim.Optimizer) -> tuple[int, float]:
         """Fill ``images`` and the optimizer from disk; return the steps done and the seconds they took."""
@@ -80,6 +83,15 @@ class Checkpoint:
             self._write()
             self._write, self._written = None, time.monotonic()
 
+    def beside(self, what: str) -> Path:
+        """Return a path beside the file for what else a resumed run would have to make again."""
+        return self.path.with_name(f"{self.path.name}.{self._identity[:12]}.{what}")
+
     def remove(self) -> None:
-        """Delete the file: the work is done."""
+        """Delete all of it: the work is done."""
         self.path.unlink(missing_ok=True)
+        self._remove_beside()
+
+    def _remove_beside(self) -> None:
+        self.beside("teacher").unlink(missing_ok=True)
+        shutil.rmtree(self.beside("pool"), ignore_errors=True)

@@ -118,7 +118,15 @@ def match(
         pool = None
     elif pool is None:
         pool = make_pool(
-            images, config, bits=bits, hashing=hashing, backbone=backbone, width=width, seed=seed, device=device
+            images,
+            config,
+            bits=bits,
+            hashing=hashing,
+            backbone=backbone,
+            width=width,
+            seed=seed,
+            device=device,
+            keep=checkpoint.beside("pool") if checkpoint else None,
         )
     elif pool.identity != pool_identity(images, config, hashing, bits, backbone, width, seed):
         raise ValueError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from pocket.hashing import HashModel, train
 from pocket.hashing.devices import derive, describe, pick_device, to_float
 from pocket.hashing.networks import default_width
 from pocket.hashing.objectives import objective
+from pocket.runs.artefacts import ArtefactError
 from pocket.runs.provenance import provenance
 
 Config = IEMConfig | GradientConfig
@@ -88,7 +90,20 @@ def matched(task: Task) -> Matched:
 
 def _teacher(task: Task) -> tuple[HashModel, float]:
     """Return the trained model that the hash consistency asks, and what training it took."""
-    model = task.teacher or train(
+    model = task.teacher or _own_teacher(task)
+    known, wanted = model.shape["num_classes"], task.images.num_classes
+    if known != wanted:
+        raise ValueError(f"the teacher knows {known} classes, {task.images.name!r} has {wanted}")
+    return model, model.report.seconds if model.report else 0.0
+
+
+def _own_teacher(task: Task) -> HashModel:
+    """Train a teacher, or load the one that a stopped run of the same task has left beside its checkpoint."""
+    kept = task.checkpoint.beside("teacher") if task.checkpoint else None
+    if kept and kept.is_file():
+        with suppress(ArtefactError):
+            return HashModel.load(kept)
+    model = train(
         task.images,
         task.hashing,
         task.bits,
@@ -98,10 +113,9 @@ def _teacher(task: Task) -> tuple[HashModel, float]:
         device=task.device,
         progress=task.progress,
     )
-    known, wanted = model.shape["num_classes"], task.images.num_classes
-    if known != wanted:
-        raise ValueError(f"the teacher knows {known} classes, {task.images.name!r} has {wanted}")
-    return model, model.report.seconds if model.report else 0.0
+    if kept:
+        model.save(kept)
+    return model
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,12 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar, Self
 
 import torch
+from pydantic import NonNegativeFloat
 from torch import Tensor
 
 from pocket.condensation.config import IEMConfig
@@ -17,6 +21,7 @@ from pocket.data import ImageSet
 from pocket.hashing import HashModel, TrainConfig, train
 from pocket.hashing.devices import derive, warm_up
 from pocket.hashing.networks import default_width
+from pocket.runs.artefacts import Record
 
 
 @dataclass(frozen=True)
@@ -30,8 +35,8 @@ class Pool:
     ----------
     models : tuple of HashModel
         Evaluation mode, on the CPU.
-    starts : tuple of HashModel
-        The same networks before their first step.
+    seeds : tuple of int
+        Of their initial weights.
     seconds : float
         Wall-clock.
     identity : tuple
@@ -39,14 +44,47 @@ class Pool:
     """
 
     models: tuple[HashModel, ...]
-    starts: tuple[HashModel, ...]
+    seeds: tuple[int, ...]
     seconds: float
-    identity: tuple[object, ...]
+    identity: tuple[str | int, ...]
+
+    @cached_property
+    def starts(self) -> tuple[HashModel, ...]:
+        """The same networks before their first step."""
+        return tuple(_untrained(model, seed) for model, seed in zip(self.models, self.seeds, strict=True))
+
+    def save(self, folder: Path) -> None:
+        """Keep the pool in a folder; its record is written last, so that half a pool is not taken for a whole one."""
+        for place, model in enumerate(self.models):
+            model.save(folder / f"{place}.safetensors")
+        PoolRecord(seeds=self.seeds, seconds=self.seconds, identity=self.identity).save(folder / "pool.json")
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Load a pool that `save` kept.
+
+        Raises
+        ------
+        ArtefactError
+            If a file is missing or damaged.
+        """
+        record = PoolRecord.load(folder / "pool.json")
+        models = tuple(HashModel.load(folder / f"{place}.safetensors") for place in range(len(record.seeds)))
+        return cls(models, record.seeds, record.seconds, record.identity)
+
+
+class PoolRecord(Record):
+    """``pool.json`` beside the networks of a pool."""
+
+    kind: ClassVar[str] = "pool"
+    seeds: tuple[int, ...]
+    seconds: NonNegativeFloat
+    identity: tuple[str | int, ...]
 
 
 def pool_identity(
     images: ImageSet, config: IEMConfig, hashing: str, bits: int, backbone: str, width: int, seed: int
-) -> tuple[object, ...]:
+) -> tuple[str | int, ...]:
     """Return all that a pool depends on."""
     return (images.fingerprint, config.pool_size, config.pool_epochs, hashing, bits, backbone, width, seed)
 
@@ -61,6 +99,7 @@ def make_pool(
     width: int | None = None,
     seed: int = 0,
     device: str = "auto",
+    keep: Path | None = None,
 ) -> Pool:
     """Train a few networks for a few epochs each on the real images with the hashing loss.
 
@@ -71,6 +110,8 @@ def make_pool(
         Its ``pool_size`` and ``pool_epochs`` are used.
     bits, hashing, backbone, width, seed, device
         As for `pocket.condense`.
+    keep : Path, optional
+        A folder to keep the pool in; one that was kept there for the same images, settings and seed is loaded.
 
     Returns
     -------
@@ -78,6 +119,11 @@ def make_pool(
     """
     config = config or IEMConfig.paper()
     wide = width or default_width(images.size, backbone)
+    identity = pool_identity(images, config, hashing, bits, backbone, wide, seed)
+    if keep and (keep / "pool.json").is_file():
+        kept = Pool.load(keep)
+        if kept.identity == identity:
+            return kept
     warm_up()
     started = time.perf_counter()
     short = replace(TrainConfig(), batch=100, steps=math.ceil(len(images) / 100) * config.pool_epochs)
@@ -85,10 +131,10 @@ def make_pool(
     models = [
         train(images, hashing, bits, s, backbone=backbone, width=wide, config=short, device=device) for s in seeds
     ]
-    seconds = time.perf_counter() - started
-    starts = [_untrained(model, s) for model, s in zip(models, seeds, strict=True)]
-    identity = pool_identity(images, config, hashing, bits, backbone, wide, seed)
-    return Pool(tuple(models), tuple(starts), seconds, identity)
+    pool = Pool(tuple(models), tuple(seeds), time.perf_counter() - started, identity)
+    if keep:
+        pool.save(keep)
+    return pool
 
 
 def _untrained(model: HashModel, seed: int) -> HashModel:

@@ -263,6 +263,7 @@ class _Bench:
                 width=spec.width,
                 seed=spec.seed,
                 device=self.device,
+                keep=self.folder / "pools" / _digest(key),
             )
         return self._pools[key]
 
