@@ -9,6 +9,7 @@ import os
 import struct
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from sets_for_tests import image_set
 from pocket.condensation import IEMConfig, condense
 from pocket.data import CondensedSet, ImageSet, RetrievalSplit, describe, load, registry
 from pocket.data import formation as grid
+from pocket.data.condensed import CodeLabels
 from pocket.data.decoding import decode_image
 from pocket.runs import ArtefactError
 from pocket.runs.paths import kit_dir
@@ -614,7 +616,10 @@ def tiles() -> CondensedSet:
 
 def with_targets(made: CondensedSet) -> CondensedSet:
     targets = np.random.default_rng(0).normal(size=(len(made) * 4, 8)).astype(np.float16)
-    return CondensedSet(made.images, made.labels, made.card, targets)
+    labels = CodeLabels(method="orthohash", bits=8, teacher_seconds=1.0, teacher_fingerprint="abc")
+    codebook = np.ones((made.num_classes, 8), dtype=np.float16)
+    card = made.card.model_copy(update={"labels": labels})
+    return CondensedSet(made.images, made.labels, card, targets, codebook)
 
 
 @pytest.mark.parametrize("targets", [False, True])
@@ -628,7 +633,7 @@ def test_a_condensed_set_comes_back_as_it_was(tiles: CondensedSet, tmp_path: Pat
     assert (back.code_targets is None) == (not targets)
     if back.code_targets is not None and made.code_targets is not None:
         np.testing.assert_array_equal(back.code_targets, made.code_targets)
-    assert back.stored_bytes == made.stored_bytes == 6 * 3 * 144 + (24 * 8 * 2 if targets else 0)
+    assert back.stored_bytes == made.stored_bytes == 6 * 3 * 144 + ((24 + 3) * 8 * 2 if targets else 0)
     assert back.card.model_dump(exclude={"tensors_sha256"}) == made.card.model_dump(exclude={"tensors_sha256"})
     assert torch.equal(back.decode(), made.decode())
 
@@ -691,8 +696,10 @@ def test_a_condensed_set_that_does_not_fit_is_refused(tiles: CondensedSet) -> No
         CondensedSet(tiles.images, tiles.labels + 1, tiles.card)
     with pytest.raises(ValueError, match="uint8"):
         CondensedSet(tiles.images.astype(np.float32), tiles.labels, tiles.card)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="23 code targets do not fit 6 images with 4 views each"):
-        CondensedSet(tiles.images, tiles.labels, tiles.card, np.zeros((23, 8), dtype=np.float16))
+    with pytest.raises(ValueError, match="come together, or not at all"):
+        CondensedSet(tiles.images, tiles.labels, tiles.card, np.zeros((24, 8), dtype=np.float16))
+    with pytest.raises(ValueError, match=r"code targets of shape \(23, 8\) do not fit 6 images with 4 views"):
+        replace(with_targets(tiles), code_targets=np.zeros((23, 8), dtype=np.float16))
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -148,5 +148,5 @@ def test_the_sample_run_says_so_and_is_whole() -> None:
     run = Run.read(kit_dir("data") / "sample_run")
     assert run.is_sample
     assert len(CondensedSet.load(run.path("condensed.safetensors"))) == 100
-    for name in ("full", "random", "iem"):
+    for name in ("full_0", "full_1", "full_2", "random", "iem"):
         assert HashModel.load(run.path("models", f"{name}.safetensors")).bits == run.settings.bits

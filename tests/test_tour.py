@@ -93,7 +93,7 @@ def test_sets_are_compared_like_with_like(toured: Run) -> None:
 
 def test_the_ablation_covers_every_part_over_the_same_seeds(toured: Run) -> None:
     ablation = CondensationRecord.load(toured.path("condensation.json")).ablation
-    assert len(ablation) == 5
+    assert len(ablation) == 6
     assert {len(row.maps) for row in ablation} == {3}
 
 
@@ -117,7 +117,7 @@ def test_the_audit_log_holds_every_saved_file(toured: Run) -> None:
 def test_going_on_from_artefacts_on_disk(toured: Run) -> None:
     again = pocket(toured.folder.parent.parent, "tour", "--run", "mini", "--from", "05")
     assert again.returncode == 0, again.stdout + again.stderr
-    assert "[1/2] 05" in again.stdout
+    assert "[1/3] 05" in again.stdout
     record = TourRecord.load(toured.path("tour.json"))
     assert [n.number for n in record.notebooks] == [n.number for n in notebooks()]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import pickle
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -267,21 +266,21 @@ def load_weights(backbone: Backbone, weights: str | Path) -> None:
     ----------
     backbone : Backbone
     weights : str or Path
-        A state dict in a ``.safetensors`` or ``.pth`` file, of the whole torchvision network or without its
-        classifier; or ``"default"``: torchvision's own, downloaded once and kept in its cache.
+        A state dict in a safetensors file, of the whole torchvision network or without its classifier; or
+        ``"default"``: torchvision's own, downloaded once and kept in its cache.
 
     Raises
     ------
     FileNotFoundError
         If there is no such file.
     ValueError
-        If the file is no state dict, or that of another network.
+        If the file is no safetensors file, or of another network.
     OSError
         If the download fails.
 
     Notes
     -----
-    Files are read without unpickling code. Pixels are normalised with the statistics of the images trained
+    Pixels are normalised with the statistics of the images trained
     on, not with those of ImageNet; the two are near for photographs.
     """
     net: nn.Module = backbone
@@ -309,22 +308,21 @@ def _download(backbone: TorchvisionNet) -> dict[str, Tensor]:
     except OSError as error:  # URLError is one
         raise OSError(
             f"the weights of torchvision's {backbone.name} could not be downloaded ({error}); "
-            "without a network, give weights=<file>, a .pth or .safetensors state dict, or no weights"
+            "without a network, give weights=<file>, a state dict as safetensors, or no weights"
         ) from None
 
 
 def _read(path: Path) -> dict[str, Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
     if not path.is_file():
         raise FileNotFoundError(f"weights: there is no file {str(path)!r}")
     try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # safetensors and torch raise their own
-        kind = type(error).__name__ if isinstance(error, pickle.UnpicklingError) else error
-        raise ValueError(f"weights={str(path)!r} cannot be read as a state dict of tensors ({kind})") from None
-    if not isinstance(state, dict) or not all(isinstance(tensor, Tensor) for tensor in state.values()):
-        raise ValueError(f"weights={str(path)!r} holds no state dict: a dictionary of names and tensors is wanted")
-    return state
+        return load_file(path)
+    except SafetensorError as error:
+        raise ValueError(
+            f"weights={str(path)!r} is no safetensors file ({error}). A .pth file is a pickle, which may run code "
+            "when it is opened: turn one that you trust into safetensors once, with "
+            "safetensors.torch.save_file(torch.load(PATH, weights_only=True), NEW_PATH)"
+        ) from None

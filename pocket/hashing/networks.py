@@ -56,7 +56,7 @@ class HashModel(nn.Module):
     width, depth : int, optional
         Of the ConvNet, by image size where not given; width also of ResNetAP-10, 64 where not given.
     weights : str or Path, optional
-        Pretrained weights of the backbone: a state dict in a ``.safetensors`` or ``.pth`` file, or ``"default"``
+        Pretrained weights of the backbone: a state dict in a safetensors file, or ``"default"``
         for torchvision's own, which are downloaded.
     seed : int
         Of the initial weights.
