@@ -100,9 +100,14 @@ def replace_rows(group: benchmark.Group, **changes: object) -> benchmark.Group:
     return group._replace(rows=tuple(row.model_copy(update=changes) for row in group.rows))
 
 
-def test_the_frontier_names_every_group() -> None:
-    figure = benchmark.figure_frontier(benchmark.groups([*rows("iem", 0.9, 0.91), *rows("idc", 0.8, 0.82)]), "digits")
-    assert {text.get_text() for text in figure.axes[0].texts} == {"IEM, 10 a class", "IDC, 10 a class"}
+def test_the_frontier_is_what_none_beats_at_its_price() -> None:
+    cheap = {"teacher_seconds": 0.0, "pool_seconds": 0.0, "condense_seconds": 0.0}
+    table = [*rows("iem", 0.9, 0.91), *rows("idc", 0.8, 0.82), *rows("random", 0.7, 0.72, **cheap)]
+    groups = benchmark.groups(table)
+    assert [g.method for g in benchmark.frontier(groups)] == ["random", "iem"]
+    axis = benchmark.figure_frontier(groups, "digits").axes[0]
+    assert {text.get_text() for text in axis.texts} == {"random tiles, 10 a class", "IEM, 10 a class"}
+    assert {text.get_text() for text in axis.get_legend().get_texts()} == {"IEM", "IDC", "random"}
 
 
 @pytest.mark.parametrize("name", sorted(SUITES))

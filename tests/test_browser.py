@@ -21,7 +21,9 @@ from pocket.workflows.tour import TourRecord
 pytestmark = pytest.mark.browser
 
 # 02 and 03 train for minutes; the tour runs them. POCKET_LAB_ALL=1 runs all of them here too.
-IN_LAB = [n for n in notebooks() if os.environ.get("POCKET_LAB_ALL") or n.number in ("00", "01", "04", "05", "08", "09")]
+IN_LAB = [
+    n for n in notebooks() if os.environ.get("POCKET_LAB_ALL") or n.number in ("00", "01", "04", "05", "08", "09")
+]
 
 
 @pytest.fixture(scope="module")
