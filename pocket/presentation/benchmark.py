@@ -80,16 +80,16 @@ class Comparison(NamedTuple):
 
 def groups(rows: Iterable[Row]) -> list[Group]:
     """Gather rows that differ in their seed alone: full data first, then by size, best first."""
-    found: dict[tuple[object, ...], list[Row]] = {}
+    found: dict[tuple[Task, str, str, int, int, bool], list[Row]] = {}
     for row in rows:
         task = Task(
             row.dataset, row.protocol, row.train_images, row.resolution, row.backbone, row.width, row.hashing, row.bits
         )
-        # The width of a set that fills equal bytes differs from seed to seed.
+        # The number of images that fill equal bytes differs from seed to seed.
         ipc = 0 if row.variant == "equal disk" else row.ipc
         found.setdefault((task, row.method, row.variant, ipc, row.formation, row.code_labels), []).append(row)
     made = [
-        Group(task, method, variant, max(r.ipc for r in members), formation, labels, tuple(members))  # type: ignore[arg-type]
+        Group(task, method, variant, max(r.ipc for r in members), formation, labels, tuple(members))
         for (task, method, variant, _, formation, labels), members in found.items()
     ]
     return sorted(made, key=lambda g: (g.task, g.method != "full", g.labels, g.ipc, -g.map.mean))
