@@ -28,6 +28,7 @@ from pocket.runs import results
 from pocket.runs.paths import run_dir
 from pocket.runs.provenance import peak_mb, provenance
 from pocket.runs.results import Row
+from pocket.workflows.measure import cell_of
 from pocket.workflows.suites import ONE_SIZE, SUITES, Spec
 
 
@@ -142,28 +143,10 @@ class _Bench:
             report = evaluate(model, split, device=self.device)
             seconds = time.perf_counter() - started
             made = provenance(spent.device)
+            cell = cell_of(split, training, model, report, spec.seed)
+            known = cell.model_dump() | {"teacher_seconds": self.teacher_seconds(spec, small)}
             yield Row(
-                dataset=split.train.name,
-                protocol=split.protocol,
-                method=spec.method,
-                ipc=card.ipc if card else 0,
-                formation=card.formation if card else 1,
-                code_labels=spec.labels,
-                hashing=spec.hashing,
-                bits=spec.bits,
-                seed=spec.seed,
-                images=len(training),
-                image_bytes=small.stored_bytes if small else split.train.images.nbytes,
-                steps=spent.steps,
-                teacher_seconds=self.teacher_seconds(spec, small),
-                pool_seconds=card.pool_seconds if card else 0.0,
-                condense_seconds=card.condense_seconds if card else 0.0,
-                train_seconds=spent.seconds,
-                map=report.map,
-                map_low=report.map_low,
-                map_high=report.map_high,
-                map_plain=report.map_plain,
-                device=spent.device,
+                **known,
                 suite=self.suite,
                 reduced=self.reduced,
                 variant=spec.variant,

@@ -44,19 +44,26 @@ def measure(
     """
     model = train(images, settings.hashing, settings.bits, seed, width=settings.width, progress=progress)
     report = evaluate(model, split)
+    return cell_of(split, images, model, report, seed), model, report
+
+
+def cell_of(
+    split: RetrievalSplit, images: ImageSet | CondensedSet, model: HashModel, report: RetrievalReport, seed: int
+) -> Cell:
+    """Note what a trained and evaluated model scored and what it cost, all stages of its set included."""
     spent = model.report
     assert spent is not None
     card = images.card if isinstance(images, CondensedSet) else None
     stored = images.stored_bytes if isinstance(images, CondensedSet) else images.images.nbytes
-    cell = Cell(
+    return Cell(
         dataset=split.train.name,
         protocol=split.protocol,
         method=card.method if card else "full",
         ipc=card.ipc if card else 0,
         formation=card.formation if card else 1,
         code_labels=isinstance(images, CondensedSet) and images.codes,
-        hashing=settings.hashing,
-        bits=settings.bits,
+        hashing=model.method,
+        bits=model.bits,
         seed=seed,
         images=len(images),
         image_bytes=stored,
@@ -71,4 +78,3 @@ def measure(
         map_plain=report.map_plain,
         device=spent.device,
     )
-    return cell, model, report
