@@ -9,17 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from pocket.hashing import OBJECTIVES
-from pocket.hashing.objectives import (
-    bernoulli_codebook,
-    csq,
-    dhd,
-    dpn,
-    hadamard_codebook,
-    hashnet,
-    objective,
-    orthohash,
-    proxies,
-)
+from pocket.hashing.codebooks import bernoulli_codebook, hadamard_codebook, proxies
+from pocket.hashing.objectives import csq, dhd, dpn, hashnet, objective, orthohash
 
 E = math.e
 FIXED = ["orthohash", "dpn", "csq"]  # objectives with +1 / -1 codewords
