@@ -17,8 +17,8 @@ from pocket.condensation import condense
 from pocket.data import CondensedSet, ImageSet
 from pocket.evaluation import encode, evaluate_codes
 from pocket.hashing import Augmentation, ConvNet, HashModel, TrainConfig, orthohash, train
-from pocket.hashing.devices import derive, generator, pick_device
 from pocket.hashing.codebooks import bernoulli_codebook
+from pocket.hashing.devices import derive, generator, pick_device
 from pocket.runs import ArtefactError, save_tensors
 
 CPU = torch.device("cpu")
