@@ -195,6 +195,30 @@ def test_bench_measures_every_cell_and_goes_on_where_it_stopped(tiny_suite: Path
     assert [r.map for r in again[:5]] == [r.map for r in table[:5]], "equal settings, equal results"
 
 
+def test_rows_of_settings_that_the_suite_no_longer_has_are_moved_aside(tiny_suite: Path) -> None:
+    path = tiny_suite / "tiny.csv"
+    results.write(path, rows("iem", 0.1, 0.2))
+    said: list[str] = []
+    for _ in range(2):  # what lies aside already stays there
+        bench("tiny", folder=tiny_suite, device="cpu", only="full", say=said.append)
+        results.write(path, [*results.read(path), *rows("dm", 0.3)])
+    assert [r.method for r in results.read(path)] == ["full", "dm"]
+    assert [r.method for r in results.read(tiny_suite / "superseded" / "tiny.csv")] == ["iem", "iem", "dm"]
+    assert said[0].startswith("2 rows were measured with settings that the suite no longer has: moved to ")
+
+
+def test_a_changed_schedule_makes_new_cells_of_all_that_it_trains(monkeypatch: pytest.MonkeyPatch) -> None:
+    def named() -> dict[tuple[str, bool], object]:
+        return {(spec.method, spec.labels): spec.identity() for spec in SUITES["mini"](False) if not spec.variant}
+
+    before = named()
+    monkeypatch.setattr(TrainConfig, "full", classmethod(lambda cls, images: cls(steps=7)))
+    after = named()
+    taught = {key for key in before if before[key] != after[key]}
+    assert ("random", False) not in taught
+    assert {("full", False), ("random", True), ("iem", False), ("herding", False)} <= taught
+
+
 def test_the_time_limit_stops_between_and_inside_cells(tiny_suite: Path) -> None:
     said: list[str] = []
     path = bench("tiny", folder=tiny_suite, device="cpu", time_limit=0.0, say=said.append)

@@ -69,7 +69,7 @@ class IEMConfig:
     weight_hash: float = 0.0
     cache: int = 0
     augment: bool = True
-    augmentation: Augmentation = field(default_factory=lambda: Augmentation(scale=0.1, rotate=10.0, shift=0.1))
+    augmentation: Augmentation = field(default_factory=lambda: Augmentation(shift=0.0625))
     memory_gb: float = 4.0
 
     def __post_init__(self) -> None:

@@ -84,7 +84,7 @@ class GradientConfig:
     train_on: Literal["synthetic", "real"] = "synthetic"
     distance: Literal["cosine", "mse"] = "cosine"
     augment: bool = True
-    augmentation: Augmentation = field(default_factory=lambda: Augmentation(scale=0.1, rotate=10.0, shift=0.1))
+    augmentation: Augmentation = field(default_factory=lambda: Augmentation(shift=0.0625))
     seconds: float | None = None
 
     def __post_init__(self) -> None:

@@ -80,8 +80,16 @@ def bench(
     specs = [spec for spec in SUITES[suite](small) if only in (None, spec.method)]
     path = (folder or results.results_folder()) / f"{suite}.csv"
     rows = results.read(path)
-    known = {row.settings for row in rows}
     bench = _Bench(suite, small, device, rows, None if time_limit is None else time.monotonic() + time_limit)
+    current = {digest for size in (True, False) for spec in SUITES[suite](size) for digest in bench.digests(spec)}
+    if old := [row for row in rows if row.settings not in current]:
+        # Beside newer rows of the same name they would be averaged with them.
+        aside = path.parent / "superseded" / path.name
+        rows[:] = [row for row in rows if row.settings in current]
+        results.write(aside, [*results.read(aside), *old])
+        results.write(path, rows)
+        say(f"{len(old)} rows were measured with settings that the suite no longer has: moved to {aside}")
+    known = {row.settings for row in rows}
     missing = [spec for spec in specs if not bench.digests(spec) <= known]
     say(f"suite {suite!r}{', reduced' if small else ''}: {len(specs)} cells, {len(specs) - len(missing)} known; {path}")
     started = time.monotonic()
@@ -210,7 +218,6 @@ class _Bench:
         if spec.variant == "equal disk":
             ipc = self.same_bytes(spec, split)
         wants_pool = isinstance(config, IEMConfig) and config.networks == "pool" and spec.method == "iem"
-        wants_teacher = getattr(config, "weight_hash", 0.0) > 0 or spec.method in ("herding", "kcenter")
         made = condense(
             split.train,
             ipc,
@@ -223,7 +230,7 @@ class _Bench:
             width=spec.width,
             device=self.device,
             pool=self.pool(spec, split, config) if wants_pool and isinstance(config, IEMConfig) else None,
-            teacher=self.teacher(spec, split, hashing, bits) if wants_teacher else None,
+            teacher=self.teacher(spec, split, hashing, bits) if spec.taught else None,
             progress=True,
             watch=self.check_time,
             checkpoint=path.with_suffix(".checkpoint"),

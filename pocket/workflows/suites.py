@@ -74,19 +74,32 @@ class Spec:
         """Return what the images and networks are."""
         return self.dataset, self.train_per_class, self.resolution, self.backbone, self.width
 
+    @property
+    def taught(self) -> bool:
+        """Whether the set is made with a trained full-data model."""
+        return getattr(self.config, "weight_hash", 0.0) > 0 or self.method in ("herding", "kcenter")
+
     def set_identity(self) -> list[object]:
         """Return all that the training set depends on, labels aside."""
         config = None if self.config is None else asdict(self.config)
-        return [*self.task(), self.method, self.variant, self.ipc, config, self.condensing, self.seed]
+        teacher = _schedules(TrainConfig.full) if self.taught else None
+        return [*self.task(), self.method, self.variant, self.ipc, config, self.condensing, self.seed, teacher]
 
     def model_identity(self) -> list[object]:
         """Return all that the trained model depends on."""
-        schedule = None if self.train is None else asdict(self.train)
-        return [*self.set_identity(), self.labels, self.hashing, self.bits, schedule]
+        rule = _schedules(TrainConfig.full if self.method == "full" else TrainConfig.small)
+        schedule = rule if self.train is None else asdict(self.train)
+        teacher = _schedules(TrainConfig.full) if self.labels else None
+        return [*self.set_identity(), self.labels, self.hashing, self.bits, schedule, teacher]
 
     def identity(self) -> list[object]:
         """Return all that a row depends on, the protocol aside."""
         return self.model_identity()
+
+
+def _schedules(rule: Callable[[int], TrainConfig]) -> list[object]:
+    """Return what a rule gives small and large data, so that a cell is measured again once the rule has changed."""
+    return [asdict(rule(images)) for images in (1_000, 100_000)]
 
 
 def _cells(base: Spec, ways: Iterable[dict[str, Any]], seeds: Iterable[int] = SEEDS) -> Iterator[Spec]:
@@ -209,13 +222,13 @@ PARTS: dict[str, dict[str, Any]] = {
     "covariance of V": {"weight_cov": 0.1},
     "cached real statistics": {"cache": 50},
 }
-_WARPS = Augmentation(scale=0.1, rotate=10.0, shift=0.1)
+_SHIFT = IEMConfig().augmentation
 TRANSFORMS: dict[str, dict[str, Any]] = {
-    "without scale": {"augmentation": replace(_WARPS, scale=0.0)},
-    "without rotation": {"augmentation": replace(_WARPS, rotate=0.0)},
-    "without shift": {"augmentation": replace(_WARPS, shift=0.0)},
-    "with colour": {"augmentation": replace(_WARPS, colour=0.5)},
-    "with cutout": {"augmentation": replace(_WARPS, cutout=0.4)},
+    "with scale": {"augmentation": replace(_SHIFT, scale=0.1)},
+    "with rotation": {"augmentation": replace(_SHIFT, rotate=10.0)},
+    "with scale, rotation and more shift": {"augmentation": Augmentation(scale=0.1, rotate=10.0, shift=0.1)},
+    "with colour": {"augmentation": replace(_SHIFT, colour=0.5)},
+    "with cutout": {"augmentation": replace(_SHIFT, cutout=0.4)},
 }
 
 
