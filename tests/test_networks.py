@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torchvision import models
 
 from pocket.hashing import OBJECTIVES, HashModel
-from pocket.hashing.backbones import BACKBONES, ConvNet, ResNetAP, TorchvisionNet, default_depth, default_width
+from pocket.hashing.backbones import BACKBONES, ConvNet, Halve, ResNetAP, TorchvisionNet, default_depth, default_width
 from pocket.hashing.networks import initialise
 from pocket.runs import ArtefactError
 
@@ -34,6 +34,16 @@ def model(backbone: str = "convnet", size: int = 32, **also: Any) -> HashModel:
 
 def pictures(count: int = 3, channels: int = 3, size: int = 32) -> Tensor:
     return torch.rand(count, channels, size, size, generator=torch.Generator().manual_seed(9))
+
+
+@pytest.mark.parametrize("size", [8, 7])
+def test_halving_is_the_average_pool_and_so_is_its_gradient(size: int) -> None:
+    ours, theirs = (pictures(size=size).requires_grad_() for _ in range(2))
+    halved, pooled = Halve()(ours), nn.functional.avg_pool2d(theirs, 2)
+    torch.testing.assert_close(halved, pooled)
+    halved.square().sum().backward()
+    pooled.square().sum().backward()
+    torch.testing.assert_close(ours.grad, theirs.grad)
 
 
 def equal(first: nn.Module, second: nn.Module) -> list[bool]:

@@ -36,16 +36,18 @@ def default_depth(size: int, backbone: str = "convnet") -> int:
 class Halve(nn.Module):
     """Average pool of 2 x 2 pixels.
 
-    On the CPU as bilinear interpolation to half the size, which samples between two pixels each way, so
-    it is the same mean, and takes a third of the time (0.7 against 2.2 ms forward and backward, 50 x 32
-    maps of 16 px). On a GPU its backward would not be deterministic, and the pool is as fast.
+    On the CPU as sums of every second row and column, which run at the speed of memory where torch's pool goes
+    window by window: a whole ConvNet, forward and backward, takes 0.7 of the time (50 x 16 px, width 32) to 0.9
+    (400 x 32 px, width 64). A last odd row or column is left out, as the pool does.
     """
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the means, shape (N, C, H // 2, W // 2)."""
-        if x.device.type == "cpu":
-            return functional.interpolate(x, scale_factor=0.5, mode="bilinear", align_corners=False)
-        return functional.avg_pool2d(x, 2)
+        if x.device.type != "cpu":
+            return functional.avg_pool2d(x, 2)
+        height, width = x.shape[2] // 2 * 2, x.shape[3] // 2 * 2
+        rows = x[:, :, 0:height:2] + x[:, :, 1:height:2]
+        return (rows[..., 0:width:2] + rows[..., 1:width:2]) * 0.25
 
 
 class ConvNet(nn.Module):

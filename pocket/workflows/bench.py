@@ -217,7 +217,7 @@ class _Bench:
             config = replace(config, seconds=self.budget(spec))
         if spec.variant == "equal disk":
             ipc = self.same_bytes(spec, split)
-        wants_pool = isinstance(config, IEMConfig) and config.networks == "pool" and spec.method == "iem"
+        wants_pool = isinstance(config, IEMConfig) and config.networks != "random" and spec.method == "iem"
         made = condense(
             split.train,
             ipc,

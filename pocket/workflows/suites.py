@@ -213,8 +213,9 @@ PARTS: dict[str, dict[str, Any]] = {
     "without Z": {"weight_z": 0.0},
     "without V": {"weight_v": 0.0},
     "without perturbation": {"perturb": (0.0, 0.0)},
-    "random networks only": {"networks": "random"},
-    "early-stage networks only": {"networks": "pool"},
+    "random networks": {"networks": "random"},
+    "early-stage networks": {"networks": "pool"},
+    "networks of both kinds": {"networks": "both"},
     "without formation": {"formation": 1},
     "formation 3": {"formation": 3},
     "without siamese augmentation": {"augment": False},
@@ -243,14 +244,16 @@ def ablation(reduced: bool) -> Iterator[Spec]:
         base = Spec("cifar10", None, None, ("cifar10-official",), "convnet", 128, 64, ipc=10)
         steps = 4000
     best, source = IEMConfig.best(steps=steps), IEMConfig.paper(steps=steps)
-    ways = [{"method": "iem", "config": best}]
-    ways += [{"method": "iem", "variant": name, "config": replace(best, **part)} for name, part in PARTS.items()]
-    ways += [{"method": "iem", "variant": "paper", "config": source}]
-    ways += [
-        {"method": "iem", "variant": f"paper, {name}", "config": replace(source, **part)}
-        for name, part in PARTS.items()
-        if name not in ("without hash consistency", "without Z", "early-stage networks only")
-    ]
+    ways = [{"method": "iem", "variant": "", "config": best}, {"method": "iem", "variant": "paper", "config": source}]
+    for whole, prefix in ((best, ""), (source, "paper, ")):
+        for name, part in PARTS.items():
+            without = replace(whole, **part)
+            idle = whole.networks == "random" and part.keys() <= {
+                "perturb",
+                "interpolate",
+            }  # there is no pool to change
+            if without != whole and not idle and (without.weight_z or without.weight_hash):
+                ways.append({"method": "iem", "variant": prefix + name, "config": without})
     ways += [{"method": "iem", "variant": name, "config": replace(best, **part)} for name, part in TRANSFORMS.items()]
     yield from _cells(base, ways)
 
