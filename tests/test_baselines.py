@@ -16,8 +16,9 @@ import pocket
 from pocket.condensation.checkpoint import Checkpoint
 from pocket.condensation.config import IEMConfig
 from pocket.condensation.gradient import GradientConfig, _Learner, gradient_distance, gradient_matching
-from pocket.condensation.matching import Matched, RealImages, Step
+from pocket.condensation.matching import Matched, Step
 from pocket.condensation.methods import Task
+from pocket.condensation.real import RealImages
 from pocket.condensation.selection import herd, herding, k_center, kcenter
 from pocket.data import ImageSet
 from pocket.hashing import HashModel

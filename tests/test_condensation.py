@@ -17,8 +17,9 @@ from sets_for_tests import image_set
 
 import pocket
 from pocket.condensation import METHODS, Step, make_pool
-from pocket.condensation.matching import Moments, RealImages, distance, moments
+from pocket.condensation.moments import Moments, distance, moments
 from pocket.condensation.pool import load_blend, perturb
+from pocket.condensation.real import RealImages
 from pocket.hashing import HashModel
 from pocket.hashing.devices import generator
 from pocket.runs import ArtefactError

@@ -37,7 +37,7 @@ class IEMConfig:
         Take weights from the straight line between the initial and the early-stage ones, at U(0, 1), and perturb those.
     weight_z, weight_v, weight_cov : float
         Weights of the squared distances of the means of Z, the means of V and the covariances of V. Each is
-        divided by the same moment of the real batch (`matching.moments`), so the weights do not depend on
+        divided by the same moment of the real batch (`moments`), so the weights do not depend on
         width or code length.
     weight_hash : float
         Weight of the hash consistency: the hashing loss of the synthetic views under a trained hash model.

@@ -23,7 +23,8 @@ from torch.func import functional_call, vmap
 from torch.nn import functional
 from tqdm.auto import tqdm
 
-from pocket.condensation.matching import Matched, RealImages, Step
+from pocket.condensation.matching import Matched, Step
+from pocket.condensation.real import RealImages
 from pocket.data.formation import decode
 from pocket.hashing import Augmentation, HashModel
 from pocket.hashing.devices import derive, deterministic, generator, pick_device, to_float, warm_up
@@ -243,9 +244,7 @@ class _Learner:
             backbone=task.backbone,
             width=task.width,
         ).to(device)
-        pixels = to_float(task.images.images)
-        self._network.mean.copy_(pixels.mean(dim=(0, 2, 3)))
-        self._network.std.copy_(pixels.std(dim=(0, 2, 3)).clamp_min(1e-3))
+        self._network.normalise_by(to_float(task.images.images))
         self._optimizer = torch.optim.SGD(
             self._network.parameters(), lr=config.inner_lr * self._objective.lr, momentum=0.9
         )

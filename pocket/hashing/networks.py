@@ -157,6 +157,12 @@ class HashModel(nn.Module):
         """Return V, shape (N, bits), for images in [0, 1]."""
         return self.embed(x)[1]
 
+    @torch.no_grad()
+    def normalise_by(self, images: Tensor) -> None:
+        """Take mean and spread of each channel, which inputs are normalised by, from images in [0, 1] (N, C, H, W)."""
+        self.mean.copy_(images.mean(dim=(0, 2, 3)))
+        self.std.copy_(images.std(dim=(0, 2, 3)).clamp_min(1e-3))
+
     def filters(self) -> Iterator[nn.Parameter]:
         """Yield the weights of backbone and head with two dimensions or more: no biases, norms or learned targets."""
         for part in (self.backbone, self.head):

@@ -152,8 +152,7 @@ def train(
     if codebook is None:
         codebook = hashing.targets(images.num_classes, bits, derive(seed, 0xB0))
     model.targets.data.copy_(codebook)
-    model.mean.copy_(views.mean(dim=(0, 2, 3)))
-    model.std.copy_(views.std(dim=(0, 2, 3)).clamp_min(1e-3))
+    model.normalise_by(views)
     codes = None if codes is None else codes.to(where)
     batches = _batches(len(views), config, seed, where)
     loss = torch.zeros((), device=where)

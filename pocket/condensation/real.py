@@ -1,0 +1,81 @@
+"""The real side of matching: batches of the real images, and their moments under a step's network."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pocket.condensation.config import IEMConfig
+from pocket.condensation.moments import Moments, moments
+from pocket.condensation.networks import Networks
+from pocket.data import ImageSet
+from pocket.hashing import Augmentation, HashModel
+from pocket.hashing.augmentation import Draw
+from pocket.hashing.devices import generator, to_float
+
+_STAGE = 0x1E4
+
+
+def siamese(config: IEMConfig, images: ImageSet) -> Augmentation:
+    """Return the augmentation to match under: none where it is switched off."""
+    return replace(config.augmentation, mirror=images.mirror) if config.augment else Augmentation()
+
+
+class RealImages:
+    """The real images on the device, as uint8 sorted by class, so that one index tensor draws a batch."""
+
+    def __init__(self, images: ImageSet, device: torch.device) -> None:
+        order = np.argsort(images.labels, kind="stable")
+        self._pixels = torch.tensor(images.images[order], device=device)
+        self._counts = torch.tensor(images.counts, device=device)
+        self._starts = torch.cumsum(self._counts, 0) - self._counts
+
+    def batch(self, per_class: int, source: torch.Generator) -> Tensor:
+        """Draw ``per_class`` images of every class with replacement, sorted by class; float in [0, 1]."""
+        drawn = torch.rand(len(self._counts), per_class, generator=source, device=self._pixels.device)
+        # float32 may round up to the count itself: stay inside the class.
+        inside = torch.minimum((drawn * self._counts[:, None]).long(), self._counts[:, None] - 1)
+        return to_float(self._pixels[(self._starts[:, None] + inside).flatten()])
+
+
+class RealStatistics:
+    """The real side of a step: its network, its augmentation, and the moments of a real batch under them."""
+
+    def __init__(
+        self, images: ImageSet, networks: Networks, config: IEMConfig, seed: int, device: torch.device
+    ) -> None:
+        self.augmentation = siamese(config, images)
+        self._real = RealImages(images, device)
+        self._networks, self._config, self._seed, self._device = networks, config, seed, device
+        self._class = torch.arange(images.num_classes, device=device).repeat_interleave(config.real_batch)
+        self._classes = images.num_classes
+        self._known: dict[int, tuple[Moments, Moments]] = {}
+
+    @torch.no_grad()
+    def at(self, step: int) -> tuple[HashModel, Draw, Moments, Moments]:
+        """Return network, augmentation parameters per class, real moments and their scales at a step."""
+        instance = step % self._config.cache if self._config.cache else step
+        source = generator(self._device, self._seed, _STAGE, instance)
+        network = self._networks.draw(instance, source)
+        drawn = self.augmentation.draw(self._classes, source)
+        if instance not in self._known:
+            found = self._measure(network, drawn, source)
+            if not self._config.cache:
+                return network, drawn, *found
+            self._known[instance] = found
+        return network, drawn, *self._known[instance]
+
+    def _measure(self, network: HashModel, drawn: Draw, source: torch.Generator) -> tuple[Moments, Moments]:
+        batch = self._real.batch(self._config.real_batch, source)
+        chunk = max(1, int(self._config.memory_gb * 2**30 / network.bytes_per_image(grad=False)))
+        parts = [
+            network.embed(self.augmentation.apply(part, drawn.at(of)))
+            for part, of in zip(batch.split(chunk), self._class.split(chunk), strict=True)
+        ]
+        z, v = torch.cat([p[0] for p in parts]), torch.cat([p[1] for p in parts])
+        found = moments(z, v, self._classes, cov=self._config.weight_cov > 0)
+        spread = None if found.cov is None else found.cov.square().sum((1, 2)).mean()
+        return found, Moments(z.square().sum(1).mean(), v.square().sum(1).mean(), spread)
