@@ -139,14 +139,14 @@ def tiny(reduced: bool) -> Iterator[Spec]:
         condensing=("orthohash", 16),
     )  # real images, the smallest networks
     yield replace(base, ipc=0)
-    iem = IEMConfig.best(steps=3, pool_size=1, pool_epochs=1, real_batch=4)
+    iem = IEMConfig.best(steps=3, real_batch=4)
     for way in (
         {"method": "iem", "config": iem},
         {"method": "iem", "config": iem, "labels": True},
         {"method": "random", "config": IEMConfig.dm()},
         {"method": "kcenter", "config": IEMConfig.dm()},
-        {"method": "gradient", "config": GradientConfig.dc(steps=2, real_batch=4)},
-        {"method": "random", "variant": "equal disk", "config": IEMConfig.dm()},
+        {"method": "gradient", "config": GradientConfig.dc(steps=2, real_batch=4), "like": iem},
+        {"method": "random", "variant": "equal disk", "config": IEMConfig.dm(), "like": iem},
     ):
         yield replace(base, **way)
     yield replace(base, method="random", config=IEMConfig.dm(), hashing="linear")
@@ -205,6 +205,41 @@ def test_rows_of_settings_that_the_suite_no_longer_has_are_moved_aside(tiny_suit
     assert [r.method for r in results.read(path)] == ["full", "dm"]
     assert [r.method for r in results.read(tiny_suite / "superseded" / "tiny.csv")] == ["iem", "iem", "dm"]
     assert said[0].startswith("2 rows were measured with settings that the suite no longer has: moved to ")
+
+
+def test_rows_come_back_with_their_settings(tiny_suite: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = bench("tiny", folder=tiny_suite, device="cpu", only="full", say=lambda line: None)
+    before = path.read_bytes()
+    monkeypatch.setitem(SUITES, "tiny", lambda reduced: (replace(spec, bits=24) for spec in tiny(reduced)))
+    bench("tiny", folder=tiny_suite, device="cpu", time_limit=0.0, say=lambda line: None)
+    assert results.read(path) == []
+    monkeypatch.setitem(SUITES, "tiny", tiny)
+    said: list[str] = []
+    bench("tiny", folder=tiny_suite, device="cpu", time_limit=0.0, say=said.append)
+    assert path.read_bytes() == before
+    assert "taken back" in said[0]
+
+
+def test_what_a_set_is_given_belongs_to_its_settings() -> None:
+    cells = {(spec.method, spec.variant): spec for spec in SUITES["mini"](False) if spec.ipc == 10}
+    other = IEMConfig.best(steps=7)
+    for name in (("gradient", ""), ("idc", ""), ("random", "equal disk")):
+        assert replace(cells[name], like=other).identity() != cells[name].identity()
+    whole = replace(cells["random", ""], config=IEMConfig.dm())
+    assert replace(whole, config=IEMConfig.dm(steps=7)).identity() == whole.identity(), "it takes no steps"
+
+
+@pytest.mark.parametrize("images", [1437, 5000, 6000, 50_000])
+def test_every_branch_of_the_schedule_belongs_to_the_settings(images: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    full = next(iter(SUITES["mini"](False)))
+    before, rule = full.identity(), TrainConfig.full
+    part = range(0, 5000) if images < 5000 else range(5000, 8000) if images < 8000 else range(8000, 10**6)
+
+    def changed(count: int) -> TrainConfig:
+        return replace(rule(count), steps=7) if count in part else rule(count)
+
+    monkeypatch.setattr(TrainConfig, "full", staticmethod(changed))
+    assert full.identity() != before
 
 
 def test_a_changed_schedule_makes_new_cells_of_all_that_it_trains(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import torch
@@ -24,7 +24,7 @@ from torch.nn import functional
 from tqdm.auto import tqdm
 
 from pocket.condensation.matching import Matched, Step
-from pocket.condensation.real import RealImages
+from pocket.condensation.real import RealImages, siamese
 from pocket.data.formation import decode
 from pocket.hashing import Augmentation, HashModel
 from pocket.hashing.devices import derive, deterministic, generator, pick_device, to_float, warm_up
@@ -233,8 +233,7 @@ class _Learner:
     def __init__(self, task: Task, config: GradientConfig, device: torch.device) -> None:
         self._seed, self._config, self._bits = task.seed, config, task.bits
         self._objective: Objective = objective(task.hashing)
-        mirrored = replace(config.augmentation, mirror=task.images.mirror)
-        self.augmentation = mirrored if config.augment else Augmentation()
+        self.augmentation = siamese(config.augmentation, task.images, on=config.augment)
         self._network = HashModel(
             channels=task.images.channels,
             size=task.images.size,

@@ -214,7 +214,7 @@ def condense(
     config = config or METHODS[method].config()
     if formation is not None:
         config = replace(config, formation=formation)
-    if not _asks_teacher(method, config):
+    if not asks_teacher(method, config):
         teacher = None
     wide = width or default_width(images.size, backbone)
     identity = {
@@ -244,7 +244,7 @@ def condense(
         source_images=len(images),
         class_names=images.class_names,
         mirror=images.mirror,
-        config=_card_config(identity, method),
+        config=_card_config(identity, method, config),
         pool_seconds=made.pool_seconds,
         condense_seconds=made.condense_seconds,
         teacher_seconds=made.teacher_seconds,
@@ -256,19 +256,30 @@ def condense(
     return CondensedSet((made.images * 255).round().clamp(0, 255).byte().numpy(), labels.numpy(), card)
 
 
-def _asks_teacher(method: str, config: Config) -> bool:
+def asks_teacher(method: str, config: Config) -> bool:
     """Whether the result depends on a teacher that is given."""
     return method in ("herding", "kcenter") or (isinstance(config, IEMConfig) and config.weight_hash > 0)
 
 
 _REAL = {"random": (), "herding": ("pool_epochs",), "kcenter": ("pool_epochs",)}
+_OF_THE_POOL = ("pool_size", "pool_epochs", "perturb", "interpolate")
 
 
-def _card_config(identity: dict[str, Any], method: str) -> dict[str, Any]:
-    """What stands in the card: for real images only the settings that have an effect on the choice."""
-    config = identity["config"]
+def effective(method: str, config: Config) -> dict[str, Any]:
+    """Return the settings of a configuration that have an effect on what a method makes."""
+    every = asdict(config)
     if method in _REAL:
-        config = {name: config[name] for name in ("formation", *_REAL[method])}
+        return {name: every[name] for name in ("formation", *_REAL[method])}
+    idle: tuple[str, ...] = () if config.augment else ("augmentation",)
+    if isinstance(config, IEMConfig) and config.networks == "random":
+        idle += _OF_THE_POOL
+    return {name: value for name, value in every.items() if name not in idle}
+
+
+def _card_config(identity: dict[str, Any], method: str, config: Config) -> dict[str, Any]:
+    """What stands in the card: the settings that have an effect."""
     if method == "random":
-        return config
-    return config | {name: identity[name] for name in ("bits", "hashing", "backbone", "width", "teacher")}
+        return effective(method, config)
+    return effective(method, config) | {
+        name: identity[name] for name in ("bits", "hashing", "backbone", "width", "teacher")
+    }

@@ -86,7 +86,13 @@ def pool_identity(
     images: ImageSet, config: IEMConfig, hashing: str, bits: int, backbone: str, width: int, seed: int
 ) -> tuple[str | int, ...]:
     """Return all that a pool depends on."""
-    return (images.fingerprint, config.pool_size, config.pool_epochs, hashing, bits, backbone, width, seed)
+    schedule = repr(early_training(len(images), config.pool_epochs))
+    return (images.fingerprint, config.pool_size, schedule, hashing, bits, backbone, width, seed)
+
+
+def early_training(images: int, epochs: int) -> TrainConfig:
+    """Return how the networks of a pool are trained: as full data is, for a few epochs."""
+    return replace(TrainConfig.full(images), batch=100, steps=math.ceil(images / 100) * epochs)
 
 
 def make_pool(
@@ -126,7 +132,7 @@ def make_pool(
             return kept
     warm_up()
     started = time.perf_counter()
-    short = replace(TrainConfig(), batch=100, steps=math.ceil(len(images) / 100) * config.pool_epochs)
+    short = early_training(len(images), config.pool_epochs)
     seeds = [derive(seed, 0x9001, k) for k in range(config.pool_size)]
     models = [
         train(images, hashing, bits, s, backbone=backbone, width=wide, config=short, device=device) for s in seeds

@@ -19,9 +19,9 @@ from pocket.hashing.devices import generator, to_float
 _STAGE = 0x1E4
 
 
-def siamese(config: IEMConfig, images: ImageSet) -> Augmentation:
-    """Return the augmentation to match under: none where it is switched off."""
-    return replace(config.augmentation, mirror=images.mirror) if config.augment else Augmentation()
+def siamese(augmentation: Augmentation, images: ImageSet, *, on: bool) -> Augmentation:
+    """Return the augmentation to match images under: none where it is switched off."""
+    return replace(augmentation, mirror=images.mirror) if on else Augmentation()
 
 
 class RealImages:
@@ -47,7 +47,7 @@ class RealStatistics:
     def __init__(
         self, images: ImageSet, networks: Networks, config: IEMConfig, seed: int, device: torch.device
     ) -> None:
-        self.augmentation = siamese(config, images)
+        self.augmentation = siamese(config.augmentation, images, on=config.augment)
         self._real = RealImages(images, device)
         self._networks, self._config, self._seed, self._device = networks, config, seed, device
         self._class = torch.arange(images.num_classes, device=device).repeat_interleave(config.real_batch)

@@ -24,12 +24,12 @@ class Row(Cell):
     suite: str
     reduced: bool = Field(description="a smaller task than the suite's own, for want of a GPU")
     variant: str = Field("", description="what was changed from the method's own configuration; empty: nothing")
-    settings: str = Field(description="digest of everything that decides the result; equal settings are one cell")
+    settings: str = Field(description="digest of the settings (not of code or versions); equal ones are one cell")
     train_images: PositiveInt = Field(description="real images that the set was made from")
     resolution: PositiveInt
     backbone: str
     width: NonNegativeInt
-    condense_steps: NonNegativeInt = 0
+    condense_steps: NonNegativeInt = Field(0, description="0 also where seconds and not steps were the limit")
     label_seconds: NonNegativeFloat = Field(0.0, description="a trained teacher's labelling of the views")
     evaluate_seconds: NonNegativeFloat
     disk_bytes: NonNegativeInt

@@ -19,6 +19,7 @@ from pocket.condensation import Pool, condense, make_pool
 from pocket.condensation.config import IEMConfig
 from pocket.condensation.gradient import GradientConfig
 from pocket.condensation.matching import Step
+from pocket.condensation.methods import effective
 from pocket.data import CondensedSet, ImageSet, RetrievalSplit, load
 from pocket.evaluation import evaluate
 from pocket.hashing import HashModel, label, train
@@ -79,16 +80,9 @@ def bench(
     small = suite not in ONE_SIZE and (not torch.cuda.is_available() if reduced is None else reduced)
     specs = [spec for spec in SUITES[suite](small) if only in (None, spec.method)]
     path = (folder or results.results_folder()) / f"{suite}.csv"
-    rows = results.read(path)
-    bench = _Bench(suite, small, device, rows, None if time_limit is None else time.monotonic() + time_limit)
+    bench = _Bench(suite, small, device, [], None if time_limit is None else time.monotonic() + time_limit)
     current = {digest for size in (True, False) for spec in SUITES[suite](size) for digest in bench.digests(spec)}
-    if old := [row for row in rows if row.settings not in current]:
-        # Beside newer rows of the same name they would be averaged with them.
-        aside = path.parent / "superseded" / path.name
-        rows[:] = [row for row in rows if row.settings in current]
-        results.write(aside, [*results.read(aside), *old])
-        results.write(path, rows)
-        say(f"{len(old)} rows were measured with settings that the suite no longer has: moved to {aside}")
+    bench.rows = rows = _current(path, current, say)
     known = {row.settings for row in rows}
     missing = [spec for spec in specs if not bench.digests(spec) <= known]
     say(f"suite {suite!r}{', reduced' if small else ''}: {len(specs)} cells, {len(specs) - len(missing)} known; {path}")
@@ -112,6 +106,27 @@ def bench(
         if not isinstance(stop, OutOfTime):
             raise
     return path
+
+
+def _current(path: Path, settings: set[str], say: Callable[[str], None]) -> list[Row]:
+    """Read a table, and set aside what has other settings: it would be averaged with newer rows of its name.
+
+    What was set aside stays there; a row of it comes back once the suite has its settings again.
+    """
+    rows = results.read(path)
+    aside = path.parent / "superseded" / path.name
+    stored = results.read(aside)
+    known = {row.settings for row in rows}
+    back = [row for row in stored if row.settings in settings - known]
+    if old := [row for row in rows if row.settings not in settings]:
+        results.write(aside, [*(row for row in stored if row not in old), *old])
+        say(f"{len(old)} rows were measured with settings that the suite no longer has: moved to {aside}")
+    if back:
+        say(f"{len(back)} rows of {aside} have settings that the suite has again: taken back")
+    if old or back:
+        rows = [*(row for row in rows if row.settings in settings), *back]
+        results.write(path, rows)
+    return rows
 
 
 class _Bench:
@@ -144,7 +159,7 @@ class _Bench:
         spent = model.report
         assert spent is not None
         small = training if isinstance(training, CondensedSet) else None
-        card = small.card if small else None
+        steps = effective(spec.method, spec.config).get("steps", 0) if spec.config else 0
         for protocol in spec.protocols:
             split = self.split(spec, protocol)
             started = time.perf_counter()
@@ -163,7 +178,7 @@ class _Bench:
                 resolution=split.train.size,
                 backbone=spec.backbone,
                 width=spec.width or default_width(split.train.size, spec.backbone),
-                condense_steps=getattr(spec.config, "steps", 0) if card else 0,
+                condense_steps=0 if isinstance(spec.config, GradientConfig) else steps,
                 label_seconds=label_seconds,
                 evaluate_seconds=seconds,
                 disk_bytes=_disk_bytes(training),
@@ -259,8 +274,8 @@ class _Bench:
 
     def teacher(self, spec: Spec, split: RetrievalSplit, hashing: str, bits: int) -> HashModel:
         """Return the full-data model of a seed: the very one that the cell "full" is measured on."""
-        full = replace(spec, method="full", variant="", ipc=0, config=None, labels=False, hashing=hashing, bits=bits)
-        return self.model(full, split.train)
+        full = replace(spec, method="full", variant="", ipc=0, config=None, like=None, labels=False)
+        return self.model(replace(full, hashing=hashing, bits=bits), split.train)
 
     def model(self, spec: Spec, training: ImageSet | CondensedSet) -> HashModel:
         """Train, or for full data load what was trained."""
@@ -294,10 +309,10 @@ class _Bench:
         return max(1, int(self.of_iem(spec).disk_bytes / each / split.train.num_classes))
 
     def of_iem(self, spec: Spec) -> Row:
-        """Return IEM's row of the same task, size and seed, with hard labels."""
+        """Return the row of the cell of IEM whose seconds or bytes a cell is given."""
+        wanted = self.digests(spec.of_iem())
         for row in self.rows:
-            same = (row.dataset, row.ipc, row.seed) == (spec.dataset, spec.ipc, spec.seed)
-            if same and (row.method, row.variant, row.code_labels) == ("iem", "", False):
+            if row.settings in wanted:
                 return row
         raise ValueError(f"{spec.title}: it is given what IEM's set took, and IEM is not measured yet")
 

@@ -10,11 +10,12 @@ from typing import Any
 
 from pocket.condensation.config import IEMConfig
 from pocket.condensation.gradient import GradientConfig
+from pocket.condensation.methods import Config, asks_teacher, effective
+from pocket.condensation.pool import early_training
 from pocket.hashing.augmentation import Augmentation
 from pocket.hashing.training import TrainConfig
 
 SEEDS = (0, 1, 2)
-Config = IEMConfig | GradientConfig
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,9 @@ class Spec:
     condensing : (str, int)
         Hashing method and code length of the condensing networks and their teacher: one set serves all.
     train : TrainConfig, optional
-        Default: `TrainConfig.rule`.
+        Also of the teacher. Default: `TrainConfig.rule`.
+    like : IEMConfig, optional
+        The set may take the seconds, or fill the bytes, of IEM's set with this configuration.
     """
 
     dataset: str
@@ -59,6 +62,7 @@ class Spec:
     seed: int = 0
     condensing: tuple[str, int] = ("orthohash", 64)
     train: TrainConfig | None = None
+    like: IEMConfig | None = None
 
     @property
     def title(self) -> str:
@@ -77,20 +81,30 @@ class Spec:
     @property
     def taught(self) -> bool:
         """Whether the set is made with a trained full-data model."""
-        return getattr(self.config, "weight_hash", 0.0) > 0 or self.method in ("herding", "kcenter")
+        return self.config is not None and asks_teacher(self.method, self.config)
+
+    def of_iem(self) -> Spec:
+        """Return IEM's cell whose seconds or bytes this one is given."""
+        return replace(self, method="iem", variant="", config=self.like, like=None, labels=False)
 
     def set_identity(self) -> list[object]:
         """Return all that the training set depends on, labels aside."""
-        config = None if self.config is None else asdict(self.config)
-        teacher = _schedules(TrainConfig.full) if self.taught else None
-        return [*self.task(), self.method, self.variant, self.ipc, config, self.condensing, self.seed, teacher]
+        config = None if self.config is None else effective(self.method, self.config)
+        pooled = isinstance(self.config, IEMConfig) and self.method == "iem" and self.config.networks != "random"
+        early = _schedules(lambda images: early_training(images, 1)) if pooled else None
+        like = None if self.like is None else self.of_iem().model_identity()
+        teacher = self._schedule(TrainConfig.full) if self.taught else None
+        made = [self.method, self.variant, self.ipc, config, self.condensing, self.seed]
+        return [*self.task(), *made, teacher, early, like]
 
     def model_identity(self) -> list[object]:
         """Return all that the trained model depends on."""
-        rule = _schedules(TrainConfig.full if self.method == "full" else TrainConfig.small)
-        schedule = rule if self.train is None else asdict(self.train)
-        teacher = _schedules(TrainConfig.full) if self.labels else None
+        schedule = self._schedule(TrainConfig.full if self.method == "full" else TrainConfig.small)
+        teacher = self._schedule(TrainConfig.full) if self.labels else None
         return [*self.set_identity(), self.labels, self.hashing, self.bits, schedule, teacher]
+
+    def _schedule(self, rule: Callable[[int], TrainConfig]) -> object:
+        return _schedules(rule) if self.train is None else asdict(self.train)
 
     def identity(self) -> list[object]:
         """Return all that a row depends on, the protocol aside."""
@@ -98,8 +112,8 @@ class Spec:
 
 
 def _schedules(rule: Callable[[int], TrainConfig]) -> list[object]:
-    """Return what a rule gives small and large data, so that a cell is measured again once the rule has changed."""
-    return [asdict(rule(images)) for images in (1_000, 100_000)]
+    """Return what a rule gives for sets of all sizes, so that a cell is measured again once the rule has changed."""
+    return [asdict(rule(images)) for images in (1_000, 4_999, 5_000, 10_000, 50_000)]
 
 
 def _cells(base: Spec, ways: Iterable[dict[str, Any]], seeds: Iterable[int] = SEEDS) -> Iterator[Spec]:
@@ -110,9 +124,9 @@ def _cells(base: Spec, ways: Iterable[dict[str, Any]], seeds: Iterable[int] = SE
 
 def _methods(ipc: int, steps: int, formation: int, *, gradient: bool = True) -> list[dict[str, Any]]:
     """Return every family at one size, each with hard labels: whole images and tiles where a method has both."""
-    dm = IEMConfig.dm(steps=steps)
+    dm, best = IEMConfig.dm(steps=steps), IEMConfig.best(steps=steps, formation=formation)
     ways: list[dict[str, Any]] = [
-        {"method": "iem", "config": IEMConfig.best(steps=steps, formation=formation)},
+        {"method": "iem", "config": best},
         *({"method": "random", "config": IEMConfig.dm(formation=f)} for f in (1, formation)),
         {"method": "iem", "variant": "paper", "config": IEMConfig.paper(steps=steps, formation=formation)},
         *({"method": "dm", "config": replace(dm, formation=f)} for f in (1, formation)),
@@ -121,10 +135,10 @@ def _methods(ipc: int, steps: int, formation: int, *, gradient: bool = True) -> 
     ]
     if gradient:
         ways += [
-            {"method": "gradient", "config": GradientConfig.dc(steps=steps)},
-            {"method": "idc", "config": GradientConfig.idc(steps=steps, formation=formation)},
+            {"method": "gradient", "config": GradientConfig.dc(steps=10 * steps), "like": best},
+            {"method": "idc", "config": GradientConfig.idc(steps=10 * steps, formation=formation), "like": best},
         ]
-    ways += [{"method": "random", "variant": "equal disk", "config": IEMConfig.dm()}]
+    ways += [{"method": "random", "variant": "equal disk", "config": IEMConfig.dm(), "like": best}]
     return [way | {"ipc": ipc} for way in ways]
 
 
@@ -248,11 +262,7 @@ def ablation(reduced: bool) -> Iterator[Spec]:
     for whole, prefix in ((best, ""), (source, "paper, ")):
         for name, part in PARTS.items():
             without = replace(whole, **part)
-            idle = whole.networks == "random" and part.keys() <= {
-                "perturb",
-                "interpolate",
-            }  # there is no pool to change
-            if without != whole and not idle and (without.weight_z or without.weight_hash):
+            if effective("iem", without) != effective("iem", whole):  # random networks have no pool to change
                 ways.append({"method": "iem", "variant": prefix + name, "config": without})
     ways += [{"method": "iem", "variant": name, "config": replace(best, **part)} for name, part in TRANSFORMS.items()]
     yield from _cells(base, ways)
