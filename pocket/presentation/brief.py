@@ -29,7 +29,7 @@ class EvidenceRow(NamedTuple):
     size: str
     map: str
     train: str
-    pool: str
+    prepare: str
     condense: str
     seeds: str
 
@@ -179,7 +179,7 @@ def _evidence(name: str, cells: list[Cell], lang: str) -> EvidenceRow:
         size=data_size(cells[0].image_bytes, lang),
         map=number(mean, 3) + spread,
         train=seconds(cell.train_seconds for cell in cells),
-        pool=seconds(cell.pool_seconds for cell in cells),
+        prepare=seconds(cell.teacher_seconds + cell.pool_seconds for cell in cells),
         condense=seconds(cell.condense_seconds for cell in cells),
         seeds=str(count),
     )
