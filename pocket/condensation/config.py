@@ -47,9 +47,9 @@ class IEMConfig:
     augment : bool
         Siamese augmentation of real and synthetic batch.
     augmentation : Augmentation
-        Its strengths: a shift of 2 pixels in 32, and mirroring where it keeps the class, for every method. The trainer's
-        stronger warp was worse for IEM (see `best`) and as good for DM: digits, 10 a class, 2 x 2 tiles, mAP with hard
-        labels / codes 0.986 / 0.986 with the shift, 0.984 / 0.988 with the warp, 3 seeds.
+        Its strengths: a shift of 2 pixels in 32, and mirroring where it keeps the class, for every method. The
+        trainer's stronger warp was worse for IEM (see `best`) and as good for DM: digits, 10 a class, 2 x 2 tiles, mAP
+        with hard labels / codes 0.986 / 0.986 with the shift, 0.984 / 0.988 with the warp, 3 seeds.
     memory_gb : float
         What the maps of one forward may take, in GiB; beyond, the same sums are taken over chunks. It is a
         setting and not measured, so that equal settings give equal bits.
@@ -124,10 +124,10 @@ class IEMConfig:
         The rest on Fashion-MNIST, seed 0, networks of both kinds: consistency at 0.1 0.760 / 0.768, 0.3 0.769 / 0.771
         (with random networks 0.768 / 0.778, and at 1 0.752 / 0.764); siamese shift of 0.0625 as above, 0.03 0.763 /
         0.767, none 0.756 / 0.765, the trainer's warp 0.739 / 0.756; formation 3 0.756 / 0.757; 600 steps with random
-        networks 0.766 / 0.773. All trials on Fashion-MNIST were trained with a shift of 0.03, which gives these sets 0.02
-        more than the trainer's warp, which serves the other data sets better. Under earlier schedules there was no
-        gain from V at weight 1, its covariance, interpolation, the teacher in the pool or in its place, and a hinge that
-        stops where real images are as consistent.
+        networks 0.766 / 0.773. All trials on Fashion-MNIST were trained with a shift of 0.03, which gives these sets
+        0.02 more than the trainer's warp, which serves the other data sets better. Under earlier schedules there was
+        no gain from V at weight 1, its covariance, interpolation, the teacher in the pool or in its place, and a hinge
+        that stops where real images are as consistent.
         """
         own: dict[str, Any] = {"weight_hash": 0.3, "networks": "random", "lr": 0.05, "anneal": True}
         return cls(**own | changes)
