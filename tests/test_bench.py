@@ -24,7 +24,7 @@ ROW = Row(
     dataset="digits", protocol="digits-v1", method="iem", ipc=10, formation=2, hashing="orthohash", bits=32, seed=0,
     images=100, image_bytes=25600, steps=300, teacher_seconds=3.0, pool_seconds=2.0, condense_seconds=10.0,
     train_seconds=2.0, map=0.95, map_low=0.94, map_high=0.96, map_plain=0.94, device="cpu", suite="mini", reduced=True,
-    settings="aa", train_images=1437, resolution=16, backbone="convnet", width=32, evaluate_seconds=0.5,
+    settings="aa", cell_ipc=10, train_images=1437, resolution=16, backbone="convnet", width=32, evaluate_seconds=0.5,
     disk_bytes=30000, peak_mb=900, threads=2, python="3.11", torch="2.15", commit="abc",
     created="2026-11-23T00:00:00+00:00",
 )  # fmt: skip
@@ -79,6 +79,13 @@ def test_codes_are_compared_with_codes_and_tasks_are_kept_apart() -> None:
         *rows("random", 0.95, bits=64, code_labels=True),
     ]
     assert benchmark.comparisons(benchmark.groups(table)) == []
+
+
+def test_sets_of_equal_bytes_are_grouped_by_their_cell() -> None:
+    one = rows("random", 0.5, 0.6, variant="equal disk", cell_ipc=1)
+    ten = rows("random", 0.8, 0.9, variant="equal disk", cell_ipc=10)
+    table = [row.model_copy(update={"ipc": ipc}) for row, ipc in zip([*one, *ten], (1, 2, 11, 10), strict=True)]
+    assert [(g.ipc, g.map.mean) for g in benchmark.groups(table)] == [(2, 0.55), (11, pytest.approx(0.85))]
 
 
 def test_break_even_by_hand() -> None:

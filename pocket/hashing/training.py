@@ -220,7 +220,8 @@ def _code_labels(images: ImageSet | CondensedSet, method: str, bits: int) -> tup
 def _note_codes(model: HashModel, views: Tensor, batch: int) -> None:
     """Note mean and spread of V on (up to 2,000 of) the training views, which recalibration restores."""
     every = max(1, len(views) // 2000)
-    values = torch.cat([model(part) for part in views[::every].split(max(batch, 100))])
+    at_once = min(max(batch, 100), max(1, 2**29 // model.bytes_per_image(grad=False)))  # few where images are large
+    values = torch.cat([model(part) for part in views[::every].split(at_once)])
     model.code_mean.copy_(values.mean(0))
     model.code_std.copy_(values.std(0) if len(values) > 1 else torch.ones_like(values[0]))
 

@@ -85,9 +85,9 @@ def groups(rows: Iterable[Row]) -> list[Group]:
         task = Task(
             row.dataset, row.protocol, row.train_images, row.resolution, row.backbone, row.width, row.hashing, row.bits
         )
-        # The number of images that fill equal bytes differs from seed to seed.
-        ipc = 0 if row.variant == "equal disk" else row.ipc
-        found.setdefault((task, row.method, row.variant, ipc, row.formation, row.code_labels), []).append(row)
+        # The number of images that fill equal bytes differs from seed to seed: the cell's own does not.
+        key = task, row.method, row.variant, row.cell_ipc, row.formation, row.code_labels
+        found.setdefault(key, []).append(row)
     made = [
         Group(task, method, variant, max(r.ipc for r in members), formation, labels, tuple(members))
         for (task, method, variant, _, formation, labels), members in found.items()

@@ -25,6 +25,7 @@ class Row(Cell):
     reduced: bool = Field(description="a smaller task than the suite's own, for want of a GPU")
     variant: str = Field("", description="what was changed from the method's own configuration; empty: nothing")
     settings: str = Field(description="digest of the settings (not of code or versions); equal ones are one cell")
+    cell_ipc: NonNegativeInt = Field(description="images a class of the cell; a set of equal disk bytes may hold more")
     train_images: PositiveInt = Field(description="real images that the set was made from")
     resolution: PositiveInt
     backbone: str

@@ -173,6 +173,7 @@ class _Bench:
                 suite=self.suite,
                 reduced=self.reduced,
                 variant=spec.variant,
+                cell_ipc=spec.ipc,
                 settings=_digest([spec.identity(), protocol]),
                 train_images=len(split.train),
                 resolution=split.train.size,
