@@ -80,9 +80,9 @@ def bench(
     small = suite not in ONE_SIZE and (not torch.cuda.is_available() if reduced is None else reduced)
     specs = [spec for spec in SUITES[suite](small) if only in (None, spec.method)]
     path = (folder or results.results_folder()) / f"{suite}.csv"
-    bench = _Bench(suite, small, device, [], None if time_limit is None else time.monotonic() + time_limit)
-    current = {digest for size in (True, False) for spec in SUITES[suite](size) for digest in bench.digests(spec)}
-    bench.rows = rows = _current(path, current, say)
+    current = {digest for size in (True, False) for spec in SUITES[suite](size) for digest in _Bench.digests(spec)}
+    rows = _current(path, current, say)
+    bench = _Bench(suite, small, device, rows, None if time_limit is None else time.monotonic() + time_limit)
     known = {row.settings for row in rows}
     missing = [spec for spec in specs if not bench.digests(spec) <= known]
     say(f"suite {suite!r}{', reduced' if small else ''}: {len(specs)} cells, {len(specs) - len(missing)} known; {path}")
@@ -147,7 +147,8 @@ class _Bench:
         if self.deadline is not None and time.monotonic() > self.deadline:
             raise OutOfTime
 
-    def digests(self, spec: Spec) -> set[str]:
+    @staticmethod
+    def digests(spec: Spec) -> set[str]:
         """Return the digest of each row that a spec gives: one a protocol."""
         return {_digest([spec.identity(), protocol]) for protocol in spec.protocols}
 

@@ -134,6 +134,7 @@ def _methods(ipc: int, steps: int, formation: int, *, gradient: bool = True) -> 
         *({"method": "kcenter", "config": IEMConfig.dm(formation=f)} for f in (1, formation)),
     ]
     if gradient:
+        # Limited by IEM's seconds; the steps are more than these allow.
         ways += [
             {"method": "gradient", "config": GradientConfig.dc(steps=10 * steps), "like": best},
             {"method": "idc", "config": GradientConfig.idc(steps=10 * steps, formation=formation), "like": best},
