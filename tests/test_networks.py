@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -425,3 +426,15 @@ def test_backbones_are_what_the_documentation_lists() -> None:
     assert all(name in str(HashModel.__doc__) for name in BACKBONES)
     assert isinstance(model().backbone, ConvNet)
     assert isinstance(model("resnetap10").backbone, ResNetAP)
+
+
+def test_inputs_are_normalised_by_stored_pixels_read_in_parts() -> None:
+    pixels = np.random.default_rng(0).integers(0, 200, (1500, 3, 64, 64)).astype(np.uint8)  # more than one part
+    pixels[:, 1] //= 4
+    of_pixels, of_floats = (HashModel(channels=3, size=64, num_classes=2, bits=8, width=4) for _ in range(2))
+    of_pixels.normalise_by(pixels)
+    floats = torch.tensor(pixels).float() / 255
+    of_floats.normalise_by(floats)
+    for model in (of_pixels, of_floats):
+        torch.testing.assert_close(model.mean, floats.mean(dim=(0, 2, 3)), rtol=1e-4, atol=0)
+        torch.testing.assert_close(model.std, floats.std(dim=(0, 2, 3)), rtol=1e-4, atol=0)

@@ -27,7 +27,7 @@ from pocket.condensation.matching import Matched, Step
 from pocket.condensation.real import RealImages, siamese
 from pocket.data.formation import decode
 from pocket.hashing import Augmentation, HashModel
-from pocket.hashing.devices import derive, deterministic, generator, pick_device, to_float, warm_up
+from pocket.hashing.devices import derive, deterministic, generator, pick_device, warm_up
 from pocket.hashing.networks import initialise
 from pocket.hashing.objectives import Objective, objective
 
@@ -243,7 +243,7 @@ class _Learner:
             backbone=task.backbone,
             width=task.width,
         ).to(device)
-        self._network.normalise_by(to_float(task.images.images))
+        self._network.normalise_by(task.images.images)
         self._optimizer = torch.optim.SGD(
             self._network.parameters(), lr=config.inner_lr * self._objective.lr, momentum=0.9
         )

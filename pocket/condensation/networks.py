@@ -11,7 +11,7 @@ from pocket.condensation.config import IEMConfig
 from pocket.condensation.pool import Pool, load_blend, perturb
 from pocket.data import ImageSet
 from pocket.hashing import HashModel
-from pocket.hashing.devices import derive, to_float
+from pocket.hashing.devices import derive
 from pocket.hashing.networks import initialise
 
 
@@ -36,7 +36,7 @@ class Networks:
             **shape,
         ).to(device)
         self._stage.eval().requires_grad_(False)
-        self._stage.normalise_by(to_float(images.images))
+        self._stage.normalise_by(images.images)
         pairs = zip(pool.starts, pool.models, strict=True) if pool else ()
         self._pool = [(self._state(start), self._state(end)) for start, end in pairs]
 

@@ -78,11 +78,12 @@ def warm_up() -> None:
 
 
 def to_float(images: npt.NDArray[np.uint8] | Tensor, device: torch.device | None = None) -> Tensor:
-    """Return stored uint8 pixels as float32 in [0, 1]."""
+    """Return stored uint8 pixels as float32 in [0, 1], and floating-point ones as they are."""
     if not isinstance(images, Tensor):
         # torch wants to own writable memory; stored images are read-only on purpose.
         images = torch.tensor(images)
-    return images.to(device or images.device).float().div_(255)
+    images = images.to(device or images.device)
+    return images if images.is_floating_point() else images.float().div_(255)
 
 
 def describe(device: torch.device) -> str:

@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -21,7 +23,7 @@ from pocket.hashing.backbones import (
     load_weights,
     make_backbone,
 )
-from pocket.hashing.devices import derive, generator
+from pocket.hashing.devices import derive, generator, to_float
 from pocket.hashing.objectives import objective
 from pocket.runs.artefacts import ArtefactError, load_tensors, save_tensors
 
@@ -158,10 +160,20 @@ class HashModel(nn.Module):
         return self.embed(x)[1]
 
     @torch.no_grad()
-    def normalise_by(self, images: Tensor) -> None:
-        """Take mean and spread of each channel, which inputs are normalised by, from images in [0, 1] (N, C, H, W)."""
-        self.mean.copy_(images.mean(dim=(0, 2, 3)))
-        self.std.copy_(images.std(dim=(0, 2, 3)).clamp_min(1e-3))
+    def normalise_by(self, images: npt.NDArray[np.uint8] | Tensor) -> None:
+        """Take mean and spread of each channel, which inputs are normalised by, from images (N, C, H, W).
+
+        They are stored pixels (uint8) or in [0, 1], and are read a few at a time: as floats, a set of 10,000 images
+        of 224 px would take 6 GB.
+        """
+        total = torch.zeros(2, self.mean.numel(), dtype=torch.float64, device=self.mean.device)
+        at_once = max(1, 2**24 // math.prod(images.shape[1:]))
+        for start in range(0, len(images), at_once):
+            part = to_float(images[start : start + at_once], self.mean.device)
+            total += torch.stack([x.sum(dim=(0, 2, 3), dtype=torch.float64) for x in (part, part.square())])
+        mean, square = total / (len(images) * images.shape[2] * images.shape[3])
+        self.mean.copy_(mean)
+        self.std.copy_((square - mean.square()).clamp_min(0).sqrt().clamp_min(1e-3))
 
     def filters(self) -> Iterator[nn.Parameter]:
         """Yield the weights of backbone and head with two dimensions or more: no biases, norms or learned targets."""
