@@ -13,9 +13,12 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score
 
 import pocket.evaluation.codes
+import pocket.evaluation.intervals
 import pocket.evaluation.search
 from pocket import Codes, HammingIndex, evaluate_codes
-from pocket.evaluation import metrics
+from pocket.evaluation import histograms, metrics
+from pocket.evaluation.compatibility import compatible_map
+from pocket.evaluation.intervals import bootstrap_mean
 
 
 def every_order(groups: list[tuple[int, int]]) -> list[list[int]]:
@@ -84,7 +87,7 @@ def test_block_size_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     random = np.random.default_rng(0)
     query, database = (Codes.from_bits(random.integers(0, 2, (n, 64)), random.integers(0, 5, n)) for n in (50, 300))
     whole = evaluate_codes(query, database)
-    monkeypatch.setattr(metrics, "_BLOCK_BYTES", 1)
+    monkeypatch.setattr(histograms, "_BLOCK_BYTES", 1)
     assert evaluate_codes(query, database) == whole
 
 
@@ -106,12 +109,14 @@ def test_large_databases_lose_no_digits() -> None:
     assert ap.expected[0] == pytest.approx(1, abs=1e-9)
 
 
-def test_histograms_equal_plain_counting() -> None:
+@pytest.mark.parametrize("engine", ["numpy", "numba"])
+def test_histograms_equal_plain_counting(engine: str) -> None:
     random = np.random.default_rng(2)
     for bits in (8, 24, 64, 72, 128):
         q, d = random.integers(0, 2, (7, bits)), random.integers(0, 2, (40, bits))
-        ql, dl = random.integers(0, 3, 7), random.integers(0, 3, 40)
-        total, relevant = metrics.distance_histograms(np.packbits(q, axis=1), ql, np.packbits(d, axis=1), dl)
+        ql, dl = random.integers(0, 4, 7), random.choice([-2, 1, 2, 9], 40)  # classes that the other side lacks
+        packed = np.packbits(q, axis=1), ql, np.packbits(d, axis=1), dl
+        total, relevant = histograms.distance_histograms(*packed, engine=engine)
         distance = (q[:, None] != d).sum(axis=2)
         for i in range(7):
             assert (total[i] == np.bincount(distance[i], minlength=bits + 1)).all()
@@ -147,6 +152,8 @@ def test_perfect_and_worst_retrieval() -> None:
 
 
 GOOD = Codes.from_bits([[0] * 8, [1] * 8], [0, 1])
+SIDE = (GOOD.packed, np.array([0, 1]))
+ONE = np.ones((1, 9), dtype=np.int64)
 
 
 @pytest.mark.parametrize(
@@ -157,6 +164,14 @@ GOOD = Codes.from_bits([[0] * 8, [1] * 8], [0, 1])
         (lambda: evaluate_codes(GOOD, Codes.from_bits([[0] * 16], [0])), "8 bits, database codes 16"),
         (lambda: evaluate_codes(GOOD, Codes(GOOD.packed, np.array([5, 6]))), "same labels"),
         (lambda: evaluate_codes(GOOD, GOOD, at=0), "at=0"),
+        (lambda: metrics.precision_within(ONE, ONE, 9), "radius=9: choose 0 to 8"),
+        (lambda: histograms.distance_histograms(*SIDE, *SIDE, engine="cuda"), "auto, numba, numpy"),
+        (lambda: bootstrap_mean([0.1, 0.2], [1]), "one score and one group"),
+        (lambda: bootstrap_mean([0.1], level=95), "level lies between 0 and 1"),
+        (lambda: compatible_map(GOOD, GOOD, "mine"), "retrieved, all, scikit-learn, torchmetrics"),
+        (lambda: compatible_map(GOOD, Codes(GOOD.packed), "all"), "needs the labels"),
+        (lambda: compatible_map(GOOD, GOOD, "scikit-learn", at=5), "has no cut-off"),
+        (lambda: compatible_map(GOOD, GOOD, "all", at=0), "at=0"),
         (lambda: Codes.from_bits([[0] * 7]), "multiple of 8"),
         (lambda: Codes.from_bits([[0.5] * 8]), "0 or 1"),
         (lambda: Codes(np.zeros((2, 4))), "packed bits"),
@@ -197,7 +212,7 @@ def test_a_gpu_that_is_not_there_is_not_replaced_in_silence() -> None:
 def test_packing_round_trip_and_doctests() -> None:
     bits = np.random.default_rng(4).integers(0, 2, (9, 40))
     assert (Codes.from_bits(bits).unpack() == bits).all()
-    for module in (pocket.evaluation.codes, pocket.evaluation.search):
+    for module in (pocket.evaluation.codes, pocket.evaluation.intervals, pocket.evaluation.search):
         outcome = doctest.testmod(module, extraglobs={"Codes": Codes})
         assert outcome.attempted
         assert not outcome.failed

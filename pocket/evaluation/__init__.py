@@ -1,16 +1,25 @@
 """Codes, search and scores."""
 
 from pocket.evaluation.codes import Codes, encode
+from pocket.evaluation.compatibility import STYLES, compatible_map
+from pocket.evaluation.histograms import Histograms, distance_histograms
+from pocket.evaluation.intervals import Interval, bootstrap_mean
 from pocket.evaluation.latency import Latency, search_latency
 from pocket.evaluation.report import RetrievalComparison, RetrievalReport, evaluate, evaluate_codes
 from pocket.evaluation.search import HammingIndex
 
 __all__ = [
+    "STYLES",
     "Codes",
     "HammingIndex",
+    "Histograms",
+    "Interval",
     "Latency",
     "RetrievalComparison",
     "RetrievalReport",
+    "bootstrap_mean",
+    "compatible_map",
+    "distance_histograms",
     "encode",
     "evaluate",
     "evaluate_codes",

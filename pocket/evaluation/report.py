@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import Field, NonNegativeInt, PositiveInt
 
 from pocket.evaluation import metrics
 from pocket.evaluation.codes import Codes
+from pocket.evaluation.histograms import distance_histograms
+from pocket.evaluation.intervals import bootstrap_mean
 from pocket.evaluation.latency import Latency
 from pocket.runs.artefacts import Record
 from pocket.runs.provenance import Provenance
@@ -19,7 +23,8 @@ if TYPE_CHECKING:
     from pocket.data import RetrievalSplit
     from pocket.hashing import HashModel
 
-PRECISION_RANKS = (1, 10, 100)
+RANKS = (1, 10, 100)
+RADIUS = 2
 
 
 class RetrievalReport(Record):
@@ -31,6 +36,7 @@ class RetrievalReport(Record):
     """
 
     kind: ClassVar[str] = "retrieval"
+    version: ClassVar[int] = 2
     protocol: str
     bits: PositiveInt
     at: PositiveInt | None = Field(None, description="cut-off rank; None is all ranks")
@@ -44,10 +50,24 @@ class RetrievalReport(Record):
     map_plain: float | None = Field(
         default=None, ge=0, le=1, description="map before the head was recalibrated; None where it was not"
     )
+    map_interval: tuple[float, float] | None = Field(
+        description="95 % bootstrap interval of map over queries; None where fewer than 2 queries are scored"
+    )
+    map_at_r: float = Field(
+        ge=0, le=1, description="expected MAP@R: each query cut at the number of its relevant items"
+    )
+    ndcg: float = Field(ge=0, le=1, description="expected NDCG, of ranks up to `at`")
     macro_map: float = Field(ge=0, le=1, description="mean over classes of their queries' mean AP")
     class_names: tuple[str, ...]
     class_map: tuple[float | None, ...] = Field(description="mean AP of each class's queries; None without any")
-    precision_at: dict[int, float] = Field(description="expected precision at these ranks")
+    precision_at: dict[int, float] = Field(description="expected precision at these ranks, of all queries")
+    recall_at: dict[int, float] = Field(description="expected share of the relevant items within these ranks")
+    hit_rate_at: dict[int, float] = Field(
+        description="chance of a relevant item within these ranks (metric learning's recall@k), of all queries"
+    )
+    precision_within: float = Field(
+        ge=0, le=1, description=f"mean precision within Hamming radius {RADIUS}, 0 for queries that find nothing"
+    )
     radius_precision: tuple[float, ...] = Field(description="precision within Hamming radius 0 ... bits")
     radius_recall: tuple[float, ...]
     query_ap: tuple[float | None, ...] = Field(repr=False, description="expected AP of each query")
@@ -62,6 +82,7 @@ class RetrievalComparison(Record):
     """``retrieval.json`` (notebook 04): the same queries under several models, and the search's speed."""
 
     kind: ClassVar[str] = "retrieval-comparison"
+    version: ClassVar[int] = 2
     models: dict[str, RetrievalReport]
     latency: Latency
     provenance: Provenance
@@ -112,6 +133,7 @@ def evaluate_codes(
     *,
     protocol: str = "own-codes",
     class_names: tuple[str, ...] | None = None,
+    groups: npt.ArrayLike | None = None,
 ) -> RetrievalReport:
     """Score the retrieval of codes alone, whatever made them.
 
@@ -124,6 +146,8 @@ def evaluate_codes(
     protocol : str
         An id for the report.
     class_names : tuple of str, optional
+    groups : array_like, shape (Q,), optional
+        Queries that do not vary independently, such as photographs of one part, for the interval.
 
     Returns
     -------
@@ -143,7 +167,7 @@ def evaluate_codes(
         raise ValueError(f"query codes have {query.bits} bits, database codes {database.bits}")
     assert query.labels is not None
     assert database.labels is not None
-    total, relevant = metrics.distance_histograms(query.packed, query.labels, database.packed, database.labels)
+    total, relevant = distance_histograms(query.packed, query.labels, database.packed, database.labels)
     ap = metrics.average_precision(total, relevant, at)
     scored = ~np.isnan(ap.expected)
     if not scored.any():
@@ -153,10 +177,11 @@ def evaluate_codes(
         raise ValueError(f"query labels must lie in 0..{len(classes) - 1}, the places of class_names")
     names = class_names or tuple(f"class {c}" for c in classes)
     per_class = [
-        float(ap.expected[members].mean()) if (members := scored & (query.labels == c)).any() else None for c in classes
+        _mean(ap.expected[members]) if (members := scored & (query.labels == c)).any() else None for c in classes
     ]
     precision, recall = metrics.precision_recall(total, relevant)
-    ranks = [k for k in PRECISION_RANKS if k <= len(database)]
+    ranks = [k for k in RANKS if k <= len(database)]
+    interval = bootstrap_mean(ap.expected, groups)
     return RetrievalReport(
         protocol=protocol,
         bits=query.bits,
@@ -165,19 +190,29 @@ def evaluate_codes(
         queries=len(query),
         database=len(database),
         queries_without_relevant=int((~scored).sum()),
-        map=_share(ap.expected[scored].mean()),
-        map_low=_share(ap.low[scored].mean()),
-        map_high=_share(ap.high[scored].mean()),
-        macro_map=_share(np.mean([value for value in per_class if value is not None])),
+        map=_mean(ap.expected),
+        map_low=_mean(ap.low),
+        map_high=_mean(ap.high),
+        map_interval=None if math.isnan(interval.low) else interval,
+        map_at_r=_mean(metrics.average_precision(total, relevant, relevant.sum(axis=1)).expected),
+        ndcg=_mean(metrics.ndcg(total, relevant, at)),
+        macro_map=_mean(np.array([value for value in per_class if value is not None])),
         class_names=names,
         class_map=tuple(per_class),
-        precision_at={k: float(metrics.precision_at(total, relevant, k).mean()) for k in ranks},
+        precision_at={k: _mean(metrics.precision_at(total, relevant, k)) for k in ranks},
+        recall_at={k: _mean(metrics.recall_at(total, relevant, k)) for k in ranks},
+        hit_rate_at={k: _mean(metrics.hit_rate_at(total, relevant, k)) for k in ranks},
+        precision_within=_mean(metrics.precision_within(total, relevant, min(RADIUS, query.bits))),
         radius_precision=tuple(precision.tolist()),
         radius_recall=tuple(recall.tolist()),
         query_ap=tuple(float(value) if ok else None for value, ok in zip(ap.expected, scored, strict=True)),
     )
 
 
-def _share(value: np.floating) -> float:
-    """Clip the rounding error of a mean that is exactly 0 or 1."""
-    return float(np.clip(value, 0.0, 1.0))
+def _mean(values: npt.NDArray[np.float64]) -> float:
+    """Return the mean of all that are defined, rounding errors beyond 0 and 1 clipped.
+
+    The sum is exact, so that the order of the queries, and of the processor's additions, cannot matter.
+    """
+    known = values[~np.isnan(values)]
+    return min(max(math.fsum(known) / len(known), 0.0), 1.0)
