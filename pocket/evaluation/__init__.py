@@ -6,7 +6,8 @@ from pocket.evaluation.histograms import Histograms, distance_histograms
 from pocket.evaluation.intervals import Interval, bootstrap_mean
 from pocket.evaluation.latency import Latency, search_latency
 from pocket.evaluation.report import RetrievalComparison, RetrievalReport, evaluate, evaluate_codes
-from pocket.evaluation.search import HammingIndex
+from pocket.evaluation.search import HammingIndex, Within
+from pocket.evaluation.synthetic import clustered_codes, uniform_codes
 
 __all__ = [
     "STYLES",
@@ -17,11 +18,14 @@ __all__ = [
     "Latency",
     "RetrievalComparison",
     "RetrievalReport",
+    "Within",
     "bootstrap_mean",
+    "clustered_codes",
     "compatible_map",
     "distance_histograms",
     "encode",
     "evaluate",
     "evaluate_codes",
     "search_latency",
+    "uniform_codes",
 ]

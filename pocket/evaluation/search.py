@@ -1,31 +1,60 @@
-"""`HammingIndex`: exact nearest codes by FAISS."""
+"""`HammingIndex`: the nearest codes, by FAISS."""
 
 from __future__ import annotations
 
-from typing import Any
+import hashlib
+import time
+import warnings
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from pocket.evaluation.codes import Codes
+from pocket.evaluation.engines import Distances, Flat, Ivf, Lists, Packed, Rows, Unique, assign, partition, unique
+from pocket.runs.artefacts import ArtefactError, load_tensors, save_tensors
 
-GPU_LIMIT = 2048  # neighbours that FAISS finds on a GPU
+KINDS = ("auto", "flat", "unique", "ivf")
+_MANY = 2_000_000  # codes from which lists are tried
+_REPEATED = 0.5  # share of codes that repeat another, from which they are searched once
+_TRIED = 256  # codes asked for when lists are tried
+_PROBES = (1, 2, 4, 8, 16, 32, 64, 128)
+_WORTH = 2.0  # times faster than flat that lists must be
+
+
+class Within(NamedTuple):
+    """Answer of a range search: query q has ``distances[bounds[q] : bounds[q + 1]]``, nearest first, and so ``ids``."""
+
+    bounds: Rows
+    distances: Distances
+    ids: Rows
 
 
 class HammingIndex:
-    """An exact (flat) index of packed codes.
+    """An index of packed codes.
 
     Parameters
     ----------
     codes : Codes
-        The database. Results name items by ``codes.ids``.
+        The database. Results name items by ``codes.ids``, which must differ.
+    kind : str
+        ``"flat"`` looks at every code. ``"unique"`` looks at every distinct code once and gives all items that carry
+        it: exact too, and faster where many repeat. ``"ivf"`` looks only into lists of neighbouring distinct codes, as
+        many as are needed for ``recall``; it is tried on a sample of the codes, and where it does not reach that, or
+        is not at least twice as fast as flat, the index is flat with a warning. ``"auto"``: ivf from 2 million codes
+        on, below that unique where half of them repeat another, else flat. Attributes ``kind`` and ``reason`` say
+        what was chosen.
     gpu : bool, optional
-        None takes a GPU when FAISS finds one; True asks for it; False stays on the CPU.
+        None takes a GPU when FAISS finds one; True asks for it; False stays on the CPU. A GPU searches flat.
+    recall : float
+        Wanted of ivf: share of the answers no farther than the k-th nearest, k up to 100.
 
     Raises
     ------
     ValueError
-        If there is no code to index, or a GPU is asked for and there is none.
+        If there is no code to index, the kind is unknown, ids repeat, or a GPU is asked for and there is none.
 
     Examples
     --------
@@ -34,28 +63,100 @@ class HammingIndex:
     (array([[1, 7]], dtype=int32), array([[1, 0]]))
     """
 
-    def __init__(self, codes: Codes, *, gpu: bool | None = None) -> None:
+    def __init__(self, codes: Codes, kind: str = "auto", *, gpu: bool | None = None, recall: float = 0.99) -> None:
         import faiss
 
         if not len(codes):
             raise ValueError("there is no code to index: the database is empty")
+        if kind not in KINDS:
+            raise ValueError(f"unknown kind of index {kind!r}; choose one of {', '.join(KINDS)}")
+        if not 0 < recall <= 1:
+            raise ValueError(f"recall={recall}: choose a share above 0 and up to 1")
         found = faiss.get_num_gpus() if hasattr(faiss, "get_num_gpus") else 0
         if gpu and not found:
             raise ValueError("gpu=True, but FAISS finds no GPU here; leave gpu out to search on the CPU")
-        self.bits = codes.bits
+        assert codes.ids is not None
+        _check_ids(codes.ids)
+        self.bits, self.recall = codes.bits, recall
         self.on_gpu = bool(found) if gpu is None else gpu
-        self._ids = codes.ids
-        self._flat = faiss.IndexBinaryFlat(codes.bits)
-        self._flat.add(np.ascontiguousarray(codes.packed))
-        self._gpu: Any = None
-        if self.on_gpu:
-            # FAISS wraps the resources itself; its type stubs do not know that.
-            self._gpu = faiss.index_binary_cpu_to_gpu(faiss.StandardGpuResources(), 0, self._flat)  # type: ignore[arg-type]
+        self._packed, self._ids = codes.packed, codes.ids
+        self._lists: Lists | None = None
+        self._probes = 0
+        self.kind, self.reason = self._choose(kind)
+
+    def _choose(self, kind: str) -> tuple[str, str]:
+        """Return the kind to be and why, and lay out lists where they serve."""
+        count = len(self)
+        if self.on_gpu and kind == "auto":
+            return "flat", "a GPU searches flat"
+        if kind == "auto" and count >= _MANY:
+            kind = "ivf"
+        elif kind == "auto":
+            repeated = 1 - len(self._unique.packed) / count
+            kind = "unique" if repeated >= _REPEATED else "flat"
+            return kind, f"{repeated:.0%} of {count:,} codes repeat another"
+        if kind != "ivf":
+            return kind, "chosen by name"
+        self.on_gpu = False
+        found = self._try_lists()
+        if found is None:
+            return "ivf", f"{self._probes} of {len(self._laid.centres):,} lists give a recall of {self.recall:g}"
+        warnings.warn(f"the index is flat: {found}", stacklevel=3)
+        self._lists = None
+        return "flat", found
+
+    def _try_lists(self) -> str | None:
+        """Lay out lists and find how many must be looked into; return why they do not serve, or None."""
+        table = self._unique
+        self._lists = partition(table.packed)
+        rows = np.random.default_rng(0).permutation(len(self))[:_TRIED]
+        asked = np.ascontiguousarray(self._packed[rows])
+        k = min(100, len(self))
+        exact = self._flat
+        exact.search(asked[:8], k)
+        started = time.perf_counter()
+        farthest = exact.search(asked, k)[0][:, -1:]
+        slow = time.perf_counter() - started
+        lists, enough = len(self._lists.centres), False
+        for probes in (p for p in _PROBES if p <= lists):
+            self._probes = probes
+            started = time.perf_counter()
+            distances, found = self._expanded(asked, k)
+            fast = time.perf_counter() - started
+            reached = float(((distances <= farthest) & (found >= 0)).mean())
+            if fast * _WORTH > slow:
+                return f"looking into {probes} of {lists:,} lists, for a recall of {reached:.2f}, is hardly faster"
+            if enough:
+                return None
+            # One step more than the sample needs: other queries lie farther from the centre of their list.
+            enough = reached >= self.recall
+        return f"looking into {probes} of {lists:,} lists gives a recall of {reached:.2f} only"
+
+    @cached_property
+    def _unique(self) -> Unique:
+        return unique(self._packed)
+
+    @cached_property
+    def _flat(self) -> Flat:
+        return Flat(self._packed, gpu=self.on_gpu)
+
+    @cached_property
+    def _distinct(self) -> Flat:
+        return Flat(self._unique.packed, gpu=self.on_gpu and self.kind == "unique")
+
+    @cached_property
+    def _ivf(self) -> Ivf:
+        return Ivf(self._unique.packed, self._laid, self._probes)
+
+    @property
+    def _laid(self) -> Lists:
+        assert self._lists is not None
+        return self._lists
 
     def __len__(self) -> int:
-        return int(self._flat.ntotal)
+        return len(self._packed)
 
-    def search(self, queries: Codes, k: int = 10) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
+    def search(self, queries: Codes, k: int = 10) -> tuple[Distances, Rows]:
         """Return the k nearest items of each query.
 
         Parameters
@@ -67,19 +168,200 @@ class HammingIndex:
         Returns
         -------
         distances : ndarray of int32, shape (Q, k)
-            Hamming distances, increasing. Items at equal distance stand in no meaningful order.
+            Hamming distances, increasing. Items at equal distance stand in no meaningful order. With ivf, K + 1
+            where fewer than k items lie in the lists looked into.
         ids : ndarray of int64, shape (Q, k)
+            And -1 there.
 
         Raises
         ------
         ValueError
             If k or the code length does not fit.
         """
-        if queries.bits != self.bits:
-            raise ValueError(f"queries have {queries.bits} bits, the index has {self.bits}")
+        asked = self._asked(queries)
         if not 1 <= k <= len(self):
             raise ValueError(f"k={k}: choose 1 to {len(self)}, the size of the index")
-        index = self._gpu if self.on_gpu and k <= GPU_LIMIT else self._flat
-        distances, rows = index.search(np.ascontiguousarray(queries.packed), k)
-        assert self._ids is not None
-        return distances, self._ids[rows]
+        if self.kind == "flat":
+            distances, rows = self._flat.search(asked, k)
+            return distances, self._ids[rows]
+        distances, rows = self._expanded(asked, k)
+        return distances, np.where(rows >= 0, self._ids[rows], -1)
+
+    def _expanded(self, asked: Packed, k: int) -> tuple[Distances, Rows]:
+        """Search distinct codes, and give every row that carries one, up to k."""
+        table = self._unique
+        engine = self._distinct if self._lists is None else self._ivf
+        if isinstance(engine, Ivf):
+            engine.probes = self._probes
+        near, found = engine.search(asked, min(k, len(table.packed)))
+        counts = np.where(found >= 0, table.counts[found], 0)
+        ends = np.minimum(np.cumsum(counts, axis=1), k)
+        filled = ends[:, -1]
+        taken = np.diff(ends, axis=1, prepend=0)
+        distances = np.full((len(asked), k), self.bits + 1, dtype=np.int32)
+        rows = np.full((len(asked), k), -1, dtype=np.int64)
+        place = np.arange(k) < filled[:, None]
+        distances[place] = np.repeat(near.ravel(), taken.ravel())
+        inside = np.arange(taken.sum()) - np.repeat(np.cumsum(taken) - taken.ravel(), taken.ravel())
+        rows[place] = table.order[np.repeat(table.starts[found.ravel()], taken.ravel()) + inside]
+        return distances, rows
+
+    def within(self, queries: Codes, radius: int) -> Within:
+        """Return every item within a Hamming radius (inclusive) of each query; exact with every kind of index.
+
+        Parameters
+        ----------
+        queries : Codes
+        radius : int
+            0 to K; 0 finds the items of equal code.
+
+        Returns
+        -------
+        Within
+
+        Raises
+        ------
+        ValueError
+            If the radius or the code length does not fit.
+        """
+        asked = self._asked(queries)
+        if not 0 <= radius <= self.bits:
+            raise ValueError(f"radius={radius}: choose 0 to {self.bits}, the code length")
+        if self.kind == "flat":
+            bounds, distances, rows = self._flat.within(asked, radius)
+        else:
+            bounds, distances, found = self._distinct.within(asked, radius)
+            table = self._unique
+            counts = table.counts[found]
+            inside = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+            rows = table.order[np.repeat(table.starts[found], counts) + inside]
+            distances = np.repeat(distances, counts)
+            bounds = np.concatenate([[0], np.cumsum(counts)])[bounds]
+        order = np.lexsort((rows, distances, np.repeat(np.arange(len(asked)), np.diff(bounds))))
+        return Within(bounds, distances[order], self._ids[rows[order]])
+
+    def _asked(self, queries: Codes) -> Packed:
+        if queries.bits != self.bits:
+            raise ValueError(f"queries have {queries.bits} bits, the index has {self.bits}")
+        if not len(self):
+            raise ValueError("the index is empty: add codes before searching")
+        return np.ascontiguousarray(queries.packed)
+
+    def add(self, codes: Codes) -> None:
+        """Add items; lists stay as they were laid out, and take the new codes in.
+
+        Raises
+        ------
+        ValueError
+            If the code length does not fit, or an id is in the index already.
+        """
+        if codes.bits != self.bits:
+            raise ValueError(f"the codes have {codes.bits} bits, the index has {self.bits}")
+        assert codes.ids is not None
+        ids = np.concatenate([self._ids, codes.ids])
+        _check_ids(ids)
+        self._replace(np.concatenate([self._packed, codes.packed]), ids)
+
+    def remove(self, ids: npt.ArrayLike) -> None:
+        """Remove items by id.
+
+        Raises
+        ------
+        ValueError
+            If an id is not in the index; nothing is removed then.
+        """
+        gone = np.asarray(ids, dtype=np.int64).ravel()
+        unknown = np.setdiff1d(gone, self._ids)
+        if len(unknown):
+            raise ValueError(f"id {unknown[0]} is not in the index ({len(unknown)} of {len(gone)} are not)")
+        keep = ~np.isin(self._ids, gone)
+        self._replace(self._packed[keep], self._ids[keep])
+
+    def _replace(self, packed: Packed, ids: npt.NDArray[np.int64]) -> None:
+        """Take another table of codes; what is known of those that stay is kept."""
+        before = self._unique if self._lists is not None else None
+        self._packed, self._ids = packed, ids
+        for name in ("_unique", "_flat", "_distinct", "_ivf"):
+            self.__dict__.pop(name, None)
+        if before is None or not len(self):
+            return
+        lists = self._laid
+        both = unique(np.concatenate([before.packed, self._unique.packed]))
+        # Of each code that is there now: the place of the same code before, or beyond it where it is new.
+        first = np.minimum.reduceat(both.order, both.starts[:-1])
+        last = np.maximum.reduceat(both.order, both.starts[:-1])
+        known = np.empty(len(self._unique.packed), dtype=np.int64)
+        there = last >= len(before.packed)
+        known[last[there] - len(before.packed)] = first[there]
+        member = np.empty(len(known), dtype=np.int64)
+        old = known < len(before.packed)
+        member[old] = lists.member[known[old]]
+        if not old.all():
+            member[~old] = assign(self._unique.packed[~old], lists.centres)
+        self._lists = Lists(lists.centres, member)
+
+    def save(self, path: Path) -> Path:
+        """Save codes, ids and lists as one safetensors file with a checksum."""
+        arrays: dict[str, np.ndarray] = {"packed": self._packed, "ids": self._ids}
+        if self._lists is not None:
+            arrays |= {"centres": self._lists.centres, "member": self._lists.member}
+        card = {
+            "kind": "hamming-index",
+            "index": self.kind,
+            "reason": self.reason,
+            "recall": repr(self.recall),
+            "probes": str(self._probes),
+            "sha256": _checksum(arrays),
+        }
+        return save_tensors(path, arrays, card)
+
+    @classmethod
+    def load(cls, path: Path, *, gpu: bool | None = None) -> HammingIndex:
+        """Load what `save` wrote.
+
+        Raises
+        ------
+        ArtefactError
+            If the file is missing, damaged, altered, or holds something else.
+        """
+        arrays, card = load_tensors(path)
+        if card.get("kind") != "hamming-index":
+            raise ArtefactError(f"{path} does not hold a HammingIndex; save one with index.save(path)")
+        if card.get("sha256") != _checksum(arrays):
+            raise ArtefactError(f"{path} is damaged: its checksum differs; build the index again and save it")
+        try:
+            kind, recall, probes = card["index"], float(card["recall"]), int(card["probes"])
+            codes = Codes(arrays["packed"], ids=arrays["ids"])
+            index = cls(codes, "flat" if kind == "ivf" else kind, gpu=gpu, recall=recall)
+            if kind == "ivf":
+                lists = Lists(arrays["centres"], arrays["member"])
+                fits = lists.centres.shape[1:] == codes.packed.shape[1:] and lists.centres.dtype == np.uint8
+                same = lists.member.shape == (len(index._unique.packed),) and lists.member.dtype == np.int64
+                if not (fits and same and probes > 0 and 0 <= lists.member.min() <= lists.member.max() < len(lists[0])):
+                    raise ValueError("its lists do not fit its codes")
+                index.on_gpu, index._lists, index._probes, index.kind = False, lists, probes, kind
+                index.__dict__.pop("_flat", None)
+            index.reason = card["reason"]
+        except (KeyError, ValueError) as error:
+            raise ArtefactError(f"{path} does not hold a HammingIndex ({error}); build it again and save it") from None
+        return index
+
+
+def _check_ids(ids: npt.NDArray[np.int64]) -> None:
+    """Raise where an id repeats."""
+    if (ids[1:] > ids[:-1]).all():
+        return
+    ranked = np.sort(ids)
+    twice = ranked[1:][ranked[1:] == ranked[:-1]]
+    if len(twice):
+        raise ValueError(f"id {twice[0]} is there twice: every item needs an id of its own, Codes(packed, ids=...)")
+
+
+def _checksum(arrays: dict[str, np.ndarray]) -> str:
+    """Return a digest of arrays, their names, types and shapes."""
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        digest.update(f"{name} {array.dtype} {array.shape}".encode())
+        digest.update(array.data)
+    return digest.hexdigest()
