@@ -102,7 +102,9 @@ def brief(run: RunName = "tour", lang: Annotated[str, typer.Option(help="en, ja 
 
 @app.command()
 def bench(
-    suite: Annotated[str, typer.Option(help="mini, paper, imagenette, ablation, classification or memory.")] = "mini",
+    suite: Annotated[
+        str, typer.Option(help="mini, paper, imagenette, ablation, classification, memory or search.")
+    ] = "mini",
     time_limit: Annotated[
         float | None, typer.Option(help="Seconds; what is half done is kept, and the same command goes on.", min=0)
     ] = None,
@@ -118,12 +120,18 @@ def bench(
 
     from pocket.workflows.bench import bench as measure
 
+    where = Path(results).expanduser() if results else None
     try:
+        if suite == "search":
+            from pocket.workflows.search_bench import bench_search
+
+            bench_search(time_limit=time_limit, folder=where, say=typer.echo)
+            return
         measure(
             suite,
             reduced=reduced,
             time_limit=time_limit,
-            folder=Path(results).expanduser() if results else None,
+            folder=where,
             device=device,
             only=only,
             say=typer.echo,

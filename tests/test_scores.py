@@ -142,11 +142,10 @@ def test_bootstrap_covers_and_knows_groups() -> None:
 SCORE = """
 import sys, numpy as np
 from pocket import Codes
-from pocket.evaluation import evaluate_codes, histograms
-histograms.distance_histograms.__kwdefaults__["engine"] = sys.argv[1]
+from pocket.evaluation import evaluate_codes
 random = np.random.default_rng(0)
 query, database = (Codes.from_bits(random.integers(0, 2, (n, 64)), random.integers(0, 7, n)) for n in (300, 2000))
-report = evaluate_codes(query, database, at=500)
+report = evaluate_codes(query, database, at=500, engine=sys.argv[1])
 print(report.to_json())
 """
 

@@ -13,7 +13,17 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-_PACKAGES = ("torch", "torchvision", "faiss-gpu", "faiss-cpu", "numpy", "scikit-learn", "safetensors")
+_PACKAGES = (
+    "torch",
+    "torchvision",
+    "faiss-gpu",
+    "faiss-cpu",
+    "numpy",
+    "numba",
+    "scikit-learn",
+    "safetensors",
+    "lancedb",
+)
 
 
 class Provenance(BaseModel):
@@ -78,4 +88,4 @@ def peak_mb(*, children: bool = False) -> float | None:
     except ImportError:  # Windows
         return None
     peak = resource.getrusage(resource.RUSAGE_CHILDREN if children else resource.RUSAGE_SELF).ru_maxrss
-    return round(peak / (1e6 if sys.platform == "darwin" else 1e3), 1)
+    return round(peak * (1 if sys.platform == "darwin" else 1024) / 1e6, 1)  # bytes there, KiB elsewhere

@@ -6,8 +6,9 @@ import csv
 import io
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TypeVar
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveInt, ValidationError
 
 from pocket.runs.artefacts import ArtefactError, write_bytes, write_text
 from pocket.runs.paths import kit_dir
@@ -48,13 +49,55 @@ class Row(Cell):
         return super().make_seconds + self.label_seconds
 
 
+class SearchRow(BaseModel):
+    """One line of the table of the suite ``search``: an index, or the scores, on codes of one kind and number."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    what: str = Field(description="index or tool that was measured")
+    codes: str = Field(description="clustered or uniform; see pocket.evaluation.synthetic")
+    database: PositiveInt
+    queries: PositiveInt = Field(description="in one batch")
+    bits: PositiveInt
+    k: NonNegativeInt = Field(description="neighbours; 0 for scores, which rank all")
+    unique_share: float = Field(ge=0, le=1, description="distinct codes of the database")
+    kind: str = Field("", description="kind of index that was chosen")
+    reason: str = Field("", description="and why")
+    build_seconds: NonNegativeFloat = Field(description="first call of scores: compiling included")
+    batch_seconds: NonNegativeFloat = Field(description="median of repeats")
+    p50_ms: NonNegativeFloat | None = Field(None, description="single queries")
+    p95_ms: NonNegativeFloat | None = None
+    p99_ms: NonNegativeFloat | None = None
+    recall: float = Field(ge=0, le=1, description="answers no farther than the true k-th nearest")
+    added_mb: NonNegativeFloat | None = Field(None, description="peak memory above the codes; scores only")
+    device: str
+    threads: PositiveInt
+    python: str
+    numpy: str
+    faiss: str
+    commit: str | None
+    created: str
+
+    @property
+    def queries_per_second(self) -> float:
+        """Throughput of one batch."""
+        return self.queries / self.batch_seconds
+
+
+R = TypeVar("R", bound=BaseModel)
+
+
 def results_folder() -> Path:
     """Return the folder of the recorded results that come with the kit."""
     return kit_dir("data") / "results"
 
 
 def read(path: Path) -> list[Row]:
-    """Read a table that `write` wrote; an absent file is an empty table.
+    """Read a table of measured cells; see `read_as`."""
+    return read_as(path, Row)
+
+
+def read_as(path: Path, kind: type[R]) -> list[R]:
+    """Read a table of rows of one kind that `write` wrote; an absent file is an empty table.
 
     Raises
     ------
@@ -67,7 +110,7 @@ def read(path: Path) -> list[Row]:
     with path.open(encoding="utf-8", newline="") as file:
         for number, fields in enumerate(csv.DictReader(file), start=2):
             try:
-                rows.append(Row.model_validate({key: value for key, value in fields.items() if value != ""}))
+                rows.append(kind.model_validate({key: value for key, value in fields.items() if value != ""}))
             except ValidationError as error:
                 first = error.errors()[0]
                 raise ArtefactError(
@@ -77,12 +120,12 @@ def read(path: Path) -> list[Row]:
     return rows
 
 
-def write(path: Path, rows: Iterable[Row]) -> None:
-    """Write the table as ``path`` (``.csv``) and as Parquet beside it, whole or not at all."""
+def write(path: Path, rows: Iterable[BaseModel], kind: type[BaseModel] = Row) -> None:
+    """Write the table of one kind of rows as ``path`` (``.csv``) and as Parquet beside it, whole or not at all."""
     import pyarrow as pa
     from pyarrow import parquet
 
-    columns = list(Row.model_fields)
+    columns = list(kind.model_fields)
     table = [row.model_dump(mode="json") for row in rows]
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")
