@@ -65,11 +65,13 @@ def test_ahead_in_all_cells_means_what_the_protocol_says() -> None:
     assert by["random"].gap.mean == pytest.approx(0.07)
     assert by["dm"].ahead
     assert not by["dm"].behind
-    assert benchmark.verdict(found).endswith("significantly behind in none: ahead in all cells.")
+    assert benchmark.verdict(found).endswith("(1 significantly), significantly behind in none: ahead in all cells.")
     beaten = [*table, *rows("kcenter", 0.95, 0.97, 0.96)]
     found = benchmark.comparisons(benchmark.groups(beaten))
-    assert "ahead in 2 of 3 comparisons and significantly behind in 1 (k-center" in benchmark.verdict(found)
-    assert benchmark.verdict(found).endswith("not ahead in all cells.")
+    assert "ahead in 2 of 3 comparisons (1 significantly) and significantly behind in 1 (k-center" in benchmark.verdict(
+        found
+    )
+    assert benchmark.verdict(found).endswith("which takes 95 % ahead and none significantly behind.")
 
 
 def test_codes_are_compared_with_codes_and_tasks_are_kept_apart() -> None:
@@ -101,6 +103,36 @@ def test_break_even_by_hand() -> None:
     lines = dict(zip(benchmark.HEAD, benchmark.table_rows(groups)[1], strict=True))
     assert lines["break-even, trainings"] == "2.5"
     assert lines["of full"] == "90.9%"
+
+
+def test_a_saving_that_does_not_stand_out_of_its_noise_is_no_break_even() -> None:
+    free = {"teacher_seconds": 0.0, "pool_seconds": 0.0, "condense_seconds": 0.0}
+    whole = rows("full", 0.99, 0.98, 0.99, ipc=0, **free)
+    table = [row.model_copy(update={"train_seconds": s}) for row, s in zip(whole, (1.9, 2.3, 1.8), strict=True)]
+    full, iem, random = benchmark.groups([*table, *rows("iem", 0.9, 0.9, 0.91), *rows("random", 0.5, 0.5, 0.5, **free)])
+    assert benchmark.pays_after(iem, full) == "within noise"
+    slower = replace_rows(full, train_seconds=5.0)
+    assert benchmark.pays_after(iem, slower) == "5.0"
+    assert benchmark.pays_after(random, slower) == "0.0"
+    assert benchmark.pays_after(iem, replace_rows(full, train_seconds=1.0)) == "never"
+    (told,) = benchmark.answers([slower, iem], iem.task)
+    assert told.endswith("0.083 less than full data; 15 s to make, 3.0 s saved a training: pays after 5.0 trainings.")
+
+
+def test_the_sources_own_iem_is_named_and_judged_apart() -> None:
+    table = [*rows("iem", 0.9), *rows("iem", 0.7, variant="paper"), *rows("iem", 0.6, variant="paper, without V")]
+    table += [*rows("random", 0.8), *rows("random", 0.85, variant="equal disk", ipc=12)]
+    found = benchmark.groups(table)
+    names = [g.name for g in found]
+    assert {"IEM, 10 a class", "IEM as published, 10 a class"} < set(names)
+    assert "IEM as published (without V), 10 a class" in names
+    assert [c.ahead for c in benchmark.comparisons(found)] == [True]
+    assert [c.ahead for c in benchmark.comparisons(found, benchmark.PUBLISHED)] == [False]
+    (equal,) = benchmark.equal_disk(found)
+    assert equal.gap.mean == pytest.approx(0.05)
+    assert [g.name.split(",")[0] for g in benchmark.strongest_forms(found, found[0].task, 10, labels=False)][:2] == [
+        "IEM", "random tiles (equal disk)",
+    ]  # fmt: skip
 
 
 def replace_rows(group: benchmark.Group, **changes: object) -> benchmark.Group:
@@ -195,7 +227,10 @@ def test_bench_measures_every_cell_and_goes_on_where_it_stopped(tiny_suite: Path
     before = path.read_bytes()
     bench("tiny", folder=tiny_suite, device="cpu", say=said.append)
     assert path.read_bytes() == before, "what is known is not measured again"
-    assert "8 cells, 8 known" in said[-1]
+    assert "8 cells, 8 known" in said[-2]
+    assert "nothing to do" in said[-1]
+    with pytest.raises(ValueError, match="no method 'dc'; choose one of full, iem, random, kcenter, gradient"):
+        bench("tiny", folder=tiny_suite, device="cpu", only="dc")
     results.write(path, table[:3])  # as if it had been stopped there
     bench("tiny", folder=tiny_suite, device="cpu", say=said.append)
     again = results.read(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ from pocket.presentation.roi_figures import GREY, figure_style
 from pocket.runs.records import Summary, summarise
 from pocket.runs.results import Row
 
+PUBLISHED = "paper"  # the variant of IEM that is the source's method; "" is `IEMConfig.best`
 RIVALS = ("random", "herding", "kcenter", "dm", "gradient", "idc")
 
 
@@ -45,7 +47,9 @@ class Group(NamedTuple):
         if self.method == "full":
             return "full data"
         tiles = " tiles" if self.formation > 1 and self.method in ("random", "dm", "herding", "kcenter") else ""
-        variant = f" ({self.variant})" if self.variant else ""
+        changed = self.variant.removeprefix(PUBLISHED).removeprefix(", ")
+        variant = " as published" if changed != self.variant else ""
+        variant += f" ({changed})" if changed else ""
         return f"{NAMES.get(self.method, self.method)}{tiles}{variant}, {self.ipc} a class" + (
             ", codes" if self.labels else ""
         )
@@ -73,9 +77,14 @@ class Comparison(NamedTuple):
         return self.gap.mean > 0
 
     @property
+    def decided(self) -> bool:
+        """Whether the 95 % interval of the paired differences (Student t) leaves out 0."""
+        return self.gap.seeds > 1 and abs(self.gap.mean) > self.gap.half_width
+
+    @property
     def behind(self) -> bool:
         """Whether the interval lies wholly below 0."""
-        return self.gap.seeds > 1 and self.gap.mean + self.gap.half_width < 0
+        return self.decided and self.gap.mean < 0
 
 
 def groups(rows: Iterable[Row]) -> list[Group]:
@@ -131,16 +140,46 @@ def comparisons(among: Sequence[Group], ours: str = "") -> list[Comparison]:
     return found
 
 
+def equal_disk(among: Sequence[Group]) -> list[Comparison]:
+    """Compare IEM with random subsets that fill the same bytes as PNG files, codes included."""
+    found = []
+    for mine in (g for g in among if (g.method, g.variant) == ("iem", "")):
+        wanted = mine.task, "random", "equal disk", mine.labels, {row.cell_ipc for row in mine.rows}
+        for theirs in among:
+            cells = {row.cell_ipc for row in theirs.rows}
+            if (theirs.task, theirs.method, theirs.variant, theirs.labels, cells) == wanted:
+                other = {row.seed: row.map for row in theirs.rows}
+                gaps = [row.map - other[row.seed] for row in mine.rows if row.seed in other]
+                if gaps:
+                    found.append(Comparison(mine, theirs, summarise(gaps)))
+    return found
+
+
 def verdict(found: Sequence[Comparison]) -> str:
     """Say whether IEM is ahead in all cells: mean above 0 in at least 95 % of them, significantly behind in none."""
     if not found:
         return "Nothing to compare yet."
     ahead, behind = sum(c.ahead for c in found), [c for c in found if c.behind]
+    surely = sum(c.ahead and c.decided for c in found)
     holds = ahead >= 0.95 * len(found) and not behind
-    told = f"IEM is ahead in {ahead} of {len(found)} comparisons"
+    told = (
+        f"{found[0].ours.name.split(',')[0]} is ahead in {ahead} of {len(found)} comparisons ({surely} significantly)"
+    )
     told += f" and significantly behind in {len(behind)}" if behind else ", significantly behind in none"
     names = "; ".join(f"{c.theirs.name} on {c.ours.task.dataset}" for c in behind)
-    return f"{told}{f' ({names})' if names else ''}: {'ahead in all cells' if holds else 'not ahead in all cells'}."
+    rule = (
+        "ahead in all cells"
+        if holds
+        else "not ahead in all cells, which takes 95 % ahead and none significantly behind"
+    )
+    return f"{told}{f' ({names})' if names else ''}: {rule}."
+
+
+def saved_seconds(group: Group, whole: Group) -> Summary:
+    """Return the seconds that a training on the set saves against one on the full data, paired over seeds."""
+    full = {row.seed: row.train_seconds for row in whole.rows}
+    saved = [full[row.seed] - row.train_seconds for row in group.rows if row.seed in full]
+    return summarise(saved) if saved else Summary(0.0, 0.0, 0)
 
 
 def break_even(group: Group, whole: Group | None, *, teacher: bool) -> float | None:
@@ -154,6 +193,55 @@ def break_even(group: Group, whole: Group | None, *, teacher: bool) -> float | N
     saved = whole.mean(lambda r: r.train_seconds) - group.mean(lambda r: r.train_seconds)
     spent = group.mean(lambda r: r.make_seconds - (0.0 if teacher else r.teacher_seconds))
     return spent / saved if saved > 0 else None
+
+
+def pays_after(group: Group, whole: Group | None) -> str:
+    """Return the break-even as text; where the seconds saved do not stand out from their noise, that is said."""
+    if whole is None or group.method == "full":
+        return "–"
+    saved, trainings = saved_seconds(group, whole), break_even(group, whole, teacher=True)
+    if saved.seeds > 1 and abs(saved.mean) <= saved.half_width:
+        return "within noise"
+    return "never" if trainings is None else f"{trainings:.1f}"
+
+
+def main_tasks(among: Sequence[Group]) -> list[Task]:
+    """Return, of each image set and protocol, the task that was measured in most ways."""
+    sizes = Counter(group.task for group in among)
+    best: dict[tuple[str, str], Task] = {}
+    for task, size in sizes.items():
+        key = task.dataset, task.protocol
+        if key not in best or size > sizes[best[key]]:
+            best[key] = task
+    return list(best.values())
+
+
+def answers(among: Sequence[Group], task: Task) -> list[str]:
+    """Say for each size of IEM's sets what is kept, what is lost, and when condensing has paid for itself."""
+    whole = full_data(among, task)
+    told = []
+    for group in among:
+        if (group.task, group.method, group.variant) != (task, "iem", "") or whole is None:
+            continue
+        saved = saved_seconds(group, whole)
+        cost = f"{group.mean(lambda r: r.make_seconds):.0f} s to make, {saved.mean:.1f} s saved a training"
+        when = pays_after(group, whole)
+        when = when if when in ("never", "within noise") else f"after {when} trainings"
+        lost = f"{whole.map.mean - group.map.mean:.3f} less than full data"
+        told.append(f"{task.dataset}, {group.name}: mAP {group.map.mean:.3f}, {lost}; {cost}: pays {when}.")
+    return told
+
+
+def strongest_forms(among: Sequence[Group], task: Task, ipc: int, *, labels: bool) -> list[Group]:
+    """Return full data and, of every family and variant at one size, its stronger form, best first."""
+    best: dict[tuple[str, str], Group] = {}
+    for group in among:
+        if group.task != task or (group.method != "full" and (group.labels != labels or group.rows[0].cell_ipc != ipc)):
+            continue
+        key = group.method, group.variant
+        if key not in best or group.map.mean > best[key].map.mean:
+            best[key] = group
+    return sorted(best.values(), key=lambda g: (g.method != "full", -g.map.mean))
 
 
 HEAD = (
@@ -174,7 +262,6 @@ def table_rows(among: Sequence[Group]) -> list[tuple[str, ...]]:
     lines: list[tuple[str, ...]] = []
     for group in among:
         whole = full_data(among, group.task)
-        pays = break_even(group, whole, teacher=True) if group.method not in ("full", "random") else 0.0
         plain = [row.map_plain for row in group.rows if row.map_plain is not None]
         lines.append(
             (
@@ -186,7 +273,7 @@ def table_rows(among: Sequence[Group]) -> list[tuple[str, ...]]:
                 f"{group.mean(lambda r: r.train_seconds):.1f}",
                 f"{group.mean(lambda r: r.image_bytes) / 1e3:,.0f}",
                 f"{group.mean(lambda r: r.disk_bytes) / 1e3:,.0f}",
-                "–" if group.method in ("full", "random") else "never" if pays is None else f"{pays:.1f}",
+                pays_after(group, whole),
             )
         )
     return lines
@@ -252,6 +339,7 @@ def figure_frontier(among: Sequence[Group], title: str) -> Figure:
         axis.xaxis.set_major_formatter("{x:g}")
         axis.xaxis.set_minor_formatter("{x:g}")
         axis.set(xlabel="seconds for one trained model, all stages", ylabel="expected mAP")
+        axis.set_ylim(top=min(axis.get_ylim()[1], 1.0))
         axis.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
         axis.set_title(title)
         return figure

@@ -29,6 +29,7 @@ COLOURS = {
     "idc": "#854d0e",
 }
 HATCHES = {"full": "", "iem": "", "random": "///", "dm": "..."}
+_COLOURS_OF_MODELS = (GREY, BLUE, ORANGE, "#0f766e")  # full data, IEM, random, as in the other charts
 MARKERS = {
     "full": "*",
     "iem": "o",
@@ -170,6 +171,7 @@ def figure_precision_recall(reports: Mapping[str, RetrievalReport]) -> Figure:
                 report.radius_precision,
                 styles[i % 4],
                 marker="osv^"[i % 4],
+                color=_COLOURS_OF_MODELS[i % 4],
                 ms=3,
                 label=name,
             )
@@ -186,7 +188,7 @@ def figure_classes(reports: Mapping[str, RetrievalReport]) -> Figure:
         axis = figure.subplots()
         for i, (name, report) in enumerate(reports.items()):
             values = [np.nan if value is None else value for value in report.class_map]
-            axis.plot(values, "osv^"[i % 4], label=name, ms=6, alpha=0.85)
+            axis.plot(values, "osv^"[i % 4], color=_COLOURS_OF_MODELS[i % 4], label=name, ms=6, alpha=0.85)
         names = next(iter(reports.values())).class_names
         axis.set_xticks(range(len(names)), names, rotation=0 if max(map(len, names)) < 4 else 30)
         axis.set_ylabel("mean AP of its queries")

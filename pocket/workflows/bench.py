@@ -30,7 +30,7 @@ from pocket.runs.paths import run_dir
 from pocket.runs.provenance import peak_mb, provenance
 from pocket.runs.results import Row
 from pocket.workflows.measure import cell_of
-from pocket.workflows.suites import ONE_SIZE, SUITES, Spec
+from pocket.workflows.suites import EQUAL_DISK, ONE_SIZE, SUITES, Spec
 
 
 class OutOfTime(KeyboardInterrupt):
@@ -73,12 +73,16 @@ def bench(
     Raises
     ------
     ValueError
-        If the suite is unknown.
+        If the suite or the method is unknown.
     """
     if suite not in SUITES:
         raise ValueError(f"unknown suite {suite!r}; choose one of {', '.join(SUITES)}")
     small = suite not in ONE_SIZE and (not torch.cuda.is_available() if reduced is None else reduced)
-    specs = [spec for spec in SUITES[suite](small) if only in (None, spec.method)]
+    specs = list(SUITES[suite](small))
+    methods = list(dict.fromkeys(spec.method for spec in specs))
+    if only not in (None, *methods):
+        raise ValueError(f"suite {suite!r} has no method {only!r}; choose one of {', '.join(methods)}")
+    specs = [spec for spec in specs if only in (None, spec.method)]
     path = (folder or results.results_folder()) / f"{suite}.csv"
     current = {digest for size in (True, False) for spec in SUITES[suite](size) for digest in _Bench.digests(spec)}
     rows = _current(path, current, say)
@@ -86,6 +90,8 @@ def bench(
     known = {row.settings for row in rows}
     missing = [spec for spec in specs if not bench.digests(spec) <= known]
     say(f"suite {suite!r}{', reduced' if small else ''}: {len(specs)} cells, {len(specs) - len(missing)} known; {path}")
+    if not missing:
+        say("nothing to do: every cell is recorded there; measure anew into another folder with --results FOLDER")
     started = time.monotonic()
     try:
         for number, spec in enumerate(missing, start=1):
@@ -232,7 +238,7 @@ class _Bench:
         config, ipc, (hashing, bits) = spec.config, spec.ipc, spec.condensing
         if isinstance(config, GradientConfig):
             config = replace(config, seconds=self.budget(spec))
-        if spec.variant == "equal disk":
+        if spec.variant == EQUAL_DISK:
             ipc = self.same_bytes(spec, split)
         wants_pool = isinstance(config, IEMConfig) and config.networks != "random" and spec.method == "iem"
         made = condense(
@@ -307,7 +313,7 @@ class _Bench:
     def same_bytes(self, spec: Spec, split: RetrievalSplit) -> int:
         """Return how many random images a class fill the disk bytes of IEM's set."""
         some = split.train.subset(split.train.pick(10, 0))
-        each = _disk_bytes(some) / len(some)
+        each = _disk_bytes(some) / len(some) + (2 * spec.bits if spec.labels else 0)  # a code is kept as float16
         return max(1, int(self.of_iem(spec).disk_bytes / each / split.train.num_classes))
 
     def of_iem(self, spec: Spec) -> Row:

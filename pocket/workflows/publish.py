@@ -136,28 +136,39 @@ def publish_results() -> None:
     write_text(readme, replace_block(text, "notebooks", table()))
 
 
+HEAD = ("training set", "expected mAP", "of full", "s to make", "s to train", "break-even, trainings")
+
+
 def benchmark_block() -> str:
-    """Return the README's text about the recorded results: a table for each first task of a suite, and the verdict."""
+    """Return the README's text about the recorded results: what comes of each main task of a suite, and the verdict."""
     parts = []
     for path in sorted(results.results_folder().glob("*.csv")):
-        rows = results.read(path)
-        if path.stem not in ("mini", "paper", "imagenette") or not rows:
+        if path.stem not in ("mini", "paper", "imagenette"):
             continue
-        found = benchmark.groups(rows)
-        shown: dict[str, benchmark.Task] = {}
-        for group in found:  # of each image set, the task that was measured in most ways
-            size = sum(g.task == group.task for g in found)
-            best = shown.get(group.task.dataset)
-            if best is None or size > sum(g.task == best for g in found):
-                shown[group.task.dataset] = group.task
-        for task in shown.values():
+        found = benchmark.groups(results.read(path))
+        for task in benchmark.main_tasks(found):
             members = [g for g in found if g.task == task]
-            lines = [f"**{task.dataset}** ({benchmark.describe(members[0].rows[0])}):", ""]
-            lines += ["| " + " | ".join(benchmark.HEAD) + " |", "|---" * len(benchmark.HEAD) + "|"]
-            lines += ["| " + " | ".join(line) + " |" for line in benchmark.table_rows(members)]
-            parts += [*lines, ""]
-        parts += [f"Suite `{path.stem}`: {benchmark.verdict(benchmark.comparisons(found))}", ""]
+            ipc = max(r.cell_ipc for g in members if g.method == "iem" for r in g.rows)
+            shown = benchmark.strongest_forms(members, task, ipc, labels=False)
+            parts += [f"**{task.dataset}** ({benchmark.describe(members[0].rows[0])}):", ""]
+            parts += [*(f"- {answer}" for answer in benchmark.answers(members, task)), ""]
+            parts += ["| " + " | ".join(HEAD) + " |", "|---" * len(HEAD) + "|"]
+            whole = benchmark.full_data(members, task)
+            parts += ["| " + " | ".join(_line(group, whole)) + " |" for group in shown] + [""]
+        versions = [benchmark.comparisons(found, ours) for ours in ("", benchmark.PUBLISHED)]
+        parts += [f"Suite `{path.stem}`: " + " ".join(benchmark.verdict(each) for each in versions if each), ""]
     return "\n".join(parts).strip()
+
+
+def _line(group: benchmark.Group, whole: benchmark.Group | None) -> tuple[str, ...]:
+    return (
+        group.name,
+        benchmark.interval(group.map),
+        f"{group.map.mean / whole.map.mean:.1%}" if whole else "–",
+        f"{group.mean(lambda r: r.make_seconds):.1f}",
+        f"{group.mean(lambda r: r.train_seconds):.1f}",
+        benchmark.pays_after(group, whole),
+    )
 
 
 def replace_block(text: str, name: str, content: str) -> str:

@@ -16,6 +16,7 @@ from pocket.hashing.augmentation import Augmentation
 from pocket.hashing.training import TrainConfig
 
 SEEDS = (0, 1, 2)
+EQUAL_DISK = "equal disk"  # variant of random: as many images as fill the bytes of IEM's set as PNG files
 
 
 @dataclass(frozen=True)
@@ -84,8 +85,9 @@ class Spec:
         return self.config is not None and asks_teacher(self.method, self.config)
 
     def of_iem(self) -> Spec:
-        """Return IEM's cell whose seconds or bytes this one is given."""
-        return replace(self, method="iem", variant="", config=self.like, like=None, labels=False)
+        """Return IEM's cell whose seconds or bytes this one is given: with its codes, where they fill bytes too."""
+        labels = self.labels and self.variant == EQUAL_DISK
+        return replace(self, method="iem", variant="", config=self.like, like=None, labels=labels)
 
     def set_identity(self) -> list[object]:
         """Return all that the training set depends on, labels aside."""
@@ -139,7 +141,7 @@ def _methods(ipc: int, steps: int, formation: int, *, gradient: bool = True) -> 
             {"method": "gradient", "config": GradientConfig.dc(steps=10 * steps), "like": best},
             {"method": "idc", "config": GradientConfig.idc(steps=10 * steps, formation=formation), "like": best},
         ]
-    ways += [{"method": "random", "variant": "equal disk", "config": IEMConfig.dm(), "like": best}]
+    ways += [{"method": "random", "variant": EQUAL_DISK, "config": IEMConfig.dm(), "like": best}]
     return [way | {"ipc": ipc} for way in ways]
 
 
@@ -276,7 +278,7 @@ def classification(reduced: bool) -> Iterator[Spec]:
     steps = 1000 if reduced else 10000
     yield from _cells(replace(base, hashing="linear"), [{}])
     for ipc in (10,) if reduced else (10, 50):
-        ways = [way for way in _methods(ipc, steps, 2, gradient=False) if way.get("variant") != "equal disk"]
+        ways = [way for way in _methods(ipc, steps, 2, gradient=False) if way.get("variant") != EQUAL_DISK]
         yield from _cells(replace(base, hashing="linear"), ways)
 
 
