@@ -240,17 +240,16 @@ def test_bench_measures_every_cell_and_goes_on_where_it_stopped(tiny_suite: Path
 def test_a_cell_that_was_killed_between_its_protocols_leaves_no_row_twice(
     tiny_suite: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def two(reduced: bool) -> Iterator[Spec]:
+    def one(reduced: bool) -> Iterator[Spec]:
         yield next(iter(tiny(reduced)))
 
-    spec = next(two(True))
-    monkeypatch.setitem(SUITES, "tiny", two)
+    monkeypatch.setitem(SUITES, "tiny", one)
     path = bench("tiny", folder=tiny_suite, device="cpu")
     (row,) = results.read(path)
     both = {row.settings, "of the other protocol"}
-    monkeypatch.setattr("pocket.workflows.bench._Bench.digests", staticmethod(lambda spec: both))
+    monkeypatch.setattr("pocket.workflows.bench._Bench.digests", staticmethod(lambda _: both))
     bench("tiny", folder=tiny_suite, device="cpu")
-    assert [r.settings for r in results.read(path)] == [row.settings], spec
+    assert [r.settings for r in results.read(path)] == [row.settings]
 
 
 def test_rows_of_settings_that_the_suite_no_longer_has_are_moved_aside(tiny_suite: Path) -> None:
