@@ -247,7 +247,7 @@ def test_a_cell_that_was_killed_between_its_protocols_leaves_no_row_twice(
     path = bench("tiny", folder=tiny_suite, device="cpu")
     (row,) = results.read(path)
     both = {row.settings, "of the other protocol"}
-    monkeypatch.setattr("pocket.workflows.bench._Bench.digests", staticmethod(lambda _: both))
+    monkeypatch.setattr("pocket.workflows.suites.Spec.digests", lambda _: both)
     bench("tiny", folder=tiny_suite, device="cpu")
     assert [r.settings for r in results.read(path)] == [row.settings]
 

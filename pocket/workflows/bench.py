@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
-import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -30,7 +28,7 @@ from pocket.runs.paths import run_dir
 from pocket.runs.provenance import peak_mb, provenance
 from pocket.runs.results import Row
 from pocket.workflows.measure import cell_of
-from pocket.workflows.suites import EQUAL_DISK, ONE_SIZE, SUITES, Spec
+from pocket.workflows.suites import EQUAL_DISK, ONE_SIZE, SUITES, Spec, digest_of
 
 
 class OutOfTime(KeyboardInterrupt):
@@ -84,11 +82,11 @@ def bench(
         raise ValueError(f"suite {suite!r} has no method {only!r}; choose one of {', '.join(methods)}")
     specs = [spec for spec in specs if only in (None, spec.method)]
     path = (folder or results.results_folder()) / f"{suite}.csv"
-    current = {digest for size in (True, False) for spec in SUITES[suite](size) for digest in _Bench.digests(spec)}
+    current = {digest for size in (True, False) for spec in SUITES[suite](size) for digest in spec.digests()}
     rows = _current(path, current, say)
     bench = _Bench(suite, small, device, rows, None if time_limit is None else time.monotonic() + time_limit)
     known = {row.settings for row in rows}
-    missing = [spec for spec in specs if not bench.digests(spec) <= known]
+    missing = [spec for spec in specs if not spec.digests() <= known]
     say(f"suite {suite!r}{', reduced' if small else ''}: {len(specs)} cells, {len(specs) - len(missing)} known; {path}")
     if not missing:
         say("nothing to do: every cell is recorded there; measure anew into another folder with --results FOLDER")
@@ -154,11 +152,6 @@ class _Bench:
         if self.deadline is not None and time.monotonic() > self.deadline:
             raise OutOfTime
 
-    @staticmethod
-    def digests(spec: Spec) -> set[str]:
-        """Return the digest of each row that a spec gives: one a protocol."""
-        return {_digest([spec.identity(), protocol]) for protocol in spec.protocols}
-
     def measure(self, spec: Spec) -> Iterator[Row]:
         """Make the set, train on it, and give a row for each protocol."""
         first = self.split(spec, spec.protocols[0])
@@ -182,7 +175,7 @@ class _Bench:
                 reduced=self.reduced,
                 variant=spec.variant,
                 cell_ipc=spec.ipc,
-                settings=_digest([spec.identity(), protocol]),
+                settings=spec.digest(protocol),
                 train_images=len(split.train),
                 resolution=split.train.size,
                 backbone=spec.backbone,
@@ -233,7 +226,7 @@ class _Bench:
 
     def condensed(self, spec: Spec, split: RetrievalSplit) -> CondensedSet:
         """Return the set of a spec; it is made once and kept, since many cells train on it."""
-        path = self.folder / "sets" / _digest(spec.set_identity())
+        path = self.folder / "sets" / digest_of(spec.set_identity())
         if path.with_suffix(".json").is_file():
             return CondensedSet.load(path)
         config, ipc, (hashing, bits) = spec.config, spec.ipc, spec.condensing
@@ -277,7 +270,7 @@ class _Bench:
                 width=spec.width,
                 seed=spec.seed,
                 device=self.device,
-                keep=self.folder / "pools" / _digest(key),
+                keep=self.folder / "pools" / digest_of(key),
             )
         return self._pools[key]
 
@@ -288,7 +281,7 @@ class _Bench:
 
     def model(self, spec: Spec, training: ImageSet | CondensedSet) -> HashModel:
         """Train, or for full data load what was trained."""
-        keep = self.folder / "models" / f"{_digest(spec.model_identity())}.safetensors"
+        keep = self.folder / "models" / f"{digest_of(spec.model_identity())}.safetensors"
         if spec.method == "full" and keep.is_file():
             return HashModel.load(keep)
         model = train(
@@ -319,16 +312,11 @@ class _Bench:
 
     def of_iem(self, spec: Spec) -> Row:
         """Return the row of the cell of IEM whose seconds or bytes a cell is given."""
-        wanted = self.digests(spec.of_iem())
+        wanted = spec.of_iem().digests()
         for row in self.rows:
             if row.settings in wanted:
                 return row
         raise ValueError(f"{spec.title}: it is given what IEM's set took, and IEM is not measured yet")
-
-
-def _digest(of: object) -> str:
-    """Return a short digest of anything that JSON can hold."""
-    return hashlib.sha256(json.dumps(of, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 def _disk_bytes(images: ImageSet | CondensedSet) -> int:

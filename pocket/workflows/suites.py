@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
+import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from functools import wraps
@@ -111,6 +113,19 @@ class Spec:
     def identity(self) -> list[object]:
         """Return all that a row depends on, the protocol aside."""
         return self.model_identity()
+
+    def digest(self, protocol: str) -> str:
+        """Return the digest of the row under a protocol: rows of equal digest are one cell."""
+        return digest_of([self.identity(), protocol])
+
+    def digests(self) -> set[str]:
+        """Return the digest of each row that the cell gives: one a protocol."""
+        return {self.digest(protocol) for protocol in self.protocols}
+
+
+def digest_of(of: object) -> str:
+    """Return a short digest of anything that JSON can hold."""
+    return hashlib.sha256(json.dumps(of, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 def _schedules(rule: Callable[[int], TrainConfig]) -> list[object]:
