@@ -148,7 +148,7 @@ class CodeStore:
         from lancedb.index import IvfFlat
 
         count = len(self)
-        lists = 2 ** max(0, round(math.log2(max(1, count)) / 2) - 2)
+        lists = 2 ** max(0, round(math.log2(max(1, count)) / 2) - 1)
         self._table.create_index("code", config=IvfFlat(distance_type="hamming", num_partitions=lists), replace=True)
         some = self._table.search().select(["code"]).limit(count).to_arrow().take(self._sample(count))
         asked = Codes(_packed(some["code"], self.bits))
@@ -259,7 +259,7 @@ def export_parquet(codes: Codes, path: Path) -> Path:
 
 def _connect(folder: Path):  # type: ignore[no-untyped-def]
     """Open a folder as a LanceDB database."""
-    os.environ.setdefault("LANCE_LOG", "error")  # one line a list that stays empty, otherwise
+    os.environ.setdefault("LANCEDB_LOG", "error")  # one line a list that stays empty, otherwise
     try:
         import lancedb
     except ImportError:
