@@ -15,6 +15,7 @@ from .data import load as load
 from .evaluation import Codes as Codes
 from .evaluation import HammingIndex as HammingIndex
 from .evaluation import RetrievalReport as RetrievalReport
+from .evaluation import diagnose as diagnose
 from .evaluation import encode as encode
 from .evaluation import evaluate as evaluate
 from .evaluation import evaluate_codes as evaluate_codes

@@ -2,6 +2,7 @@
 
 from pocket.evaluation.codes import Codes, encode
 from pocket.evaluation.compatibility import STYLES, compatible_map
+from pocket.evaluation.diagnostics import DiagnosticReport, DriftMonitor, diagnose
 from pocket.evaluation.histograms import Histograms, distance_histograms
 from pocket.evaluation.intervals import Interval, bootstrap_mean
 from pocket.evaluation.latency import Latency, search_latency
@@ -12,6 +13,8 @@ from pocket.evaluation.synthetic import clustered_codes, uniform_codes
 __all__ = [
     "STYLES",
     "Codes",
+    "DiagnosticReport",
+    "DriftMonitor",
     "HammingIndex",
     "Histograms",
     "Interval",
@@ -22,6 +25,7 @@ __all__ = [
     "bootstrap_mean",
     "clustered_codes",
     "compatible_map",
+    "diagnose",
     "distance_histograms",
     "encode",
     "evaluate",

@@ -180,7 +180,7 @@ def evaluate_codes(
         raise ValueError(f"query labels must lie in 0..{len(classes) - 1}, the places of class_names")
     names = class_names or tuple(f"class {c}" for c in classes)
     per_class = [
-        _mean(ap.expected[members]) if (members := scored & (query.labels == c)).any() else None for c in classes
+        mean_of(ap.expected[members]) if (members := scored & (query.labels == c)).any() else None for c in classes
     ]
     precision, recall = metrics.precision_recall(total, relevant)
     ranks = [k for k in RANKS if k <= len(database)]
@@ -193,26 +193,26 @@ def evaluate_codes(
         queries=len(query),
         database=len(database),
         queries_without_relevant=int((~scored).sum()),
-        map=_mean(ap.expected),
-        map_low=_mean(ap.low),
-        map_high=_mean(ap.high),
+        map=mean_of(ap.expected),
+        map_low=mean_of(ap.low),
+        map_high=mean_of(ap.high),
         map_interval=None if math.isnan(interval.low) else interval,
-        map_at_r=_mean(metrics.average_precision(total, relevant, relevant.sum(axis=1)).expected),
-        ndcg=_mean(metrics.ndcg(total, relevant, at)),
-        macro_map=_mean(np.array([value for value in per_class if value is not None])),
+        map_at_r=mean_of(metrics.average_precision(total, relevant, relevant.sum(axis=1)).expected),
+        ndcg=mean_of(metrics.ndcg(total, relevant, at)),
+        macro_map=mean_of(np.array([value for value in per_class if value is not None])),
         class_names=names,
         class_map=tuple(per_class),
-        precision_at={k: _mean(metrics.precision_at(total, relevant, k)) for k in ranks},
-        recall_at={k: _mean(metrics.recall_at(total, relevant, k)) for k in ranks},
-        hit_rate_at={k: _mean(metrics.hit_rate_at(total, relevant, k)) for k in ranks},
-        precision_within=_mean(metrics.precision_within(total, relevant, min(RADIUS, query.bits))),
+        precision_at={k: mean_of(metrics.precision_at(total, relevant, k)) for k in ranks},
+        recall_at={k: mean_of(metrics.recall_at(total, relevant, k)) for k in ranks},
+        hit_rate_at={k: mean_of(metrics.hit_rate_at(total, relevant, k)) for k in ranks},
+        precision_within=mean_of(metrics.precision_within(total, relevant, min(RADIUS, query.bits))),
         radius_precision=tuple(precision.tolist()),
         radius_recall=tuple(recall.tolist()),
         query_ap=tuple(float(value) if ok else None for value, ok in zip(ap.expected, scored, strict=True)),
     )
 
 
-def _mean(values: npt.NDArray[np.float64]) -> float:
+def mean_of(values: npt.NDArray[np.float64]) -> float:
     """Return the mean of all that are defined, rounding errors beyond 0 and 1 clipped.
 
     The sum is exact, so that the order of the queries, and of the processor's additions, cannot matter.

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from pocket.hashing.networks import HashModel
 
 
-@torch.no_grad()
 def represent(model: HashModel, images: ImageSet, *, batch: int | None = None, device: str = "auto") -> Tensor:
     """Return V of every image, float32 of shape (N, bits), on the CPU.
 
@@ -37,8 +36,19 @@ def represent(model: HashModel, images: ImageSet, *, batch: int | None = None, d
     Raises
     ------
     ValueError
-        If the images have another shape than the model takes.
+        If the images have another shape than the model takes, or the model gives NaN or infinity.
     """
+    return _outputs(model, images, 1, batch, device)
+
+
+def features(model: HashModel, images: ImageSet, *, batch: int | None = None, device: str = "auto") -> Tensor:
+    """Return Z of every image, float32 of shape (N, model.dim), on the CPU; else as `represent`."""
+    return _outputs(model, images, 0, batch, device)
+
+
+@torch.no_grad()
+def _outputs(model: HashModel, images: ImageSet, which: int, batch: int | None, device: str) -> Tensor:
+    """Return Z (which = 0) or V (1) of every image."""
     wanted = (model.shape["channels"], model.shape["size"], model.shape["size"])
     if images.images.shape[1:] != wanted:
         raise ValueError(f"the model takes images of shape {wanted}, {images.name!r} has {images.images.shape[1:]}")
@@ -46,10 +56,17 @@ def represent(model: HashModel, images: ImageSet, *, batch: int | None = None, d
     batch = batch or min(max(2**29 // model.bytes_per_image(grad=False), 16), 1000)
     network = model.to(where).eval()
     rows = [
-        network(to_float(images.images[start : start + batch], where)).cpu() for start in range(0, len(images), batch)
+        network.embed(to_float(images.images[start : start + batch], where))[which].cpu()
+        for start in range(0, len(images), batch)
     ]
     model.cpu()
-    return torch.cat(rows) if rows else torch.empty(0, model.bits)
+    values = torch.cat(rows) if rows else torch.empty(0, (model.dim, model.bits)[which])
+    if bad := int((~values.isfinite()).any(dim=1).sum()):
+        raise ValueError(
+            f"the model gives NaN or infinity for {bad} of {len(values)} images of {images.name!r}: its training "
+            "diverged; train again with a smaller step size"
+        )
+    return values
 
 
 class Calibration(NamedTuple):

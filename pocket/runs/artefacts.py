@@ -112,6 +112,12 @@ class Record(BaseModel):
             raise ArtefactError(f"{path}: field {where!r}: {first['msg']}; run its step again") from None
 
 
+class Part(BaseModel):
+    """A frozen section of a record: unknown fields and NaN are refused, as in the record itself."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
 def save_tensors(path: Path, tensors: Mapping[str, np.ndarray], card: Mapping[str, str] | None = None) -> Path:
     """Save arrays as one safetensors file (no pickle), with ``card`` as its metadata."""
     arrays = {name: np.ascontiguousarray(array) for name, array in tensors.items()}

@@ -1,0 +1,63 @@
+"""Diagnostics: what a mean score does not say. `pocket.diagnose` runs them all."""
+
+from pocket.evaluation.diagnostics.anomaly import AnomalyDetection, anomaly_detection, anomaly_scores
+from pocket.evaluation.diagnostics.bits import BitHealth, bit_health
+from pocket.evaluation.diagnostics.classes import ClassBias, RareClasses, class_bias, gini, rare_classes
+from pocket.evaluation.diagnostics.corruptions import CORRUPTIONS, SEVERITIES, corrupt
+from pocket.evaluation.diagnostics.diagnose import DiagnosticReport, diagnose
+from pocket.evaluation.diagnostics.diversity import (
+    Diversity,
+    coverage_density,
+    diversity,
+    effective_rank,
+    spread_ratio,
+)
+from pocket.evaluation.diagnostics.drift import Drift, DriftMonitor, divergence
+from pocket.evaluation.diagnostics.leakage import Leakage, leakage
+from pocket.evaluation.diagnostics.neighbourhood import (
+    Neighbourhood,
+    chance_among,
+    hamming_matrix,
+    linear_cka,
+    neighbour_overlap,
+    neighbourhood,
+    trustworthiness,
+)
+from pocket.evaluation.diagnostics.robustness import Robustness, robustness
+
+__all__ = [
+    "CORRUPTIONS",
+    "SEVERITIES",
+    "AnomalyDetection",
+    "BitHealth",
+    "ClassBias",
+    "DiagnosticReport",
+    "Diversity",
+    "Drift",
+    "DriftMonitor",
+    "Leakage",
+    "Neighbourhood",
+    "RareClasses",
+    "Robustness",
+    "anomaly_detection",
+    "anomaly_scores",
+    "bit_health",
+    "chance_among",
+    "class_bias",
+    "corrupt",
+    "coverage_density",
+    "diagnose",
+    "divergence",
+    "diversity",
+    "effective_rank",
+    "gini",
+    "hamming_matrix",
+    "leakage",
+    "linear_cka",
+    "neighbour_overlap",
+    "neighbourhood",
+    "rare_classes",
+    "robustness",
+    "spread_ratio",
+    "trustworthiness",
+]

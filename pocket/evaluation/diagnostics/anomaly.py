@@ -1,0 +1,68 @@
+"""Does it know what it does not know? Anomalies by Hamming distance to the nearest codes."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+from sklearn.metrics import roc_auc_score, roc_curve
+
+from pocket.evaluation.codes import Codes
+from pocket.evaluation.search import HammingIndex
+from pocket.runs.artefacts import Part
+
+
+class AnomalyDetection(Part):
+    """How well the distance to the index tells unknown images from known ones."""
+
+    k: int = Field(gt=0)
+    known: int = Field(gt=0)
+    unknown: int = Field(gt=0)
+    auroc: float = Field(ge=0, le=1, description="chance that an unknown image lies farther than a known one; ties 1/2")
+    fpr95: float = Field(ge=0, le=1, description="share of known images flagged where 95 % of the unknown are")
+    known_distance: float = Field(ge=0, description="mean distance of known images, bits")
+    unknown_distance: float = Field(ge=0, description="mean distance of unknown images, bits")
+
+
+def anomaly_scores(index: HammingIndex, queries: Codes, k: int = 1) -> npt.NDArray[np.float64]:
+    """Return the mean Hamming distance of each query to its k nearest codes, shape (Q,): larger is stranger."""
+    return np.asarray(index.search(queries, k)[0].mean(axis=1), dtype=np.float64)
+
+
+def anomaly_detection(index: HammingIndex, known: Codes, unknown: Codes, *, k: int = 1) -> AnomalyDetection:
+    """Score known and unknown queries by distance to the index, and say how well that parts them.
+
+    Parameters
+    ----------
+    index : HammingIndex
+        Of the database.
+    known, unknown : Codes
+        Queries of classes that the model was trained on, and of none of them.
+    k : int
+        Nearest codes that are looked at.
+
+    Raises
+    ------
+    ValueError
+        If a side is empty.
+
+    References
+    ----------
+    AUROC and FPR95 as in Hendrycks and Gimpel, "A baseline for detecting misclassified and out-of-distribution
+    examples", ICLR 2017; an unknown image is the positive case.
+    """
+    for name, side in (("known", known), ("unknown", unknown)):
+        if not len(side):
+            raise ValueError(f"the {name} side holds no code")
+    near, far = anomaly_scores(index, known, k), anomaly_scores(index, unknown, k)
+    truth, scores = np.repeat([0, 1], [len(near), len(far)]), np.concatenate([near, far])
+    false, true, _ = roc_curve(truth, scores, drop_intermediate=False)
+    return AnomalyDetection(
+        k=k,
+        known=len(known),
+        unknown=len(unknown),
+        auroc=float(roc_auc_score(truth, scores)),
+        fpr95=float(false[true >= 0.95].min()),
+        known_distance=float(near.mean()),
+        unknown_distance=float(far.mean()),
+    )

@@ -1,0 +1,61 @@
+"""Does it leak? How near the synthetic images come to single real ones."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+from sklearn.neighbors import NearestNeighbors
+
+from pocket.evaluation.diagnostics.neighbourhood import finite
+from pocket.runs.artefacts import Part
+
+
+class Leakage(Part):
+    """Distances to the nearest real image, against those of real images among themselves.
+
+    Few near copies do not prove privacy: a synthetic image can give away what its class shares, and who was in the
+    training set can be asked in other ways (membership inference), which this does not measure.
+    """
+
+    nearest: tuple[float, ...] = Field(repr=False, description="of each synthetic image, to its nearest real one")
+    nearest_real: tuple[int, ...] = Field(repr=False, description="which real image that is, by place")
+    median: float = Field(ge=0, description="median of nearest")
+    baseline: float = Field(ge=0, description="median distance of a real image to its nearest other real one")
+    threshold: float = Field(ge=0, description="the distance below which an image counts as a near copy")
+    near_copies: float = Field(ge=0, le=1, description="share of synthetic images below the threshold or at 0")
+
+
+def leakage(real: npt.ArrayLike, synthetic: npt.ArrayLike, *, quantile: float = 0.01) -> Leakage:
+    """Compare each synthetic image's distance to its nearest real one with the real images' own.
+
+    Parameters
+    ----------
+    real, synthetic : array_like, shapes (N, dim) and (M, dim)
+        Pixels or features of one model.
+    quantile : float
+        A synthetic image is a near copy if it is nearer to a real one than this share of the real images are to each
+        other: of innocent images about that share would be counted, too.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than 2 real images, the quantile is not between 0 and 1, or a value is not finite.
+    """
+    x, y = finite(real, "real"), finite(synthetic, "synthetic")
+    if len(x) < 2:
+        raise ValueError(f"the baseline needs at least 2 real images, not {len(x)}")
+    if not 0 < quantile < 1:
+        raise ValueError(f"quantile={quantile}: it must lie between 0 and 1")
+    search = NearestNeighbors(n_neighbors=1).fit(x)
+    distance, place = (column[:, 0] for column in search.kneighbors(y))
+    among = search.kneighbors()[0][:, 0]  # each real image's nearest other
+    threshold = float(np.quantile(among, quantile))
+    return Leakage(
+        nearest=tuple(distance.tolist()),
+        nearest_real=tuple(place.tolist()),
+        median=float(np.median(distance)),
+        baseline=float(np.median(among)),
+        threshold=threshold,
+        near_copies=float(((distance < threshold) | (distance == 0)).mean()),
+    )
