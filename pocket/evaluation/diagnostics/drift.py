@@ -33,8 +33,9 @@ class DriftMonitor:
     Two statistics of a window of w items: the mean over bits of the Jensen-Shannon divergence between the shares of
     ones in the window and in the reference, and the rise of the mean distance to the nearest indexed code. The limit
     of each is what calm windows exceed with chance ``false_alarm / 2``, so that an alarm by either has no more than
-    ``false_alarm`` (Bonferroni), on average over references: a small one may lie to one side of what it stands for. Calm windows are drawn from the reference without replacement and compared with the
-    rest of it, which carries the reference's own chance error into the limits.
+    ``false_alarm`` (Bonferroni), on average over references: a small one may lie to one side of what it stands for.
+    Calm windows are drawn from the reference without replacement and compared with the rest of it, which carries the
+    reference's own chance error into the limits.
 
     The rate is that of independent items: frames of one video or photographs of one part come in lumps, and windows
     of them alarm more often. Make the reference of such lumps, or draw windows over many of them.
