@@ -24,6 +24,8 @@ from pocket.data import CondensedSet, ImageSet, RetrievalSplit, describe, load, 
 from pocket.data import formation as grid
 from pocket.data.condensed import CodeLabels
 from pocket.data.decoding import decode_image
+from pocket.data.readers import Encoded
+from pocket.data.sources import PROTOCOLS
 from pocket.runs import ArtefactError
 from pocket.runs.paths import kit_dir
 
@@ -409,43 +411,51 @@ def test_image_parquet_round_trip_under_pocket_data(tmp_path: Path, monkeypatch:
     assert by_path.train.fingerprint == split.train.fingerprint
 
 
-@pytest.fixture
-def small_cifar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[ImageSet, ImageSet]:
-    train, test = image_set(560, classes=2, size=8), image_set(130, classes=2, size=8, seed=1)
-    for part, half in (("train", train), ("test", test)):
-        write_parquet(tmp_path / "cifar10", part, half)
-    monkeypatch.setenv("POCKET_DATA", str(tmp_path))
-    return train, test
+def numbered(per_class: int, seed: int, classes: int = 10, first: int = 0) -> Encoded:
+    """Images that are only numbers, place in their class + 10,000 * class, in one of the orders a copy may have."""
+    labels = np.random.default_rng(seed).permutation(np.repeat(np.arange(classes), per_class))
+    sources = np.empty(len(labels), dtype=np.int64)
+    for c in range(classes):
+        sources[labels == c] = np.arange(per_class) + first + 10_000 * c
+    return Encoded(sources.tolist(), labels, tuple(map(str, range(classes))))  # type: ignore[arg-type]
 
 
-def rows_of(images: ImageSet) -> set[bytes]:
-    return {image.tobytes() for image in images.images}
+@pytest.mark.parametrize("order", [0, 1])
+def test_an_unseen_database_holds_no_image_that_was_trained_on(order: int) -> None:
+    train, test = numbered(5000, order), numbered(1000, order, first=5000)
+    trained, database, query = PROTOCOLS["cifar10-unseen"](train, test)
+    assert trained is train
+    assert np.bincount(query.labels).tolist() == [100] * 10
+    assert np.bincount(database.labels).tolist() == [900] * 10
+    assert sorted([*query.sources, *database.sources]) == sorted(test.sources)
+    # The very same images, whatever the order of the copy.
+    assert sorted(query.sources)[:4] == [5001, 5027, 5036, 5038]
 
 
-def test_an_unseen_database_holds_no_image_that_was_trained_on(small_cifar: tuple[ImageSet, ImageSet]) -> None:
-    split = load("cifar10", resolution=8, protocol="cifar10-unseen")
-    assert split.protocol == "cifar10-unseen"
-    assert split.query.counts.tolist() == [100, 100]
-    assert split.database.counts.tolist() == [30, 30]
-    assert not rows_of(split.train) & rows_of(split.database)
-    assert not rows_of(split.query) & rows_of(split.database)
-    assert rows_of(split.query) | rows_of(split.database) == rows_of(small_cifar[1])
-    again = load("cifar10", resolution=8, protocol="cifar10-unseen", train_per_class=5)
-    assert again.query.fingerprint == split.query.fingerprint, "the draw does not depend on what is trained on"
-    assert again.database.fingerprint == split.database.fingerprint
-    assert again.train.counts.tolist() == [5, 5]
+@pytest.mark.parametrize("order", [0, 1])
+def test_protocol_one_trains_on_part_of_its_database(order: int) -> None:
+    trained, database, query = PROTOCOLS["cifar10-I"](numbered(5000, order), numbered(1000, order, first=5000))
+    assert np.bincount(query.labels).tolist() == [100] * 10
+    assert np.bincount(trained.labels).tolist() == [500] * 10
+    assert len(database.sources) == 59_000
+    assert set(trained.sources) <= set(database.sources)
+    assert not set(query.sources) & set(database.sources)
+    assert sorted(query.sources)[:3] == [49, 95, 103]
 
 
-def test_protocol_one_trains_on_part_of_its_database(small_cifar: tuple[ImageSet, ImageSet]) -> None:
-    split = load("cifar10", resolution=8, protocol="cifar10-I")
-    assert split.query.counts.tolist() == [100, 100]
-    assert split.train.counts.tolist() == [500, 500]
-    assert len(split.database) == 2 * (560 + 130 - 100)
-    assert rows_of(split.train) <= rows_of(split.database)
-    assert not rows_of(split.query) & rows_of(split.database)
+def test_a_protocol_that_lists_images_wants_the_whole_set() -> None:
+    with pytest.raises(ValueError, match=r"'cifar10-unseen' lists images of 10 classes of 1,000 .* here are \[5, 5\]"):
+        PROTOCOLS["cifar10-unseen"](numbered(20, 0, classes=2), numbered(5, 0, classes=2))
 
 
-def test_an_unknown_protocol_is_refused(small_cifar: tuple[ImageSet, ImageSet]) -> None:
+def test_a_split_has_a_fingerprint_of_what_is_searched_and_asked() -> None:
+    whole, few = load("digits"), load("digits", train_per_class=5)
+    assert whole.fingerprint == load("digits").fingerprint
+    assert whole.fingerprint != few.fingerprint, "fewer images are searched"
+    assert replace(whole, train=few.train).fingerprint == whole.fingerprint
+
+
+def test_an_unknown_protocol_is_refused() -> None:
     with pytest.raises(ValueError, match="no protocol 'cifar10-II'; choose one of cifar10-official, cifar10-unseen"):
         load("cifar10", protocol="cifar10-II")
 

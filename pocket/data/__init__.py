@@ -3,6 +3,7 @@
 from pocket.data.condensed import CondensedCard, CondensedSet
 from pocket.data.images import ImageSet, RetrievalSplit
 from pocket.data.sources import load, registry
+from pocket.data.strangers import photographs
 from pocket.data.summary import DataRecord, describe
 
 __all__ = [
@@ -13,5 +14,6 @@ __all__ = [
     "RetrievalSplit",
     "describe",
     "load",
+    "photographs",
     "registry",
 ]

@@ -146,3 +146,11 @@ class RetrievalSplit:
             same = (self.train.class_names, self.train.images.shape[1:])
             if (other.class_names, other.images.shape[1:]) != same:
                 raise ValueError(f"{other.name!r} has other classes or another image shape than {self.train.name!r}")
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over those of database and queries, in hex: scores of equal ones were measured on the same images.
+
+        What was trained on is left out: it is what differs between the models that are compared.
+        """
+        return hashlib.sha256(f"{self.database.fingerprint} {self.query.fingerprint}".encode()).hexdigest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 import warnings
 from collections.abc import Callable
@@ -120,26 +121,37 @@ def _searched_is_train(train: Encoded, test: Encoded) -> Halves:
 
 def _cifar10_unseen(train: Encoded, test: Encoded) -> Halves:
     """Ask with 100 test images a class, search the other 9,000: a database that no model was trained on."""
-    asked, rest = _draw(test, 100)
-    return train, test.take(rest), test.take(asked)
+    (asked,) = _listed("cifar10-unseen", test, "query")
+    return train, test.take(_others(test, asked)), test.take(asked)
 
 
 def _cifar10_i(train: Encoded, test: Encoded) -> Halves:
     """Ask with 100 images a class of all 60,000, train on 500 a class, search all that are not asked with."""
     whole = Encoded([*train.sources, *test.sources], np.concatenate([train.labels, test.labels]), train.class_names)
-    asked, rest = _draw(whole, 100)
-    database = whole.take(rest)
-    return database.take(_draw(database, 500)[0]), database, whole.take(asked)
+    asked, trained = _listed("cifar10-I", whole, "query", "train")
+    return whole.take(trained), whole.take(_others(whole, asked)), whole.take(asked)
 
 
-def _draw(half: Encoded, per_class: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return positions of ``per_class`` images a class, by one fixed draw, and of the rest."""
-    order = np.random.default_rng(0).permutation(len(half.labels))
-    rank = np.empty(len(order), dtype=np.int64)
-    for c in range(len(half.class_names)):
-        members = order[half.labels[order] == c]
-        rank[members] = np.arange(len(members))
-    return np.flatnonzero(rank < per_class), np.flatnonzero(rank >= per_class)
+def _listed(protocol: str, whole: Encoded, *lists: str) -> list[npt.NDArray[np.int64]]:
+    """Return the positions of a protocol's images, which ``data/splits`` lists by their places within their class.
+
+    Copies of a set differ in how they order the classes and in what JPEG does to the pixels, but keep the order
+    inside a class: so a protocol's id means the same images in all of them.
+    """
+    path = kit_dir("data") / "splits" / f"{protocol}.json"
+    known = json.loads(path.read_text(encoding="utf-8"))
+    members = [np.flatnonzero(whole.labels == c) for c in range(len(whole.class_names))]
+    wanted, found = [known["images_per_class"]] * len(known[lists[0]]), [len(own) for own in members]
+    if found != wanted:
+        raise ValueError(
+            f"protocol {protocol!r} lists images of {len(wanted)} classes of {wanted[0]:,} ({path.name}), but here are "
+            f"{found} images a class: take the whole set, or its first protocol"
+        )
+    return [np.sort(np.concatenate([m[c] for m, c in zip(members, known[name], strict=True)])) for name in lists]
+
+
+def _others(whole: Encoded, taken: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    return np.setdiff1d(np.arange(len(whole.labels)), taken)
 
 
 PROTOCOLS: dict[str, Callable[[Encoded, Encoded], Halves]] = {

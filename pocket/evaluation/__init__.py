@@ -6,6 +6,7 @@ from pocket.evaluation.diagnostics import DiagnosticReport, DriftMonitor, diagno
 from pocket.evaluation.histograms import Histograms, distance_histograms
 from pocket.evaluation.intervals import Interval, bootstrap_mean
 from pocket.evaluation.latency import Latency, search_latency
+from pocket.evaluation.lookup import Hit, ImageSearch
 from pocket.evaluation.report import RetrievalComparison, RetrievalReport, evaluate, evaluate_codes
 from pocket.evaluation.search import HammingIndex, Within
 from pocket.evaluation.synthetic import clustered_codes, uniform_codes
@@ -17,6 +18,8 @@ __all__ = [
     "DriftMonitor",
     "HammingIndex",
     "Histograms",
+    "Hit",
+    "ImageSearch",
     "Interval",
     "Latency",
     "RetrievalComparison",

@@ -36,8 +36,11 @@ class RetrievalReport(Record):
     """
 
     kind: ClassVar[str] = "retrieval"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     protocol: str
+    split: str | None = Field(
+        default=None, description="fingerprint of the images that were searched and asked with; None of codes alone"
+    )
     bits: PositiveInt
     at: PositiveInt | None = Field(None, description="cut-off rank; None is all ranks")
     denominator: str = Field(description="what the sum of precisions is divided by")
@@ -82,7 +85,7 @@ class RetrievalComparison(Record):
     """``retrieval.json`` (notebook 04): the same queries under several models, and the search's speed."""
 
     kind: ClassVar[str] = "retrieval-comparison"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     models: dict[str, RetrievalReport]
     latency: Latency
     provenance: Provenance
@@ -117,7 +120,8 @@ def evaluate(
 
     def score(*values: Tensor) -> RetrievalReport:
         asked, searched = (Codes.from_bits((v > 0).numpy(), side.labels) for v, side in zip(values, sides, strict=True))
-        return evaluate_codes(asked, searched, at, protocol=split.protocol, class_names=split.query.class_names)
+        report = evaluate_codes(asked, searched, at, protocol=split.protocol, class_names=split.query.class_names)
+        return report.model_copy(update={"split": split.fingerprint})
 
     plain = score(query, database)
     if not recalibrate or len(split.database) < 2:
