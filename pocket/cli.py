@@ -101,6 +101,38 @@ def brief(run: RunName = "tour", lang: Annotated[str, typer.Option(help="en, ja 
 
 
 @app.command()
+def search(
+    images: Annotated[list[str], typer.Argument(help="Image files to search for; they are read, never changed.")],
+    run: RunName = "tour",
+    model: Annotated[str, typer.Option(help="full, iem, random, or several such as full,iem.")] = "full,iem",
+    k: Annotated[int, typer.Option("-k", help="Images to find.", min=1)] = 8,
+    out: Annotated[
+        str | None, typer.Option(help="A new PNG file for the contact sheet. Default: search.png in the run's folder.")
+    ] = None,
+) -> None:
+    """Find the nearest images of a run's database, as a table and a contact sheet."""
+    from pathlib import Path
+
+    from pocket.runs.paths import run_dir
+    from pocket.runs.run import Run
+    from pocket.workflows.search import search_images
+
+    sheet, unreadable = search_images(
+        Run.read(run_dir(run)),
+        [Path(image).expanduser() for image in images],
+        models=tuple(dict.fromkeys(model.split(","))),
+        k=k,
+        out=Path(out).expanduser() if out else None,
+        say=typer.echo,
+    )
+    typer.echo(f"\nwrote {sheet}")
+    for trouble in unreadable:
+        typer.echo(f"pocket: left out {trouble}", err=True)
+    if unreadable:
+        raise typer.Exit(1)
+
+
+@app.command()
 def bench(
     suite: Annotated[
         str, typer.Option(help="mini, paper, imagenette, ablation, classification, memory or search.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 from collections.abc import Iterator
@@ -10,12 +11,14 @@ from pathlib import Path
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from browser_for_tests import browser, jupyterlab, open_notebook, run_cell_by_cell, screenshot  # noqa: F401 (fixture)
-from playwright.sync_api import Browser, Request
+from PIL import Image
+from playwright.sync_api import Browser, Page, Request
 
+from pocket.data import load
 from pocket.presentation.page import write_page
 from pocket.runs import Run
 from pocket.runs.paths import kit_dir
-from pocket.workflows.manifest import notebooks
+from pocket.workflows.manifest import Notebook, notebooks
 from pocket.workflows.tour import TourRecord
 
 pytestmark = pytest.mark.browser
@@ -77,8 +80,21 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield address
 
 
+def upload(page: Page, path: Path, content: bytes) -> None:
+    """Choose a file by the explorer's button."""
+    path.write_bytes(content)
+    with page.expect_file_chooser() as chosen:
+        page.get_by_role("button", name="or upload an image").click()
+    chosen.value.set_files(path)
+
+
 @pytest.mark.parametrize("notebook", IN_LAB, ids=lambda n: n.number)
-def test_a_notebook_runs_cell_by_cell_in_jupyterlab(browser: Browser, lab: str, notebook) -> None:  # noqa: F811
+def test_a_notebook_runs_cell_by_cell_in_jupyterlab(
+    browser: Browser,  # noqa: F811
+    lab: str,
+    notebook: Notebook,
+    tmp_path: Path,
+) -> None:
     page = open_notebook(browser, lab, notebook.file)
     assert run_cell_by_cell(page, 120 + 180 * notebook.cpu_minutes) >= 3
     if notebook.number == "01":
@@ -89,6 +105,15 @@ def test_a_notebook_runs_cell_by_cell_in_jupyterlab(browser: Browser, lab: str, 
         chooser.select_option(index=3)
         number = chooser.locator("option").nth(3).inner_text().replace("\xa0", " ")
         page.wait_for_selector(f'.widget-html img[alt^="{number}:"]')
+        screenshot(page, "lab-04-query", full=False)
+        upload(page, tmp_path / "a <b>broken</b> file.png", b"no image")
+        page.wait_for_selector(".widget-html :text('a <b>broken</b> file.png: not a whole image')")
+        pixels = io.BytesIO()
+        Image.fromarray(load("digits").query.images[0, 0]).save(pixels, "png")
+        upload(page, tmp_path / "mine.png", pixels.getvalue())
+        page.wait_for_selector('.widget-html img[alt="mine.png"]')
+        assert page.locator(".widget-html img").count() == 1 + 2 * 8
+        screenshot(page, "lab-04-upload", full=False)
     if notebook.number == "05":
         page.get_by_role("button", name="日本語").click()
         page.wait_for_selector(".pocket-roi:has-text('学習時間')")

@@ -10,8 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
-from pocket.evaluation import RetrievalComparison
+from pocket.data import load
+from pocket.evaluation import DiagnosticsRecord, RetrievalComparison
 from pocket.roi import RoiReport
 from pocket.runs import Run
 from pocket.runs.audit import digest_of, verify
@@ -100,12 +102,36 @@ def test_the_ablation_covers_every_part_over_the_same_seeds(toured: Run) -> None
 def test_retrieval_and_roi_follow_from_the_measured_cells(toured: Run) -> None:
     retrieval = RetrievalComparison.load(toured.path("retrieval.json"))
     full = select(TrainingRecord.load(toured.path("training.json")).cells, method="full", seed=0)[0]
-    assert retrieval.models["full"].map == pytest.approx(full.map, abs=1e-12)
-    assert retrieval.models["iem"].map > retrieval.models["random"].map
+    assert retrieval.models["full data"].map == pytest.approx(full.map, abs=1e-12)
+    assert retrieval.models["IEM"].map > retrieval.models["random subset"].map
     roi = RoiReport.load(toured.path("roi.json"))
     assert math.isfinite(roi.npv)
     rows = toured.path("roi.csv").read_text(encoding="utf-8").splitlines()
     assert len(rows) == 1 + len(roi.schedule)
+
+
+def test_the_diagnostics_cover_all_models(toured: Run) -> None:
+    found = DiagnosticsRecord.load(toured.path("diagnostics.json")).models
+    assert set(found) == {"full data", "IEM", "random subset"}
+    ours = found["IEM"]
+    assert not ours.skipped
+    assert ours.robustness.mean[-1] < ours.robustness.clean
+    assert ours.anomalies is not None
+    assert ours.anomalies.auroc > 0.8
+    assert set(ours.missing) == set("0123456789")
+    assert ours.drifted is not None
+    assert ours.drifted.alarm
+
+
+def test_searching_for_an_image_file(toured: Run, tmp_path: Path) -> None:
+    query = load("digits").query
+    Image.fromarray(query.images[0, 0]).resize((40, 40)).save(tmp_path / "mine.png")
+    done = pocket(toured.folder.parent.parent, "search", "--run", "mini", "-k", "3", str(tmp_path / "mine.png"))
+    assert done.returncode == 0, done.stderr
+    lines = [line.split() for line in done.stdout.splitlines() if line.startswith(("  full ", "  iem "))]
+    assert [line[:2] for line in lines] == [[model, rank] for model in ("full", "iem") for rank in "123"]
+    assert lines[0][3] == query.class_names[query.labels[0]]
+    assert Image.open(toured.path("search.png")).width > 300
 
 
 def test_the_audit_log_holds_every_saved_file(toured: Run) -> None:

@@ -28,6 +28,8 @@ class ImageSet:
     mirror : bool
         Whether an image flipped left to right keeps its class: true of most photographs, false of
         digits, text and many machine parts. Augmentation obeys it.
+    files : tuple of str
+        Where each image came from, for sets that are read from a folder; else empty.
 
     Raises
     ------
@@ -40,6 +42,7 @@ class ImageSet:
     class_names: tuple[str, ...]
     name: str
     mirror: bool = False
+    files: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         images = np.ascontiguousarray(self.images)
@@ -59,6 +62,8 @@ class ImageSet:
                 f"labels of {self.name!r} must lie in 0..{len(self.class_names) - 1}, "
                 f"found {labels.min()}..{labels.max()}"
             )
+        if self.files and len(self.files) != len(images):
+            raise ValueError(f"{self.name!r} has {len(images)} images but the names of {len(self.files)} files")
         images.flags.writeable = False
         labels.flags.writeable = False
         object.__setattr__(self, "images", images)
@@ -98,7 +103,9 @@ class ImageSet:
     def subset(self, indices: npt.ArrayLike, name: str | None = None) -> Self:
         """Return the images at ``indices``, in that order."""
         chosen = np.asarray(indices, dtype=np.int64)
-        return replace(self, images=self.images[chosen], labels=self.labels[chosen], name=name or self.name)
+        files = tuple(self.files[i] for i in chosen) if self.files else ()
+        images, labels = self.images[chosen], self.labels[chosen]
+        return replace(self, images=images, labels=labels, name=name or self.name, files=files)
 
     def pick(self, ipc: int, seed: int | Sequence[int]) -> npt.NDArray[np.int64]:
         """Return indices of ``ipc`` images drawn from each class without replacement, class by class.

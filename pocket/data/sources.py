@@ -201,4 +201,5 @@ def _decode(half: Encoded, *, name: str, size: int, channels: int, mirror: bool)
         warnings.warn(f"{name}: {len(bad)} unreadable images were left out: {shown}", stacklevel=3)
     if not len(images):
         raise ValueError(f"{name}: none of its {len(half.sources)} images could be read")
-    return ImageSet(images, np.delete(half.labels, list(bad)), half.class_names, name, mirror)
+    paths = [str(s) for i, s in enumerate(half.sources) if isinstance(s, Path) and i not in bad]
+    return ImageSet(images, np.delete(half.labels, list(bad)), half.class_names, name, mirror, tuple(paths))

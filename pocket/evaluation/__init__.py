@@ -2,7 +2,7 @@
 
 from pocket.evaluation.codes import Codes, encode
 from pocket.evaluation.compatibility import STYLES, compatible_map
-from pocket.evaluation.diagnostics import DiagnosticReport, DriftMonitor, diagnose
+from pocket.evaluation.diagnostics import DiagnosticReport, DiagnosticsRecord, DriftMonitor, diagnose
 from pocket.evaluation.histograms import Histograms, distance_histograms
 from pocket.evaluation.intervals import Interval, bootstrap_mean
 from pocket.evaluation.latency import Latency, search_latency
@@ -15,6 +15,7 @@ __all__ = [
     "STYLES",
     "Codes",
     "DiagnosticReport",
+    "DiagnosticsRecord",
     "DriftMonitor",
     "HammingIndex",
     "Histograms",

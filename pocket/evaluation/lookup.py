@@ -15,11 +15,12 @@ from pocket.hashing.calibration import calibration, represent
 
 
 class Hit(NamedTuple):
-    """One found image: its Hamming distance, its place in the database and the name of its class."""
+    """One found image: Hamming distance, place in the database, class, and its file where it came from a folder."""
 
     distance: int
     place: int
     label: str
+    file: str = ""
 
 
 class ImageSearch:
@@ -79,5 +80,8 @@ class ImageSearch:
         """
         one = ImageSet(image[None], np.zeros(1, dtype=np.int64), self.database.class_names, "the image")
         distances, places = self.index.search(self.encode(one), min(k, len(self.index)))
-        names, labels = self.database.class_names, self.database.labels
-        return [Hit(d, i, names[labels[i]]) for d, i in zip(distances[0].tolist(), places[0].tolist(), strict=True)]
+        names, labels, files = self.database.class_names, self.database.labels, self.database.files
+        return [
+            Hit(distance, place, names[labels[place]], files[place] if files else "")
+            for distance, place in zip(distances[0].tolist(), places[0].tolist(), strict=True)
+        ]

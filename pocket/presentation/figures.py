@@ -95,19 +95,33 @@ def image_grid(
         return figure
 
 
-def image_rows(rows: Mapping[str, npt.NDArray[np.uint8]], *, scale: float = 0.9) -> Figure:
-    """Draw one named row of images per entry, for example the same images at several steps."""
+def image_rows(
+    rows: Mapping[str, npt.NDArray[np.uint8]],
+    captions: Mapping[str, Sequence[str]] | None = None,
+    *,
+    scale: float = 0.9,
+) -> Figure:
+    """Draw one named row of images per entry, such as the same ones at several steps, with captions below each."""
     with figure_style("en"):
         columns = max(len(images) for images in rows.values())
-        figure = Figure(figsize=(columns * scale + 1.2, len(rows) * scale), layout="constrained")
+        size = columns * scale + 1.6, len(rows) * scale * (1.4 if captions else 1)
+        figure = Figure(figsize=size, layout="constrained")
         axes = figure.subplots(len(rows), columns, squeeze=False)
         for line, (name, images) in zip(axes, rows.items(), strict=True):
             for axis in line:
                 axis.axis("off")
             for axis, image in zip(line, images, strict=False):
                 _picture(axis, image)
-            line[0].text(-0.15, 0.5, name, transform=line[0].transAxes, ha="right", va="center", fontsize=8)
+            for axis, text in zip(line, captions[name] if captions else (), strict=False):
+                axis.text(0.5, -0.05, text, transform=axis.transAxes, ha="center", va="top", fontsize=7)
+            label = "\n".join(_short(part) for part in name.split("\n"))
+            line[0].text(-0.15, 0.5, label, transform=line[0].transAxes, ha="right", va="center", fontsize=8)
         return figure
+
+
+def _short(text: str, longest: int = 24) -> str:
+    """Return text that leaves room for the images beside it, its middle left out where it is long."""
+    return text if len(text) <= longest else f"{text[: longest // 2]}…{text[-(longest // 2 - 1) :]}"
 
 
 def _picture(axis: Axes, image: npt.NDArray[np.uint8]) -> None:
@@ -193,4 +207,46 @@ def figure_classes(reports: Mapping[str, RetrievalReport]) -> Figure:
         axis.set_xticks(range(len(names)), names, rotation=0 if max(map(len, names)) < 4 else 30)
         axis.set_ylabel("mean AP of its queries")
         axis.legend(frameon=False, ncols=len(reports))
+        return figure
+
+
+def figure_decline(ticks: Sequence[object], series: Mapping[str, Sequence[float]], xlabel: str, title: str) -> Figure:
+    """Draw how a score falls as something gets harder, one line per model, over evenly spaced ticks."""
+    with figure_style("en"):
+        figure = Figure(figsize=(6, 2.8), layout="constrained")
+        axis = figure.subplots()
+        for i, (name, values) in enumerate(series.items()):
+            marker, colour = "osv^"[i % 4], _COLOURS_OF_MODELS[i % 4]
+            axis.plot(values, ("-", "--", ":", "-.")[i % 4], marker=marker, color=colour, ms=5, label=name)
+        axis.set_xticks(range(len(ticks)), [str(tick) for tick in ticks])
+        axis.set(xlabel=xlabel, ylabel="expected mAP", title=title)
+        axis.legend(frameon=False)
+        return figure
+
+
+def figure_seconds(cells: Sequence[Cell]) -> Figure:
+    """Draw mean mAP against the mean seconds for one trained model, all stages counted, a mark per training set."""
+    kinds = list(dict.fromkeys((c.method, c.ipc, c.formation, cell_name(c)) for c in cells))
+    with figure_style("en"):
+        figure = Figure(figsize=(7, 3.6), layout="constrained")
+        axis = figure.subplots()
+        for method, ipc, formation, name in kinds:
+            group = select(cells, method=method, ipc=ipc, formation=formation)
+            score = summarise(c.map for c in group)
+            axis.errorbar(
+                summarise(c.make_seconds + c.train_seconds for c in group).mean,
+                score.mean,
+                yerr=score.half_width,
+                marker=MARKERS.get(method, "o"),
+                color=COLOURS.get(method, GREY),
+                ms=4 + 2 * math.log10(max(ipc, 1) * 10),
+                elinewidth=0.6,
+                lw=0,
+                label=name,
+            )
+        axis.set_xscale("log")
+        axis.xaxis.set_major_formatter("{x:g}")
+        axis.xaxis.set_minor_formatter("{x:g}")
+        axis.set(xlabel="seconds for one trained model: making the set, and training on it", ylabel="expected mAP")
+        axis.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8)
         return figure

@@ -21,6 +21,7 @@ _LINKS = (
     ("training.json", "Full data and random subsets"),
     ("condensation.json", "Condensed sets and the ablation"),
     ("retrieval.json", "Retrieval"),
+    ("diagnostics.json", "Diagnostics: bits, neighbours, shift, rare classes, anomalies, leakage, drift"),
     ("roi.json", "ROI"),
     ("audit.jsonl", "Audit log"),
 )

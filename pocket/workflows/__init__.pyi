@@ -5,6 +5,8 @@ from .manifest import Notebook as Notebook
 from .manifest import notebooks as notebooks
 from .measure import load_split as load_split
 from .measure import measure as measure
+from .search import model_files as model_files
+from .search import search_images as search_images
 from .tour import TourError as TourError
 from .tour import TourRecord as TourRecord
 from .tour import tour as tour

@@ -31,6 +31,7 @@ SAMPLE_FILES = (
     "condensed.json",
     "condensed.safetensors",
     "retrieval.json",
+    "diagnostics.json",
     "roi.json",
     "roi.csv",
     "tour.json",

@@ -1,10 +1,10 @@
 """Diagnostics: what a mean score does not say. `pocket.diagnose` runs them all."""
 
-from pocket.evaluation.diagnostics.anomaly import AnomalyDetection, anomaly_detection, anomaly_scores
+from pocket.evaluation.diagnostics.anomaly import AnomalyDetection, anomaly_detection, anomaly_scores, missing_classes
 from pocket.evaluation.diagnostics.bits import BitHealth, bit_health
 from pocket.evaluation.diagnostics.classes import ClassBias, RareClasses, class_bias, gini, rare_classes
 from pocket.evaluation.diagnostics.corruptions import CORRUPTIONS, SEVERITIES, corrupt
-from pocket.evaluation.diagnostics.diagnose import DiagnosticReport, diagnose
+from pocket.evaluation.diagnostics.diagnose import DiagnosticReport, DiagnosticsRecord, diagnose
 from pocket.evaluation.diagnostics.diversity import (
     Diversity,
     coverage_density,
@@ -32,6 +32,7 @@ __all__ = [
     "BitHealth",
     "ClassBias",
     "DiagnosticReport",
+    "DiagnosticsRecord",
     "Diversity",
     "Drift",
     "DriftMonitor",
@@ -54,6 +55,7 @@ __all__ = [
     "hamming_matrix",
     "leakage",
     "linear_cka",
+    "missing_classes",
     "neighbour_overlap",
     "neighbourhood",
     "rare_classes",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
@@ -66,3 +68,37 @@ def anomaly_detection(index: HammingIndex, known: Codes, unknown: Codes, *, k: i
         known_distance=float(near.mean()),
         unknown_distance=float(far.mean()),
     )
+
+
+def missing_classes(query: Codes, database: Codes, class_names: Sequence[str], *, k: int = 1) -> dict[str, float]:
+    """Take every class alone out of the database, and say how well its queries stand out from all others.
+
+    A harder question than that of images of another kind: training knew the class, and only the index lost it.
+
+    Parameters
+    ----------
+    query, database : Codes
+        With labels, places in ``class_names``.
+    class_names : sequence of str
+    k : int
+        Nearest codes that are looked at.
+
+    Returns
+    -------
+    dict
+        By class that stands on both sides, the AUROC of `anomaly_detection`; empty if only one class is there.
+
+    Raises
+    ------
+    ValueError
+        If labels are missing.
+    """
+    if query.labels is None or database.labels is None:
+        raise ValueError("missing classes need labels on both sides")
+    shown = np.intersect1d(query.labels, database.labels)
+    found = {}
+    for c in shown if len(shown) > 1 else ():
+        index = HammingIndex(Codes(database.packed[database.labels != c]), "flat")
+        known, gone = (Codes(query.packed[members]) for members in (query.labels != c, query.labels == c))
+        found[class_names[c]] = anomaly_detection(index, known, gone, k=k).auroc
+    return found

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from pocket.data import CondensedSet, ImageSet, RetrievalSplit
 from pocket.evaluation.codes import Codes, encode
-from pocket.evaluation.diagnostics.anomaly import AnomalyDetection, anomaly_detection
+from pocket.evaluation.diagnostics.anomaly import AnomalyDetection, anomaly_detection, missing_classes
 from pocket.evaluation.diagnostics.bits import BitHealth, bit_health
 from pocket.evaluation.diagnostics.classes import ClassBias, RareClasses, class_bias, rare_classes
 from pocket.evaluation.diagnostics.corruptions import CORRUPTIONS, SEVERITIES, corrupt
@@ -24,13 +24,14 @@ from pocket.evaluation.search import HammingIndex
 from pocket.hashing import HashModel, recalibrate
 from pocket.hashing.calibration import features, represent
 from pocket.runs.artefacts import Record
+from pocket.runs.provenance import Provenance
 
 
 class DiagnosticReport(Record):
     """What `diagnose` found. A section is None where what it needs was not given; ``skipped`` says what that is."""
 
     kind: ClassVar[str] = "diagnostics"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     protocol: str
     bits: BitHealth = Field(description="of the database's codes")
     neighbours: Neighbourhood | None = Field(description="against the reference model, of the database")
@@ -38,12 +39,23 @@ class DiagnosticReport(Record):
     diversity_of_random: Diversity | None = Field(description="the same of as many random real images")
     robustness: Robustness
     rare: RareClasses
-    anomalies: AnomalyDetection | None
+    anomalies: AnomalyDetection | None = Field(description="the unknown images against the queries")
+    missing: dict[str, float] = Field(description="by class, the AUROC of its queries once the database lacks it")
     bias: ClassBias
     leakage: Leakage | None = Field(description="of the condensed set's training views, in the model's Z")
     calm: Drift | None = Field(description="a window of queries that the monitor has not seen")
-    drifted: Drift | None = Field(description="the same window after strong noise: the monitor should fire")
+    drifted: Drift | None = Field(description="the same window after a corruption: the monitor should fire")
+    drifted_by: str | None = Field(description="that corruption: the one that costs most mAP, at the highest severity")
     skipped: dict[str, str] = Field(description="section and why it is None")
+
+
+class DiagnosticsRecord(Record):
+    """``diagnostics.json`` (notebook 04): the report of each model, by name."""
+
+    kind: ClassVar[str] = "diagnostics-comparison"
+    version: ClassVar[int] = 1
+    models: dict[str, DiagnosticReport]
+    provenance: Provenance
 
 
 def diagnose(
@@ -127,6 +139,7 @@ def diagnose(
     else:
         strange = anomaly_detection(index, query, encode(ours, unknown, device=device))
     asked = _some(split.query, sample, seed)
+    robust = robustness(ours, asked, database, corruptions=corruptions, severities=severities, seed=seed, device=device)
     calm = drifted = None
     window = min(100, len(query) // 4)
     if window < 10:
@@ -136,23 +149,23 @@ def diagnose(
         fresh, known = order[:window], order[window:]
         monitor = DriftMonitor.fit(index, Codes(query.packed[known]), window=window, false_alarm=false_alarm, seed=seed)
         calm = monitor.check(Codes(query.packed[fresh]))
-        noisy = corrupt(split.query.subset(fresh), "gaussian_noise", SEVERITIES[-1], seed=seed)
-        drifted = monitor.check(encode(ours, noisy, device=device))
+        changed = corrupt(split.query.subset(fresh), robust.worst, robust.severities[-1], seed=seed)
+        drifted = monitor.check(encode(ours, changed, device=device))
     return DiagnosticReport(
         protocol=split.protocol,
         bits=bit_health(database),
         neighbours=near,
         diversity=rich,
         diversity_of_random=rich_random,
-        robustness=robustness(
-            ours, asked, database, corruptions=corruptions, severities=severities, seed=seed, device=device
-        ),
+        robustness=robust,
         rare=rare_classes(query, database, names, seed=seed),
         anomalies=strange,
+        missing=missing_classes(query, database, names),
         bias=class_bias(report, theirs),
         leakage=copies,
         calm=calm,
         drifted=drifted,
+        drifted_by=robust.worst if drifted else None,
         skipped=skipped,
     )
 

@@ -1,0 +1,106 @@
+"""`pocket search`: the nearest images of image files, under the models of a run."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Container, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from pocket.data.decoding import decode_image
+from pocket.hashing import HashModel
+from pocket.runs import Run, write_bytes
+from pocket.runs.artefacts import ArtefactError
+from pocket.workflows.measure import load_split
+
+
+def model_files(run: Run) -> dict[str, Path]:
+    """Return the models that a run has kept, of its first seed: full data, IEM and random, those that are there."""
+    files = {"full": f"full_{run.settings.seeds[0]}", "iem": "iem", "random": "random"}
+    paths = {name: run.path("models", f"{file}.safetensors") for name, file in files.items()}
+    return {name: path for name, path in paths.items() if path.is_file()}
+
+
+def search_images(
+    run: Run,
+    paths: Sequence[Path],
+    *,
+    models: Sequence[str] = ("full", "iem"),
+    k: int = 8,
+    out: Path | None = None,
+    device: str = "auto",
+    say: Callable[[str], None] = print,
+) -> tuple[Path, list[str]]:
+    """Find the images of a run's database that are nearest to image files, and write a contact sheet.
+
+    Parameters
+    ----------
+    run : Run
+        Its models and image set are used.
+    paths : sequence of Path
+        Image files; read, never changed.
+    models : sequence of str
+        "full", "iem", "random": those that the run has kept.
+    k : int
+        Images to find.
+    out : Path, optional
+        PNG file of the contact sheet, which must not exist yet. Default: ``search.png`` in the run's folder.
+    device : str
+    say : callable
+        Takes each line of the table.
+
+    Returns
+    -------
+    sheet : Path
+    unreadable : list of str
+        What could not be searched for, and why.
+
+    Raises
+    ------
+    ArtefactError
+        If the run has not kept a model that is asked for.
+    ValueError
+        If no file is a whole image, k is below 1, or ``out`` is no new PNG file.
+    """
+    from pocket.evaluation import ImageSearch
+    from pocket.presentation.explorer import contact_sheet
+    from pocket.presentation.html import png_bytes
+
+    if k < 1:
+        raise ValueError(f"k={k}: find at least 1 image")
+    if out is not None and (out.suffix.lower() != ".png" or out.exists()):
+        raise ValueError(f"--out {out}: name a new file that ends in .png; what exists is not written over")
+    kept = model_files(run)
+    if missing := [name for name in models if name not in kept]:
+        has = f"it has {', '.join(kept)}" if kept else "it has none"
+        raise ArtefactError(
+            f"run {run.name!r} has kept no model {', '.join(missing)}: {has}; pocket tour --run {run.name} trains them"
+        )
+    database = load_split(run.settings).database
+    images: dict[str, npt.NDArray[np.uint8]] = {}
+    unreadable = []
+    for path in paths:
+        try:
+            images[_title(path, images)] = decode_image(path, database.size, database.channels)
+        except ValueError as error:
+            unreadable.append(f"{path}: {error}" if path.is_file() else f"{path}: there is no such file")
+    if not images:
+        raise ValueError("; ".join(unreadable) or "name at least one image file")
+    say(f"encoding {len(database):,} images of {database.name} under {', '.join(models)}")
+    searches = {name: ImageSearch(HashModel.load(kept[name]), database, device=device) for name in models}
+    where = "file" if database.files else "place in the database"
+    for title, image in images.items():
+        say(f"\n{title}\n  {'model':8}{'rank':>5}{'distance':>10}  {'class':20} {where}")
+        for name, search in searches.items():
+            for rank, hit in enumerate(search.nearest(image, k), start=1):
+                say(f"  {name:8}{rank:>5}{hit.distance:>10}  {hit.label:20} {hit.file or hit.place}")
+    sheet, _ = contact_sheet(searches, images, k=k)
+    return write_bytes(out or run.path("search.png"), png_bytes(sheet, dpi=150)), unreadable
+
+
+def _title(path: Path, taken: Container[str]) -> str:
+    """Return the file's name, numbered where another file has it too."""
+    names = (f"{path.name} ({number})" if number > 1 else path.name for number in itertools.count(1))
+    return next(name for name in names if name not in taken)
