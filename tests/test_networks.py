@@ -17,6 +17,7 @@ from torchvision import models
 
 from pocket.hashing import OBJECTIVES, HashModel
 from pocket.hashing.backbones import BACKBONES, ConvNet, Halve, ResNetAP, TorchvisionNet, default_depth, default_width
+from pocket.hashing.devices import describe
 from pocket.hashing.networks import initialise
 from pocket.runs import ArtefactError
 
@@ -438,3 +439,27 @@ def test_inputs_are_normalised_by_stored_pixels_read_in_parts() -> None:
     for model in (of_pixels, of_floats):
         torch.testing.assert_close(model.mean, floats.mean(dim=(0, 2, 3)), rtol=1e-4, atol=0)
         torch.testing.assert_close(model.std, floats.std(dim=(0, 2, 3)), rtol=1e-4, atol=0)
+
+
+@pytest.mark.parametrize("backbone", ["convnet", "resnetap10"])
+def test_reduced_precision_is_near_and_gives_float32(backbone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = HashModel(channels=1, size=16, num_classes=3, bits=16, width=16, backbone=backbone).eval()
+    images = torch.rand(20, 1, 16, 16, generator=torch.Generator().manual_seed(0))
+    whole = model.embed(images)
+    assert describe(torch.device("cpu")) == "cpu", "the CPU computes in float32 unless asked"
+    monkeypatch.setenv("POCKET_PRECISION", "bf16")
+    assert describe(torch.device("cpu")) == "cpu, bf16"
+    reduced = model.embed(images)
+    for near, exact in zip(reduced, whole, strict=True):
+        assert near.dtype == torch.float32
+        assert 0 < (near - exact).norm() < 0.02 * exact.norm()
+    reduced[1].square().sum().backward()
+    assert all(p.grad is None or p.grad.dtype == torch.float32 for p in model.parameters())
+    monkeypatch.setenv("POCKET_PRECISION", "fp32")
+    assert torch.equal(model.embed(images)[1], whole[1])
+
+
+def test_an_unknown_precision_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POCKET_PRECISION", "fp16")
+    with pytest.raises(ValueError, match="POCKET_PRECISION='fp16': set it to bf16 or fp32"):
+        HashModel(channels=1, size=16, num_classes=3, bits=16, width=16)(torch.zeros(2, 1, 16, 16))

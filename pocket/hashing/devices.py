@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -50,6 +51,33 @@ def derive(*entropy: int) -> int:
 
 
 @contextmanager
+def precision(device: torch.device) -> Iterator[None]:
+    """Compute networks in bfloat16 where that is faster, for as long as the block lasts; weights stay float32.
+
+    On a GPU that has it, else in float32. The environment variable ``POCKET_PRECISION`` chooses for every device:
+    ``bf16`` or ``fp32``. Measured on one core of a CPU with bfloat16 instructions (ConvNet, forward and backward, the
+    time of float32 being 1): bfloat16 0.8 (128 x 28 px, width 32) to 0.6 (400 x 32 px, width 64); channels last 2.7 to
+    1.9, since group norms want the channels apart; compiled 1.3 to 1.0, after 70 s of compiling. So the CPU computes in
+    float32 unless asked, for the same bits on every processor, and in the order that torch has by itself.
+
+    Raises
+    ------
+    ValueError
+        If ``POCKET_PRECISION`` says something else.
+    """
+    with torch.autocast(device.type, torch.bfloat16, enabled=_reduced(device)):
+        yield
+
+
+def _reduced(device: torch.device) -> bool:
+    """Whether networks are computed in bfloat16."""
+    chosen = os.environ.get("POCKET_PRECISION", "auto")
+    if chosen not in ("auto", "bf16", "fp32"):
+        raise ValueError(f"POCKET_PRECISION={chosen!r}: set it to bf16 or fp32, or leave it out")
+    return chosen == "bf16" or (chosen == "auto" and device.type == "cuda" and torch.cuda.is_bf16_supported())
+
+
+@contextmanager
 def deterministic() -> Iterator[None]:
     """Choose convolution algorithms that give the same bits every time, for as long as the block lasts."""
     before = torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark
@@ -87,5 +115,6 @@ def to_float(images: npt.NDArray[np.uint8] | Tensor, device: torch.device | None
 
 
 def describe(device: torch.device) -> str:
-    """Return ``"cpu"`` or the GPU's name, for records."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+    """Return ``"cpu"`` or the GPU's name, and the precision where it is reduced, for records."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+    return f"{name}, bf16" if _reduced(device) else name

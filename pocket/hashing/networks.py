@@ -23,7 +23,7 @@ from pocket.hashing.backbones import (
     load_weights,
     make_backbone,
 )
-from pocket.hashing.devices import derive, generator, to_float
+from pocket.hashing.devices import derive, generator, precision, to_float
 from pocket.hashing.objectives import objective
 from pocket.runs.artefacts import ArtefactError, load_tensors, save_tensors
 
@@ -151,9 +151,15 @@ class HashModel(nn.Module):
         return self.backbone.dim
 
     def embed(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return ``(Z, V)`` for images in [0, 1], shapes (N, dim) and (N, bits)."""
-        z = self.backbone((x - self.mean[:, None, None]) / self.std[:, None, None])
-        return z, self.head(z) * self.scale + self.shift
+        """Return ``(Z, V)`` for images in [0, 1], float32 of shapes (N, dim) and (N, bits).
+
+        Losses and moments are sums over many of these: they stay in float32 whatever the network is computed in.
+        """
+        shown = (x - self.mean[:, None, None]) / self.std[:, None, None]
+        with precision(x.device):
+            z = self.backbone(shown)
+            v = self.head(z)
+        return z.float(), v.float() * self.scale + self.shift
 
     def forward(self, x: Tensor) -> Tensor:
         """Return V, shape (N, bits), for images in [0, 1]."""
