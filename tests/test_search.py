@@ -60,7 +60,8 @@ def test_unique_gathers_equal_codes() -> None:
 
 
 def test_kinds_are_chosen_by_what_repeats() -> None:
-    assert HammingIndex(few(200), gpu=False).kind == "unique"
+    assert HammingIndex(clustered_codes(100_000, 1)[0], gpu=False).kind == "unique"
+    assert HammingIndex(few(200), gpu=False).kind == "flat", "too few for the distinct ones to pay"
     index = HammingIndex(uniform_codes(200)[0], gpu=False)
     assert (index.kind, index.reason) == ("flat", "0% of 200 codes repeat another")
 

@@ -18,7 +18,7 @@ from pocket.runs.artefacts import ArtefactError, load_tensors, save_tensors
 
 KINDS = ("auto", "flat", "unique", "ivf")
 _MANY = 2_000_000  # codes from which lists are tried
-_REPEATED = 0.5  # share of codes that repeat another, from which they are searched once
+_REPEATED, _OFTEN = 0.4, 100_000  # share of codes that repeat another, of how many, from which each is searched once
 _TRIED = 256  # codes asked for when lists are tried
 _PROBES = (1, 2, 4, 8, 16, 32, 64, 128)
 _WORTH = 2.0  # times faster than flat that lists must be
@@ -44,8 +44,8 @@ class HammingIndex:
         it: exact too, and faster where many repeat. ``"ivf"`` looks only into lists of neighbouring distinct codes, as
         many as are needed for ``recall``; it is tried on a sample of the codes, and where it does not reach that, or
         is not at least twice as fast as flat, the index is flat with a warning. ``"auto"``: ivf from 2 million codes
-        on, below that unique where half of them repeat another, else flat. Attributes ``kind`` and ``reason`` say
-        what was chosen.
+        on, unique from 100,000 on where two fifths of them repeat another, else flat. Attributes ``kind`` and
+        ``reason`` say what was chosen.
     gpu : bool, optional
         None takes a GPU when FAISS finds one; True asks for it; False stays on the CPU. A GPU searches flat.
     recall : float
@@ -93,7 +93,7 @@ class HammingIndex:
             kind = "ivf"
         elif kind == "auto":
             repeated = 1 - len(self._unique.packed) / count
-            kind = "unique" if repeated >= _REPEATED else "flat"
+            kind = "unique" if repeated >= _REPEATED and count >= _OFTEN else "flat"
             return kind, f"{repeated:.0%} of {count:,} codes repeat another"
         if kind != "ivf":
             return kind, "chosen by name"

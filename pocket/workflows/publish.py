@@ -13,7 +13,7 @@ from pathlib import Path
 
 import nbformat
 
-from pocket.presentation import benchmark
+from pocket.presentation import benchmark, search_results
 from pocket.presentation.figures import figure_map
 from pocket.presentation.html import png_bytes
 from pocket.presentation.notebook_html import without_widgets
@@ -135,6 +135,7 @@ def publish_results() -> None:
     write_text(notebook.path, nbformat.writes(as_committed(done)) + "\n")
     readme = kit_dir("data").parent / "README.md"
     text = replace_block(readme.read_text(encoding="utf-8"), "benchmark", benchmark_block())
+    text = replace_block(text, "search", search_block())
     write_text(readme, replace_block(text, "notebooks", table()))
 
 
@@ -164,6 +165,17 @@ def benchmark_block() -> str:
         versions = [benchmark.comparisons(found, ours) for ours in ("", benchmark.PUBLISHED)]
         parts += [f"Suite `{path.stem}`: " + " ".join(benchmark.verdict(each) for each in versions if each), ""]
     return "\n".join(parts).strip()
+
+
+def search_block() -> str:
+    """Return the README's text about the recorded search: all scores, and the indexes on a million codes or more."""
+    rows = results.read_as(results.results_folder() / "search.csv", results.SearchRow)
+    if not rows:
+        return "Not recorded yet: `pocket bench --suite search`."
+    head = "| " + " | ".join(search_results.HEAD) + " |\n" + "|---" * len(search_results.HEAD) + "|\n"
+    lines = search_results.index_lines(rows, least=1_000_000)
+    scores = "\n".join(f"- {line}" for line in search_results.score_lines(rows))
+    return f"{scores}\n\n{head}" + "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def _line(group: benchmark.Group, whole: benchmark.Group | None) -> tuple[str, ...]:
