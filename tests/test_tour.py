@@ -108,6 +108,8 @@ def test_retrieval_and_roi_follow_from_the_measured_cells(toured: Run) -> None:
     assert math.isfinite(roi.npv)
     rows = toured.path("roi.csv").read_text(encoding="utf-8").splitlines()
     assert len(rows) == 1 + len(roi.schedule)
+    for lang in ("en", "ja"):
+        assert toured.path(f"roi.{lang}.xlsx").read_bytes()[:2] == b"PK"
 
 
 def test_the_diagnostics_cover_all_models(toured: Run) -> None:

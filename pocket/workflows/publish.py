@@ -34,6 +34,8 @@ SAMPLE_FILES = (
     "diagnostics.json",
     "roi.json",
     "roi.csv",
+    "roi.en.xlsx",
+    "roi.ja.xlsx",
     "tour.json",
     "audit.jsonl",
     "brief.en.html",

@@ -1,0 +1,101 @@
+"""The .xlsx with live formulae, computed again by LibreOffice: the oracle of the ROI model that finance uses."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import openpyxl
+import pytest
+from runs_for_tests import run  # noqa: F401 (fixture)
+
+from pocket.presentation.i18n import LANGUAGES, translator
+from pocket.presentation.workbook import workbook_bytes
+from pocket.roi import SPECS, RoiInputs, compute
+from pocket.runs import Run
+
+SOFFICE = shutil.which("soffice")
+
+
+@pytest.fixture
+def inputs(run: Run) -> RoiInputs:  # noqa: F811
+    return RoiInputs.from_run(run).with_base("workload_scale", 4000).with_base("kwh_price", 27)
+
+
+def recalculated(folder: Path, books: dict[str, bytes]) -> dict[str, openpyxl.Workbook]:
+    """Let LibreOffice open the workbooks and store what it computes; formulas are stored without values by us."""
+    if SOFFICE is None:
+        assert not os.environ.get("CI"), "LibreOffice is missing in CI"
+        pytest.skip("no LibreOffice on this machine: apt-get install libreoffice-calc-nogui")
+    for name, data in books.items():
+        (folder / f"{name}.xlsx").write_bytes(data)
+    call = [SOFFICE, f"-env:UserInstallation={(folder / 'profile').as_uri()}", "--headless", "--convert-to", "xlsx"]
+    call += ["--outdir", str(folder / "out"), *(str(folder / f"{name}.xlsx") for name in books)]
+    subprocess.run(call, check=True, capture_output=True, timeout=180)
+    return {name: openpyxl.load_workbook(folder / "out" / f"{name}.xlsx", data_only=True) for name in books}
+
+
+def result(book: openpyxl.Workbook) -> dict[str, tuple[object, ...]]:
+    return {str(row[0]): row[1:4] for row in book.worksheets[1].iter_rows(min_row=5, values_only=True) if row[0]}
+
+
+def test_a_spreadsheet_computes_what_the_report_says(inputs: RoiInputs, tmp_path: Path) -> None:
+    cases = {
+        "as_measured": inputs,
+        "teacher_counted": inputs.model_copy(update={"count_teacher": not inputs.count_teacher}),
+        "data_deleted": inputs.model_copy(update={"keep_full_data": False}),
+        "no_interest": inputs.with_base("discount_rate", 0),
+        "one_month": inputs.with_base("horizon_months", 1),
+        "ten_years": inputs.with_base("horizon_months", 120),
+        "all_fail": inputs.with_base("failure_share_per_point", 1),
+    }
+    reports = {name: compute(case, draws=10) for name, case in cases.items()}
+    books = recalculated(tmp_path, {name: workbook_bytes(report, "en") for name, report in reports.items()})
+    t = translator("en")
+    for name, report in reports.items():
+        found = result(books[name])
+        for place, alternative in enumerate(report.alternatives):
+            for costs in (alternative.once, alternative.monthly):
+                for key, value in costs.items():
+                    assert found[t(f"cost.{key}")][place] == pytest.approx(value, abs=1e-6), (name, key)
+            assert found[t("cost.total")][place] == pytest.approx(alternative.total, abs=1e-3)
+            assert found[t("roi.npv")][place] == pytest.approx(alternative.npv, abs=1e-3)
+        assert found[t("workbook.npv_schedule")][1] == pytest.approx(report.npv, abs=1e-3), name
+        assert found[t("roi.break_even")][1] == pytest.approx(report.break_even.trainings)
+        months = list(books[name].worksheets[2].iter_rows(min_row=5, max_col=7, values_only=True))
+        for period in report.schedule:
+            assert months[period.month] == pytest.approx(tuple(period.model_dump().values()), abs=1e-3)
+
+
+def test_the_formulae_are_alive(inputs: RoiInputs, tmp_path: Path) -> None:
+    changed = {"trainings_per_month": 900.0, "failure_cost": 7.0, "map_condensed": 0.5}
+    book = openpyxl.load_workbook(io.BytesIO(workbook_bytes(compute(inputs, draws=10), "ja")))
+    for name, value in changed.items():
+        ((sheet, cell),) = book.defined_names[name].destinations
+        book[sheet][cell.replace("$", "")] = value
+    data = io.BytesIO()
+    book.save(data)
+    found = result(recalculated(tmp_path, {"changed": data.getvalue()})["changed"])
+    for name, value in changed.items():
+        inputs = inputs.with_base(name, value)
+    assert found[translator("ja")("roi.npv")][1] == pytest.approx(compute(inputs, draws=10).npv, abs=1e-3)
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_every_input_is_a_named_cell_and_text_is_never_a_formula(inputs: RoiInputs, lang: str) -> None:
+    evil = inputs.compute_price.model_copy(update={"note": "=1+1"})
+    report = compute(inputs.model_copy(update={"compute_price": evil}), draws=10)
+    book = openpyxl.load_workbook(io.BytesIO(workbook_bytes(report, lang, sample=True)))
+    t = translator(lang)
+    assert set(SPECS) <= set(book.defined_names)
+    for name in SPECS:
+        ((sheet, cell),) = book.defined_names[name].destinations
+        assert book[sheet][cell.replace("$", "")].value == pytest.approx(inputs.estimate(name).base)
+    notes = [row[6] for row in book.worksheets[0].iter_rows(min_row=5) if row[6].value == "=1+1"]
+    assert [cell.data_type for cell in notes] == ["s"]
+    assert all(sheet["A2"].value == t("brief.sample") for sheet in book.worksheets)
+    typed = [c for row in book.worksheets[1].iter_rows(min_row=5, min_col=2) for c in row if c.value is not None]
+    assert all(cell.data_type == "f" for cell in typed), "results are computed, not typed in"
