@@ -105,9 +105,12 @@ def search(
     images: Annotated[list[str], typer.Argument(help="Image files to search for; they are read, never changed.")],
     run: RunName = "tour",
     model: Annotated[str, typer.Option(help="full, iem, random, or several such as full,iem.")] = "full,iem",
-    k: Annotated[int, typer.Option("-k", help="Images to find.", min=1)] = 8,
+    k: Annotated[int, typer.Option("-k", help="Images to find, up to 100.", min=1, max=100)] = 8,
     out: Annotated[
-        str | None, typer.Option(help="A new PNG file for the contact sheet. Default: search.png in the run's folder.")
+        str | None,
+        typer.Option(
+            help="A new PNG file for the contact sheet. Default: search.png, search-2.png, ... in the run's folder."
+        ),
     ] = None,
 ) -> None:
     """Find the nearest images of a run's database, as a table and a contact sheet."""
@@ -117,8 +120,13 @@ def search(
     from pocket.runs.run import Run
     from pocket.workflows.search import search_images
 
+    folder = run_dir(run)
+    if not (folder / "run.json").is_file():
+        known = sorted(path.parent.name for path in folder.parent.glob("*/run.json"))
+        there = f"there is {', '.join(known)}" if known else "there is none yet"
+        raise ValueError(f"no run {run!r} in {folder.parent}: {there}; pocket tour --run {run} makes it")
     sheet, unreadable = search_images(
-        Run.read(run_dir(run)),
+        Run.read(folder),
         [Path(image).expanduser() for image in images],
         models=tuple(dict.fromkeys(model.split(","))),
         k=k,

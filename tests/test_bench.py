@@ -116,7 +116,9 @@ def test_a_saving_that_does_not_stand_out_of_its_noise_is_no_break_even() -> Non
     assert benchmark.pays_after(random, slower) == "0.0"
     assert benchmark.pays_after(iem, replace_rows(full, train_seconds=1.0)) == "never"
     (told,) = benchmark.answers([slower, iem], iem.task)
-    assert told.endswith("0.083 less than full data; 15 s to make, 3.0 s saved a training: pays after 5.0 trainings.")
+    assert told.endswith(
+        "0.083 less than full data; 15 s to make, 3.0 s saved a training: these seconds come back after 5.0 trainings."
+    )
 
 
 def test_the_sources_own_iem_is_named_and_judged_apart() -> None:

@@ -28,17 +28,22 @@ _DAMAGED = (
     TypeError,
     LookupError,
     ArithmeticError,
+    NotImplementedError,
     EOFError,
     struct.error,
     Image.DecompressionBombError,
 )
 
 
+# What cameras and scanners write. Pillow knows more, some of which call other programs (EPS) or are rarely tested.
+_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
+
+
 def open_image(source: Source) -> Image.Image:
     """Open an image; its pixels are not decoded yet."""
     if isinstance(source, np.ndarray):
         return Image.fromarray(source)
-    return Image.open(io.BytesIO(source) if isinstance(source, bytes) else source)
+    return Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=_FORMATS)
 
 
 def decode_image(source: Source, size: int, channels: int | None = None) -> npt.NDArray[np.uint8]:
@@ -81,6 +86,8 @@ def _to_8_bit(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I") or image.mode == "F":
         # Pillow clips 16-bit values at 255: scale them by the image's own range instead.
         values = np.asarray(image, dtype=np.float64)
+        if not np.isfinite(values).all():
+            raise OSError("it has pixels that are not numbers")
         low, high = float(values.min()), float(values.max())
         return Image.fromarray(((values - low) * (255 / max(high - low, 1e-9))).round().astype(np.uint8))
     if image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info:

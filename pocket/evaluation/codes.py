@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
@@ -47,6 +48,12 @@ class Codes:
             )
         if not self.packed.shape[1]:
             raise ValueError("codes need at least 8 bits, one byte")
+        if self.packed.shape[1] % 8 == 0 and self.packed.size and 0.05 < self.packed.mean() <= self.packed.max() == 1:
+            warnings.warn(
+                f"every byte is 0 or 1: if these are {self.packed.shape[1]} bits that are not packed yet, pack them "
+                "with Codes.from_bits(bits)",
+                stacklevel=3,
+            )
         for name in ("labels", "ids"):
             given = getattr(self, name)
             column = np.arange(len(self.packed)) if given is None and name == "ids" else given
@@ -54,9 +61,10 @@ class Codes:
                 continue
             column = np.asarray(column)
             if column.shape != (len(self.packed),) or not np.issubdtype(column.dtype, np.integer):
+                hint = "" if column.dtype.kind in "iufb" else "; np.unique(names, return_inverse=True)[1] numbers them"
                 raise ValueError(
                     f"{name} must be whole numbers of shape ({len(self.packed)},), not {column.dtype} of shape "
-                    f"{column.shape}"
+                    f"{column.shape}{hint}"
                 )
             object.__setattr__(self, name, column.astype(np.int64))
 
@@ -83,7 +91,7 @@ class Codes:
         if array.ndim != 2 or array.shape[1] % 8 or not array.shape[1]:
             raise ValueError(f"bits must have shape (N, K) with K a multiple of 8, not {array.shape}")
         if not np.isin(array, (0, 1)).all():
-            raise ValueError("bits must be 0 or 1; for continuous values binarise with values > 0 first")
+            raise ValueError("bits must be 0 or 1: make them of +1 and -1, or of continuous values, with values > 0")
         packed = np.packbits(array.astype(bool), axis=1)
         return cls(
             packed,
@@ -118,3 +126,34 @@ def encode(model: HashModel, images: ImageSet, *, batch: int | None = None, devi
 
     values = represent(model, images, batch=batch, device=device)
     return Codes.from_bits((values > 0).numpy(), images.labels)
+
+
+def check_ids(ids: npt.NDArray[np.int64]) -> None:
+    """Raise where an id repeats."""
+    if (ids[1:] > ids[:-1]).all():
+        return
+    ranked = np.sort(ids)
+    twice = ranked[1:][ranked[1:] == ranked[:-1]]
+    if len(twice):
+        raise ValueError(f"id {twice[0]} is there twice: every item needs an id of its own, Codes(packed, ids=...)")
+
+
+def check_type(codes: object) -> None:
+    """Raise where something else than `Codes` was given."""
+    if not isinstance(codes, Codes):
+        raise TypeError(
+            f"codes are a pocket.Codes, not {type(codes).__name__}: Codes.from_bits(bits, labels) packs an array of 0 "
+            "and 1, Codes(packed, labels) takes packed bytes"
+        )
+
+
+def check_sides(query: Codes, database: Codes) -> None:
+    """Raise where the two sides of a retrieval cannot be scored: one is empty or unlabelled, or code lengths differ."""
+    for name, side in (("query", query), ("database", database)):
+        check_type(side)
+        if not len(side):
+            raise ValueError(f"the {name} side holds no code")
+        if side.labels is None:
+            raise ValueError(f"the {name} codes have no labels: give them as Codes.from_bits(bits, labels)")
+    if query.bits != database.bits:
+        raise ValueError(f"query codes have {query.bits} bits, database codes {database.bits}")

@@ -1,7 +1,8 @@
 """Average precision as the field's tools compute it, for comparison with published numbers.
 
 They differ in what they divide by and in what they do with ties; the codes are the same. The report of
-`pocket.evaluate` uses none of these.
+`pocket.evaluate` uses none of these. Most tools leave ties to a sort that is not stable, so that their figure may
+change with the processor; here ties stand in the order of the database, one of the orders that such a tool may meet.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pocket.evaluation.codes import Codes
+from pocket.evaluation.codes import Codes, check_sides
+from pocket.evaluation.metrics import cut_off
 
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
@@ -45,6 +47,15 @@ def _by_all(hits: Bools, _: npt.NDArray[np.integer], at: int | None) -> Floats:
     return (precision * top).sum(axis=1) / np.maximum(hits.sum(axis=1), 1)
 
 
+def _at_r(hits: Bools, _: npt.NDArray[np.integer], at: int | None) -> Floats:
+    if at is not None:
+        raise ValueError("MAP@R is cut at each query's number of relevant items: leave `at` out")
+    precision, _top = _precisions(hits, None)
+    r = hits.sum(axis=1)
+    within = np.arange(hits.shape[1]) < r[:, None]
+    return (precision * hits * within).sum(axis=1) / np.maximum(r, 1)
+
+
 def _by_group_ends(hits: Bools, distance: npt.NDArray[np.integer], at: int | None) -> Floats:
     if at is not None:
         raise ValueError("scikit-learn's average_precision_score has no cut-off rank: leave `at` out")
@@ -58,10 +69,11 @@ def _by_group_ends(hits: Bools, distance: npt.NDArray[np.integer], at: int | Non
 
 
 STYLES: dict[str, Style] = {
-    "retrieved": Style("DeepHash-pytorch", "relevant items retrieved", "order in the file", _by_retrieved),
-    "all": Style("pytorch-metric-learning", "all relevant items", "order in the file", _by_all),
+    "retrieved": Style("DeepHash-pytorch", "relevant items retrieved", "any order", _by_retrieved),
+    "all": Style("all relevant items", "all relevant items", "any order", _by_all),
+    "map@r": Style("pytorch-metric-learning, MAP@R", "all relevant items, R; cut at R", "any order", _at_r),
     "scikit-learn": Style("scikit-learn", "all relevant items", "precision at the end of the group", _by_group_ends),
-    "torchmetrics": Style("torchmetrics", "relevant items retrieved", "order in the file", _by_retrieved),
+    "torchmetrics": Style("torchmetrics", "relevant items retrieved", "any order", _by_retrieved),
 }
 
 
@@ -83,7 +95,8 @@ def ranked_average_precision(
     Returns
     -------
     ndarray of float64, shape (Q,)
-        0 for a query without a hit. Ties stand in the order of the columns, except with "scikit-learn".
+        0 for a query without a hit (pytorch-metric-learning leaves queries without relevant items out). Ties stand
+        in the order of the columns, except with "scikit-learn".
 
     Raises
     ------
@@ -94,8 +107,7 @@ def ranked_average_precision(
         raise ValueError(f"unknown style {style!r}; choose one of {', '.join(STYLES)}")
     if distance.shape != relevant.shape or distance.ndim != 2:
         raise ValueError(f"distances {distance.shape} and relevance {relevant.shape} must share a shape (Q, N)")
-    if at is not None and at < 1:
-        raise ValueError(f"at={at}: the cut-off rank must be 1 or more, or None for all ranks")
+    at = cut_off(at)
     order = np.argsort(distance, axis=1, kind="stable")
     hits = np.take_along_axis(relevant, order, axis=1)
     return STYLES[style].score(hits, np.take_along_axis(distance, order, axis=1), at)
@@ -104,7 +116,8 @@ def ranked_average_precision(
 def compatible_map(query: Codes, database: Codes, style: str, at: int | None = None) -> float:
     """Return the mAP of codes as a tool of the field computes it; see `ranked_average_precision`.
 
-    It depends on the order of the database wherever distances tie, as the tool's does (not with "scikit-learn").
+    Ties are taken in the order of the database, one of those that the tool may meet; "scikit-learn" has no need to.
+    Its mean average precision pytorch-metric-learning divides by relevant items retrieved, style "retrieved".
     Needs a sort: some 40 times slower than `pocket.evaluation.evaluate_codes`.
 
     Parameters
@@ -121,8 +134,9 @@ def compatible_map(query: Codes, database: Codes, style: str, at: int | None = N
     ValueError
         As `ranked_average_precision`, and if labels are missing.
     """
-    if query.labels is None or database.labels is None:
-        raise ValueError("average precision needs the labels of query and database codes")
+    check_sides(query, database)
+    assert query.labels is not None
+    assert database.labels is not None
     step = max(1, _BLOCK_BYTES // (32 * len(database)))
     parts = [
         ranked_average_precision(

@@ -72,7 +72,7 @@ def distance_histograms(
     own[(own == len(names)) | (names[np.minimum(own, len(names) - 1)] != query_labels)] = -1
     bounds = np.append(starts, len(database)).astype(np.int64)
     counted = Histograms(*np.zeros((2, len(query), 8 * query.shape[1] + 1), dtype=np.int64))
-    count = _compiled() if engine == "numba" else _count_by_blocks
+    count = _compiled(wide=8 * query.shape[1] > 255) if engine == "numba" else _count_by_blocks
     count(_words(query), np.ascontiguousarray(_words(database[order]).T), bounds, own.astype(np.int64), *counted)
     return counted
 
@@ -108,9 +108,14 @@ def _count_by_blocks(
 
 
 @cache
-def _compiled() -> Callable[..., None]:
-    """Compile the count for all threads, a query each; not kept on disk, since numba's cache is made of pickles."""
+def _compiled(*, wide: bool) -> Callable[..., None]:
+    """Compile the count for all threads, a query each; not kept on disk, since numba's cache is made of pickles.
+
+    Distances from 256 on do not fit a byte: ``wide`` counts them in two.
+    """
     import numba
+
+    small = np.uint16 if wide else np.uint8
 
     m1, m2 = np.uint64(0x5555555555555555), np.uint64(0x3333333333333333)
     m4, ones = np.uint64(0x0F0F0F0F0F0F0F0F), np.uint64(0x0101010101010101)
@@ -127,7 +132,7 @@ def _compiled() -> Callable[..., None]:
     def count(query: Words, database: Words, bounds: Counts, own: Counts, total: Counts, relevant: Counts) -> None:
         bins = total.shape[1]
         for i in numba.prange(len(query)):
-            distance = np.empty(_AT_ONCE, dtype=np.uint8)
+            distance = np.empty(_AT_ONCE, dtype=small)
             # Four histograms in turn: neighbours often share a bin, and adding to it twice would wait for memory.
             found = np.zeros((4, bins), dtype=np.uint32)
             for number in range(len(bounds) - 1):
@@ -137,7 +142,7 @@ def _compiled() -> Callable[..., None]:
                     distance[:items] = 0
                     for word in range(len(database)):
                         for j in range(items):
-                            distance[j] += np.uint8(ones_in(query[i, word] ^ database[word, first + j]))
+                            distance[j] += small(ones_in(query[i, word] ^ database[word, first + j]))
                     for j in range(0, items - 3, 4):
                         found[0, distance[j]] += np.uint32(1)
                         found[1, distance[j + 1]] += np.uint32(1)

@@ -44,6 +44,8 @@ def search_latency(index: HammingIndex, queries: Codes, k: int = 10, *, singles:
     -------
     Latency
     """
+    if not len(queries) or singles < 1:
+        raise ValueError(f"latency is timed on at least one query, not {min(len(queries), singles)}")
     one = [Codes(queries.packed[i % len(queries)][None]) for i in range(singles)]
     index.search(one[0], k)
     seconds = np.empty(singles)

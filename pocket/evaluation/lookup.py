@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -58,6 +59,24 @@ class ImageSearch:
         """Return the codes of other images, with their labels."""
         values = self._calibration.apply(represent(self._model, images, device=self._device))
         return Codes.from_bits((values > 0).numpy(), images.labels)
+
+    def usual_distance(self, images: ImageSet, *, share: float = 0.95, sample: int = 500) -> int:
+        """Return the distance to the nearest code within which a share of known images lie.
+
+        An image that lies farther is unlike them: it may be of no class of the database.
+
+        Parameters
+        ----------
+        images : ImageSet
+            Known ones that are not in the database, such as the queries of the split.
+        share : float
+            0 ... 1.
+        sample : int
+            Images at most, evenly spread over the set.
+        """
+        some = images.subset(np.arange(0, len(images), max(1, len(images) // sample)))
+        near = np.sort(self.index.search(self.encode(some), 1)[0][:, 0])
+        return int(near[max(0, math.ceil(share * len(near)) - 1)])
 
     def nearest(self, image: npt.NDArray[np.uint8], k: int = 8) -> list[Hit]:
         """Return the k nearest images of the database, nearest first.

@@ -9,6 +9,7 @@ the order of the database cannot matter.
 from __future__ import annotations
 
 import math
+import operator
 from typing import NamedTuple
 
 import numpy as np
@@ -25,6 +26,23 @@ class AveragePrecision(NamedTuple):
     expected: Floats
     low: Floats
     high: Floats
+
+
+def cut_off(at: int | None) -> int | None:
+    """Return a cut-off rank as it was given: a whole number from 1, or None for all ranks.
+
+    Raises
+    ------
+    ValueError
+        If it is anything else.
+    """
+    try:
+        rank = None if at is None else operator.index(at)
+    except TypeError:
+        rank = 0
+    if rank is not None and rank < 1:
+        raise ValueError(f"at={at}: the cut-off rank must be a whole number from 1, or None for all ranks")
+    return rank
 
 
 def average_precision(total: Counts, relevant: Counts, at: int | Counts | None = None) -> AveragePrecision:
@@ -60,8 +78,8 @@ def average_precision(total: Counts, relevant: Counts, at: int | Counts | None =
     ValueError
         If ``at`` is below 1.
     """
-    if isinstance(at, int) and at < 1:
-        raise ValueError(f"at={at}: the cut-off rank must be 1 or more, or None for all ranks")
+    if not isinstance(at, np.ndarray):
+        at = cut_off(at)
     n, r = total.astype(np.float64), relevant.astype(np.float64)
     upto = np.cumsum(total, axis=1)
     n0, r0 = upto - total, np.cumsum(relevant, axis=1) - relevant

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from pydantic import Field, NonNegativeInt, PositiveInt
 
 from pocket.evaluation import metrics
-from pocket.evaluation.codes import Codes
+from pocket.evaluation.codes import Codes, check_sides
 from pocket.evaluation.histograms import distance_histograms
 from pocket.evaluation.intervals import bootstrap_mean
 from pocket.evaluation.latency import Latency
@@ -165,13 +165,8 @@ def evaluate_codes(
     ValueError
         If a side is empty or has no labels, code lengths differ, or no query has a relevant item.
     """
-    for name, side in (("query", query), ("database", database)):
-        if not len(side):
-            raise ValueError(f"the {name} side holds no code")
-        if side.labels is None:
-            raise ValueError(f"the {name} codes have no labels: give them as Codes.from_bits(bits, labels)")
-    if query.bits != database.bits:
-        raise ValueError(f"query codes have {query.bits} bits, database codes {database.bits}")
+    check_sides(query, database)
+    at = metrics.cut_off(at)
     assert query.labels is not None
     assert database.labels is not None
     total, relevant = distance_histograms(query.packed, query.labels, database.packed, database.labels, engine=engine)

@@ -12,12 +12,12 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pocket.evaluation.codes import Codes
+from pocket.evaluation.codes import Codes, check_ids, check_type
 from pocket.evaluation.engines import Distances, Flat, Ivf, Lists, Packed, Rows, Unique, assign, partition, unique
 from pocket.runs.artefacts import ArtefactError, load_tensors, save_tensors
 
 KINDS = ("auto", "flat", "unique", "ivf")
-_MANY = 2_000_000  # codes from which lists are tried
+_MANY, _DIFFERENT = 2_000_000, 1000  # codes, and distinct ones, from which lists are tried
 _REPEATED, _OFTEN = 0.4, 100_000  # share of codes that repeat another, of how many, from which each is searched once
 _TRIED = 256  # codes asked for when lists are tried
 _PROBES = (1, 2, 4, 8, 16, 32, 64, 128)
@@ -43,9 +43,9 @@ class HammingIndex:
         ``"flat"`` looks at every code. ``"unique"`` looks at every distinct code once and gives all items that carry
         it: exact too, and faster where many repeat. ``"ivf"`` looks only into lists of neighbouring distinct codes, as
         many as are needed for ``recall``; it is tried on a sample of the codes, and where it does not reach that, or
-        is not at least twice as fast as flat, the index is flat with a warning. ``"auto"``: ivf from 2 million codes
-        on, unique from 100,000 on where two fifths of them repeat another, else flat. Attributes ``kind`` and
-        ``reason`` say what was chosen.
+        is not at least twice as fast as flat, the index is an exact one, with a warning. ``"auto"``: ivf from 2
+        million codes on, unique from 100,000 on where two fifths of them repeat another, else flat. Attributes
+        ``kind`` and ``reason`` say what was chosen.
     gpu : bool, optional
         None takes a GPU when FAISS finds one; True asks for it; False stays on the CPU. A GPU searches flat.
     recall : float
@@ -66,6 +66,7 @@ class HammingIndex:
     def __init__(self, codes: Codes, kind: str = "auto", *, gpu: bool | None = None, recall: float = 0.99) -> None:
         import faiss
 
+        check_type(codes)
         if not len(codes):
             raise ValueError("there is no code to index: the database is empty")
         if kind not in KINDS:
@@ -76,7 +77,7 @@ class HammingIndex:
         if gpu and not found:
             raise ValueError("gpu=True, but FAISS finds no GPU here; leave gpu out to search on the CPU")
         assert codes.ids is not None
-        _check_ids(codes.ids)
+        check_ids(codes.ids)
         self.bits, self.recall = codes.bits, recall
         self.on_gpu = bool(found) if gpu is None else gpu
         self._packed, self._ids = codes.packed, codes.ids
@@ -89,25 +90,25 @@ class HammingIndex:
         count = len(self)
         if self.on_gpu and kind == "auto":
             return "flat", "a GPU searches flat"
-        if kind == "auto" and count >= _MANY:
-            kind = "ivf"
-        elif kind == "auto":
-            repeated = 1 - len(self._unique.packed) / count
-            kind = "unique" if repeated >= _REPEATED and count >= _OFTEN else "flat"
-            return kind, f"{repeated:.0%} of {count:,} codes repeat another"
-        if kind != "ivf":
+        if kind not in ("auto", "ivf"):
             return kind, "chosen by name"
+        repeated = 1 - len(self._unique.packed) / count
+        exact = "unique" if repeated >= _REPEATED and count >= _OFTEN else "flat"
+        if kind == "auto" and count < _MANY:
+            return exact, f"{repeated:.0%} of {count:,} codes repeat another"
         self.on_gpu = False
         found = self._try_lists()
         if found is None:
             return "ivf", f"{self._probes} of {len(self._laid.centres):,} lists give a recall of {self.recall:g}"
-        warnings.warn(f"the index is flat: {found}", stacklevel=3)
+        warnings.warn(f"the index is {exact}: {found}", stacklevel=3)
         self._lists = None
-        return "flat", found
+        return exact, found
 
     def _try_lists(self) -> str | None:
         """Lay out lists and find how many must be looked into; return why they do not serve, or None."""
         table = self._unique
+        if len(table.packed) < _DIFFERENT:
+            return f"its codes have {len(table.packed)} distinct values only"
         self._lists = partition(table.packed)
         rows = np.random.default_rng(0).permutation(len(self))[:_TRIED]
         asked = np.ascontiguousarray(self._packed[rows])
@@ -179,7 +180,7 @@ class HammingIndex:
             If k or the code length does not fit.
         """
         asked = self._asked(queries)
-        if not 1 <= k <= len(self):
+        if not isinstance(k, int | np.integer) or not 1 <= k <= len(self):
             raise ValueError(f"k={k}: choose 1 to {len(self)}, the size of the index")
         if self.kind == "flat":
             distances, rows = self._flat.search(asked, k)
@@ -241,6 +242,7 @@ class HammingIndex:
         return Within(bounds, distances[order], self._ids[rows[order]])
 
     def _asked(self, queries: Codes) -> Packed:
+        check_type(queries)
         if queries.bits != self.bits:
             raise ValueError(f"queries have {queries.bits} bits, the index has {self.bits}")
         if not len(self):
@@ -259,7 +261,7 @@ class HammingIndex:
             raise ValueError(f"the codes have {codes.bits} bits, the index has {self.bits}")
         assert codes.ids is not None
         ids = np.concatenate([self._ids, codes.ids])
-        _check_ids(ids)
+        check_ids(ids)
         self._replace(np.concatenate([self._packed, codes.packed]), ids)
 
     def remove(self, ids: npt.ArrayLike) -> None:
@@ -345,16 +347,6 @@ class HammingIndex:
         except (KeyError, ValueError) as error:
             raise ArtefactError(f"{path} does not hold a HammingIndex ({error}); build it again and save it") from None
         return index
-
-
-def _check_ids(ids: npt.NDArray[np.int64]) -> None:
-    """Raise where an id repeats."""
-    if (ids[1:] > ids[:-1]).all():
-        return
-    ranked = np.sort(ids)
-    twice = ranked[1:][ranked[1:] == ranked[:-1]]
-    if len(twice):
-        raise ValueError(f"id {twice[0]} is there twice: every item needs an id of its own, Codes(packed, ids=...)")
 
 
 def _checksum(arrays: dict[str, np.ndarray]) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import NonNegativeInt, PositiveInt
 
-from pocket.evaluation.codes import Codes
+from pocket.evaluation.codes import Codes, check_ids
 from pocket.runs.artefacts import ArtefactError, Record
 
 if TYPE_CHECKING:
@@ -66,13 +66,15 @@ class CodeStore:
         Raises
         ------
         ValueError
-            If the folder holds something, or there is no code.
+            If the folder holds something, there is no code, or ids repeat.
         """
         folder = Path(folder)
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise ValueError(f"{folder} is not an empty folder: choose another for the new store")
         if not len(codes):
             raise ValueError("there is no code to store")
+        assert codes.ids is not None
+        check_ids(codes.ids)
         _connect(folder).create_table(_TABLE, _to_arrow(codes))
         StoreCard(bits=codes.bits).save(folder / "store.json")
         return cls(folder)
@@ -96,11 +98,15 @@ class CodeStore:
         Raises
         ------
         ValueError
-            If the code length does not fit, or an id is in the store already.
+            If the code length does not fit, an id repeats or is in the store already, or only one side has labels.
         """
         if codes.bits != self.bits:
             raise ValueError(f"the codes have {codes.bits} bits, the store has {self.bits}")
         assert codes.ids is not None
+        check_ids(codes.ids)
+        bare = int(self._table.count_rows("label IS NULL"))
+        if len(codes) and len(self) and (codes.labels is None) != (bare > 0):
+            raise ValueError(f"the store's codes have {'no ' if bare else ''}labels: add codes of the same kind")
         there = self._known(codes.ids)
         if len(there):
             raise ValueError(f"id {there[0]} is in the store already ({len(there)} of {len(codes)} are)")
@@ -115,7 +121,7 @@ class CodeStore:
             If an id is not in the store; nothing is removed then.
         """
         gone = np.asarray(ids, dtype=np.int64).ravel()
-        unknown = np.setdiff1d(gone, self._known(gone))
+        unknown = np.setdiff1d(gone, self._known(np.unique(gone)))
         if len(unknown):
             raise ValueError(f"id {unknown[0]} is not in the store ({len(unknown)} of {len(gone)} are not)")
         if len(gone):
@@ -223,6 +229,8 @@ class CodeStore:
 
     def codes(self) -> Codes:
         """Return all codes with ids and labels, in memory."""
+        if not len(self):
+            return Codes(np.empty((0, self.bits // 8), dtype=np.uint8))
         return _from_arrow(self._table.to_arrow(), self.bits)
 
 

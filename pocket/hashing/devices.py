@@ -54,11 +54,11 @@ def derive(*entropy: int) -> int:
 def precision(device: torch.device) -> Iterator[None]:
     """Compute networks in bfloat16 where that is faster, for as long as the block lasts; weights stay float32.
 
-    On a GPU that has it, else in float32. The environment variable ``POCKET_PRECISION`` chooses for every device:
-    ``bf16`` or ``fp32``. Measured on one core of a CPU with bfloat16 instructions (ConvNet, forward and backward, the
-    time of float32 being 1): bfloat16 0.8 (128 x 28 px, width 32) to 0.6 (400 x 32 px, width 64); channels last 2.7 to
-    1.9, since group norms want the channels apart; compiled 1.3 to 1.0, after 70 s of compiling. So the CPU computes in
-    float32 unless asked, for the same bits on every processor, and in the order that torch has by itself.
+    On a GPU with bfloat16 units (Ampere and later), else in float32. The environment variable ``POCKET_PRECISION``
+    chooses for every device: ``bf16`` or ``fp32``. Measured on one core of a CPU with bfloat16 instructions (ConvNet,
+    forward and backward, the time of float32 being 1): bfloat16 0.8 (128 x 28 px, width 32) to 0.6 (400 x 32 px, width
+    64); channels last 2.7 to 1.9, since group norms want the channels apart; compiled 1.3 to 1.0, after 70 s of
+    compiling. So the CPU computes in float32 unless asked, with torch's own order of channels, and not compiled.
 
     Raises
     ------
@@ -74,7 +74,9 @@ def _reduced(device: torch.device) -> bool:
     chosen = os.environ.get("POCKET_PRECISION", "auto")
     if chosen not in ("auto", "bf16", "fp32"):
         raise ValueError(f"POCKET_PRECISION={chosen!r}: set it to bf16 or fp32, or leave it out")
-    return chosen == "bf16" or (chosen == "auto" and device.type == "cuda" and torch.cuda.is_bf16_supported())
+    if chosen == "auto":  # torch calls bfloat16 supported, too, where it only emulates it
+        return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
+    return chosen == "bf16"
 
 
 @contextmanager

@@ -217,7 +217,7 @@ class HashModel(nn.Module):
         return save_tensors(path, state, card)
 
     @classmethod
-    def load(cls, path: Path) -> HashModel:
+    def load(cls, path: str | Path) -> HashModel:
         """Load a model that `save` wrote, in evaluation mode, on the CPU.
 
         Raises
@@ -227,7 +227,7 @@ class HashModel(nn.Module):
         """
         import json
 
-        tensors, card = load_tensors(path)
+        tensors, card = load_tensors(Path(path))
         try:
             model = cls(**json.loads(card["hash_model"]))
             model.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in tensors.items()})

@@ -226,9 +226,10 @@ def answers(among: Sequence[Group], task: Task) -> list[str]:
         saved = saved_seconds(group, whole)
         cost = f"{group.mean(lambda r: r.make_seconds):.0f} s to make, {saved.mean:.1f} s saved a training"
         when = pays_after(group, whole)
-        when = {"never": "never pays", "within noise": "whether that pays is within the noise"}.get(
-            when, f"pays after {when} trainings"
-        )
+        when = {
+            "never": "these seconds never come back",
+            "within noise": "whether they come back is within the noise",
+        }.get(when, f"these seconds come back after {when} trainings")
         lost = f"{whole.map.mean - group.map.mean:.3f} less than full data"
         told.append(f"{task.dataset}, {group.name}: mAP {group.map.mean:.3f}, {lost}; {cost}: {when}.")
     return told

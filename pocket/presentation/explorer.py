@@ -48,8 +48,12 @@ def neighbours_html(searches: Searches, image: Pixels, title: str, *, k: int = 8
     return "".join(parts)
 
 
-def contact_sheet(searches: Searches, images: Mapping[str, Pixels], *, k: int = 8) -> tuple[Figure, str]:
+def contact_sheet(
+    searches: Searches, images: Mapping[str, Pixels], *, k: int = 8, labels: Mapping[str, str] | None = None
+) -> tuple[Figure, str]:
     """Draw each image with what each model finds nearest to it, a row a model: the explorer on paper.
+
+    Where the class of an image is known, found images of other classes have a red frame and a cross.
 
     Parameters
     ----------
@@ -57,6 +61,8 @@ def contact_sheet(searches: Searches, images: Mapping[str, Pixels], *, k: int = 
     images : mapping of str to ndarray of uint8, shape (C, H, W)
         By what they are called.
     k : int
+    labels : mapping of str to str, optional
+        The class of each image.
 
     Returns
     -------
@@ -64,18 +70,27 @@ def contact_sheet(searches: Searches, images: Mapping[str, Pixels], *, k: int = 
     alt : str
         Its alternative text: what is found, in words.
     """
-    rows, captions, told = {}, {}, []
+    rows, captions, framed, told = {}, {}, {}, []
     for title, image in images.items():
         for name, search in searches.items():
             hits = search.nearest(image, k)
             row = f"{title}\n{name}"
             rows[row] = np.stack([image, *search.database.images[[hit.place for hit in hits]]])
-            captions[row] = ["asked", *(f"{hit.label}\ndistance {hit.distance}" for hit in hits)]
+            wrong = [labels is not None and hit.label != labels[title] for hit in hits]
+            framed[row] = [False, *wrong]
+            captions[row] = [
+                "asked",
+                *(
+                    f"{'× ' if no else ''}{hit.label}\ndistance {hit.distance}"
+                    for hit, no in zip(hits, wrong, strict=True)
+                ),
+            ]
+            missed = f", {sum(wrong)} of {len(hits)} of another class" if labels else ""
             told.append(
-                f"{title} under {name}: {', '.join(hit.label for hit in hits)}, "
+                f"{title} under {name}: {', '.join(hit.label for hit in hits)}{missed}, "
                 f"distances {hits[0].distance} to {hits[-1].distance}"
             )
-    return image_rows(rows, captions), "; ".join(told)
+    return image_rows(rows, captions, framed), "; ".join(told)
 
 
 def explorer(

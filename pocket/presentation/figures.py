@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from pocket.presentation.roi_figures import BLUE, GREY, ORANGE, figure_style
 from pocket.runs.records import Cell, select, summarise
@@ -98,10 +99,14 @@ def image_grid(
 def image_rows(
     rows: Mapping[str, npt.NDArray[np.uint8]],
     captions: Mapping[str, Sequence[str]] | None = None,
+    framed: Mapping[str, Sequence[bool]] | None = None,
     *,
     scale: float = 0.9,
 ) -> Figure:
-    """Draw one named row of images per entry, such as the same ones at several steps, with captions below each."""
+    """Draw one named row of images per entry, such as the same ones at several steps, with captions below each.
+
+    Images in ``framed`` get a red frame; say in their captions what it means.
+    """
     with figure_style("en"):
         columns = max(len(images) for images in rows.values())
         size = columns * scale + 1.6, len(rows) * scale * (1.4 if captions else 1)
@@ -112,6 +117,12 @@ def image_rows(
                 axis.axis("off")
             for axis, image in zip(line, images, strict=False):
                 _picture(axis, image)
+            for axis, red in zip(line, framed[name] if framed else (), strict=False):
+                if red:
+                    frame = Rectangle(
+                        (0, 0), 1, 1, transform=axis.transAxes, fill=False, ec="#b42318", lw=3, clip_on=False
+                    )
+                    axis.add_patch(frame)
             for axis, text in zip(line, captions[name] if captions else (), strict=False):
                 axis.text(0.5, -0.05, text, transform=axis.transAxes, ha="center", va="top", fontsize=7)
             label = "\n".join(_short(part) for part in name.split("\n"))
@@ -205,7 +216,7 @@ def figure_classes(reports: Mapping[str, RetrievalReport]) -> Figure:
             axis.plot(values, "osv^"[i % 4], color=_COLOURS_OF_MODELS[i % 4], label=name, ms=6, alpha=0.85)
         names = next(iter(reports.values())).class_names
         axis.set_xticks(range(len(names)), names, rotation=0 if max(map(len, names)) < 4 else 30)
-        axis.set_ylabel("mean AP of its queries")
+        axis.set(xlabel="class", ylabel="mean AP of its queries", title="How well each class is found")
         axis.legend(frameon=False, ncols=len(reports))
         return figure
 
@@ -239,6 +250,7 @@ def figure_seconds(cells: Sequence[Cell]) -> Figure:
                 yerr=score.half_width,
                 marker=MARKERS.get(method, "o"),
                 color=COLOURS.get(method, GREY),
+                mfc="white" if formation > 1 and method in ("random", "dm") else None,  # tiles, whole images filled
                 ms=4 + 2 * math.log10(max(ipc, 1) * 10),
                 elinewidth=0.6,
                 lw=0,

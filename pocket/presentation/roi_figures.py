@@ -51,8 +51,9 @@ def figure_style(lang: str) -> Iterator[str]:
     """Style of our charts while one is built; gives the font family. Nothing stays changed afterwards."""
     family = font_family(lang)
     settings: Any = {
-        "font.family": [family],
+        "font.family": [family, font_family("ja")],  # names of files may be Japanese in English charts
         "font.size": 9,
+        "text.parse_math": False,  # names of files and classes may hold a dollar sign
         "axes.titlesize": 10,
         "axes.titlelocation": "left",
         "axes.spines.top": False,

@@ -16,7 +16,7 @@ HEAD = (
     "recall",
     "s to build",
 )
-_YARDSTICKS = ("FAISS IndexBinaryFlat", "CodeStore exact")  # of the rows after it, until the next
+_YARDSTICKS = ("FAISS IndexBinaryFlat", "CodeStore exact")
 
 
 def score_lines(rows: Sequence[SearchRow]) -> list[str]:
@@ -40,9 +40,9 @@ def index_lines(rows: Sequence[SearchRow], *, least: int = 0) -> list[tuple[str,
         if not row.k or row.database < least:
             continue
         name = _YARDSTICKS[row.what.startswith("CodeStore")]
-        (yardstick,) = (
-            other for other in rows if (other.what, other.codes, other.database) == (name, row.codes, row.database)
-        )
+        wanted = name, row.codes, row.database, row.k
+        yardstick = next((r for r in rows if (r.what, r.codes, r.database, r.k) == wanted), None)
+        ratio = row.queries_per_second / yardstick.queries_per_second if yardstick else None
         single = (row.p50_ms, row.p95_ms, row.p99_ms)
         lines.append(
             (
@@ -50,7 +50,7 @@ def index_lines(rows: Sequence[SearchRow], *, least: int = 0) -> list[tuple[str,
                 f"{row.what}, k = {row.k}",
                 f"{row.kind}: {row.reason}" if row.reason and row.reason != "chosen by name" else row.kind or "–",
                 f"{row.queries_per_second:,.0f}",
-                "1" if row is yardstick else f"{row.queries_per_second / yardstick.queries_per_second:.2f}",
+                "–" if ratio is None else "1" if row is yardstick else f"{ratio:.2f}",
                 " / ".join(f"{value:.2f}" for value in single if value is not None) or "–",
                 f"{row.recall:.4f}",
                 f"{row.build_seconds:.1f}",

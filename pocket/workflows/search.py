@@ -15,6 +15,8 @@ from pocket.runs import Run, write_bytes
 from pocket.runs.artefacts import ArtefactError
 from pocket.workflows.measure import load_split
 
+MOST, _ON_SHEET = 100, 16  # images to find, and how many of them the sheet shows
+
 
 def model_files(run: Run) -> dict[str, Path]:
     """Return the models that a run has kept, of its first seed: full data, IEM and random, those that are there."""
@@ -46,7 +48,8 @@ def search_images(
     k : int
         Images to find.
     out : Path, optional
-        PNG file of the contact sheet, which must not exist yet. Default: ``search.png`` in the run's folder.
+        PNG file of the contact sheet, which must not exist yet. Default: in the run's folder ``search.png``, or
+        ``search-2.png`` and so on where that is taken.
     device : str
     say : callable
         Takes each line of the table.
@@ -68,36 +71,63 @@ def search_images(
     from pocket.presentation.explorer import contact_sheet
     from pocket.presentation.html import png_bytes
 
-    if k < 1:
-        raise ValueError(f"k={k}: find at least 1 image")
+    if not 1 <= k <= MOST:
+        raise ValueError(f"k={k}: find 1 to {MOST} images")
     if out is not None and (out.suffix.lower() != ".png" or out.exists()):
         raise ValueError(f"--out {out}: name a new file that ends in .png; what exists is not written over")
     kept = model_files(run)
+    models = [name.lower() for name in models]
     if missing := [name for name in models if name not in kept]:
         has = f"it has {', '.join(kept)}" if kept else "it has none"
         raise ArtefactError(
             f"run {run.name!r} has kept no model {', '.join(missing)}: {has}; pocket tour --run {run.name} trains them"
         )
-    database = load_split(run.settings).database
+    unreadable = [trouble for path in paths if (trouble := _trouble(path))]
+    if not (there := [path for path in paths if not _trouble(path)]):
+        raise ValueError("; ".join(unreadable) or "name at least one image file")
+    split = load_split(run.settings)
+    database = split.database
     images: dict[str, npt.NDArray[np.uint8]] = {}
-    unreadable = []
-    for path in paths:
+    for path in there:
         try:
             images[_title(path, images)] = decode_image(path, database.size, database.channels)
         except ValueError as error:
-            unreadable.append(f"{path}: {error}" if path.is_file() else f"{path}: there is no such file")
+            unreadable.append(f"{path}: {error}")
     if not images:
-        raise ValueError("; ".join(unreadable) or "name at least one image file")
+        raise ValueError("; ".join(unreadable))
     say(f"encoding {len(database):,} images of {database.name} under {', '.join(models)}")
     searches = {name: ImageSearch(HashModel.load(kept[name]), database, device=device) for name in models}
+    usual = {name: search.usual_distance(split.query) for name, search in searches.items()}
+    say(
+        f"each image is cropped to its central square and brought to {database.size} x {database.size} pixels, "
+        f"{'grey' if database.channels == 1 else 'colour'}, as those are; distances are of {run.settings.bits} bits"
+    )
     where = "file" if database.files else "place in the database"
     for title, image in images.items():
         say(f"\n{title}\n  {'model':8}{'rank':>5}{'distance':>10}  {'class':20} {where}")
         for name, search in searches.items():
-            for rank, hit in enumerate(search.nearest(image, k), start=1):
+            hits = search.nearest(image, k)
+            for rank, hit in enumerate(hits, start=1):
                 say(f"  {name:8}{rank:>5}{hit.distance:>10}  {hit.label:20} {hit.file or hit.place}")
-    sheet, _ = contact_sheet(searches, images, k=k)
-    return write_bytes(out or run.path("search.png"), png_bytes(sheet, dpi=150)), unreadable
+            if hits[0].distance > usual[name]:
+                say(
+                    f"  {name:8} is unsure: 95 % of the run's own queries have an image within distance {usual[name]}, "
+                    "this one may be of no class here"
+                )
+    sheet, _ = contact_sheet(searches, images, k=min(k, _ON_SHEET))
+    if k > _ON_SHEET:
+        say(f"the sheet shows the first {_ON_SHEET} of each")
+    names = (f"search-{number}.png" if number > 1 else "search.png" for number in itertools.count(1))
+    free = (path for path in map(run.path, names) if not path.exists())
+    return write_bytes(out or next(free), png_bytes(sheet, dpi=150)), unreadable
+
+
+def _trouble(path: Path) -> str:
+    """Say why nothing can be read from a path; empty where something may."""
+    try:
+        return "" if path.is_file() else f"{path}: {'this is a folder' if path.is_dir() else 'there is no such file'}"
+    except OSError as error:  # such as a name that is too long
+        return f"{path}: {error.strerror}"
 
 
 def _title(path: Path, taken: Container[str]) -> str:

@@ -50,8 +50,9 @@ def anomaly_detection(index: HammingIndex, known: Codes, unknown: Codes, *, k: i
 
     References
     ----------
-    AUROC and FPR95 as in Hendrycks and Gimpel, "A baseline for detecting misclassified and out-of-distribution
-    examples", ICLR 2017; an unknown image is the positive case.
+    AUROC as in Hendrycks and Gimpel, "A baseline for detecting misclassified and out-of-distribution examples", ICLR
+    2017; FPR95 after Liang et al., "Enhancing the reliability of out-of-distribution image detection in neural
+    networks", ICLR 2018. An unknown image is the positive case.
     """
     for name, side in (("known", known), ("unknown", unknown)):
         if not len(side):
@@ -99,6 +100,7 @@ def missing_classes(query: Codes, database: Codes, class_names: Sequence[str], *
     found = {}
     for c in shown if len(shown) > 1 else ():
         index = HammingIndex(Codes(database.packed[database.labels != c]), "flat")
-        known, gone = (Codes(query.packed[members]) for members in (query.labels != c, query.labels == c))
+        among = (query.labels != c) & np.isin(query.labels, shown)
+        known, gone = (Codes(query.packed[members]) for members in (among, query.labels == c))
         found[class_names[c]] = anomaly_detection(index, known, gone, k=k).auroc
     return found

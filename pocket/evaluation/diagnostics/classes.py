@@ -150,4 +150,5 @@ def gini(values: npt.ArrayLike) -> float:
         raise ValueError("the Gini coefficient is of finite values from 0")
     x = x.clip(0, None)
     n = len(x)
-    return float((2 * np.arange(1, n + 1) - n - 1) @ x / (n * x.sum())) if x.sum() else 0.0
+    # Rounding must not take equal values below 0.
+    return max(0.0, float((2 * np.arange(1, n + 1) - n - 1) @ x / (n * x.sum()))) if x.sum() else 0.0

@@ -39,7 +39,9 @@ class DiagnosticReport(Record):
     diversity_of_random: Diversity | None = Field(description="the same of as many random real images")
     robustness: Robustness
     rare: RareClasses
-    anomalies: AnomalyDetection | None = Field(description="the unknown images against the queries")
+    anomalies: AnomalyDetection | None = Field(
+        description="the unknown images against the queries of classes in the database"
+    )
     missing: dict[str, float] = Field(description="by class, the AUROC of its queries once the database lacks it")
     bias: ClassBias
     leakage: Leakage | None = Field(description="of the condensed set's training views, in the model's Z")
@@ -123,21 +125,22 @@ def diagnose(
     if condensed is None:
         skipped |= dict.fromkeys(("diversity", "leakage"), "no condensed set was given")
     else:
-        real = _some(split.train, sample, seed)
         pixels = (condensed.decode() * 255).round().byte().numpy()
         views = ImageSet(pixels, condensed.view_labels, names, "condensed views")
-        z, z_views = (features(ours, images, device=device).numpy() for images in (real, views))
-        rich = diversity(z, real.labels, z_views, views.labels)
-        copies = leakage(z, z_views)
-        picked = np.random.default_rng([seed, 1]).permutation(len(split.train))[: len(views)]
-        chance = split.train.subset(np.sort(picked))
-        z_chance = features(ours, chance, device=device).numpy()
-        rich_random = diversity(z, real.labels, z_chance, chance.labels)
+        z_train, z_views = (features(ours, images, device=device).numpy() for images in (split.train, views))
+        # As many random images for comparison, which must not be measured against themselves.
+        order = np.random.default_rng([seed, 1]).permutation(len(split.train))
+        chance, real = np.split(order, [min(len(views), len(order) // 2)])
+        real, labels = real[:sample], split.train.labels
+        rich = diversity(z_train[real], labels[real], z_views, views.labels)
+        rich_random = diversity(z_train[real], labels[real], z_train[chance], labels[chance])
+        copies = leakage(z_train, z_views, sample=sample, seed=seed)
     strange = None
     if unknown is None:
         skipped["anomalies"] = "no images of unknown classes were given"
     else:
-        strange = anomaly_detection(index, query, encode(ours, unknown, device=device))
+        familiar = Codes(query.packed[np.isin(split.query.labels, split.database.labels)])
+        strange = anomaly_detection(index, familiar, encode(ours, unknown, device=device))
     asked = _some(split.query, sample, seed)
     robust = robustness(ours, asked, database, corruptions=corruptions, severities=severities, seed=seed, device=device)
     calm = drifted = None

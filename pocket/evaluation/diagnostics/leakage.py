@@ -20,22 +20,28 @@ class Leakage(Part):
 
     nearest: tuple[float, ...] = Field(repr=False, description="of each synthetic image, to its nearest real one")
     nearest_real: tuple[int, ...] = Field(repr=False, description="which real image that is, by place")
+    real: int = Field(gt=0, description="real images that were searched")
     median: float = Field(ge=0, description="median of nearest")
-    baseline: float = Field(ge=0, description="median distance of a real image to its nearest other real one")
+    baseline: float = Field(ge=0, description="median distance of real images to their nearest other real one")
     threshold: float = Field(ge=0, description="the distance below which an image counts as a near copy")
     near_copies: float = Field(ge=0, le=1, description="share of synthetic images below the threshold or at 0")
 
 
-def leakage(real: npt.ArrayLike, synthetic: npt.ArrayLike, *, quantile: float = 0.01) -> Leakage:
+def leakage(
+    real: npt.ArrayLike, synthetic: npt.ArrayLike, *, quantile: float = 0.01, sample: int = 2000, seed: int = 0
+) -> Leakage:
     """Compare each synthetic image's distance to its nearest real one with the real images' own.
 
     Parameters
     ----------
     real, synthetic : array_like, shapes (N, dim) and (M, dim)
-        Pixels or features of one model.
+        Pixels or features of one model; of *all* images that were condensed, or copies go unseen.
     quantile : float
         A synthetic image is a near copy if it is nearer to a real one than this share of the real images are to each
         other: of innocent images about that share would be counted, too.
+    sample : int
+        Real images at most, drawn by ``seed``, whose nearest others are looked up among all for the baseline.
+    seed : int
 
     Raises
     ------
@@ -47,13 +53,15 @@ def leakage(real: npt.ArrayLike, synthetic: npt.ArrayLike, *, quantile: float = 
         raise ValueError(f"the baseline needs at least 2 real images, not {len(x)}")
     if not 0 < quantile < 1:
         raise ValueError(f"quantile={quantile}: it must lie between 0 and 1")
-    search = NearestNeighbors(n_neighbors=1).fit(x)
-    distance, place = (column[:, 0] for column in search.kneighbors(y))
-    among = search.kneighbors()[0][:, 0]  # each real image's nearest other
+    search = NearestNeighbors(n_neighbors=2).fit(x)
+    distance, place = (column[:, 0] for column in search.kneighbors(y, 1))
+    some = np.random.default_rng(seed).permutation(len(x))[:sample]
+    among = search.kneighbors(x[some])[0][:, 1]  # the nearest but itself
     threshold = float(np.quantile(among, quantile))
     return Leakage(
         nearest=tuple(distance.tolist()),
         nearest_real=tuple(place.tolist()),
+        real=len(x),
         median=float(np.median(distance)),
         baseline=float(np.median(among)),
         threshold=threshold,

@@ -73,7 +73,8 @@ def neighbour_overlap(a: npt.ArrayLike, b: npt.ArrayLike, k: int) -> float:
         Distances of the same items in two spaces.
     k : int
     """
-    return float(np.minimum(chance_among(a, k), chance_among(b, k)).sum() / (len(np.asarray(a)) * k))
+    shared = np.minimum(chance_among(a, k), chance_among(b, k)).sum()
+    return min(1.0, float(shared / (len(np.asarray(a)) * k)))  # rounding must not take equal spaces above 1
 
 
 def trustworthiness(reference: npt.ArrayLike, other: npt.ArrayLike, k: int) -> float:
