@@ -293,6 +293,16 @@ def test_16_bit_grey_is_scaled_by_its_range() -> None:
     assert len(np.unique(flat)) == 1
 
 
+def test_what_is_no_photograph_is_refused() -> None:
+    holes = np.full((16, 16), 7, dtype=np.float32)
+    holes[3, 3] = np.nan
+    with pytest.raises(ValueError, match="pixels that are not numbers"):
+        decode_image(encoded(Image.fromarray(holes), "TIFF"), 16)
+    for kind in ("EPS", "DDS"):
+        with pytest.raises(ValueError, match="not a whole image"):
+            decode_image(encoded(Image.new("RGB", (8, 8)), kind), 16)
+
+
 def test_exif_rotation_is_applied() -> None:
     stored = np.zeros((32, 32), dtype=np.uint8)
     stored[:, 16:] = 255  # white on the right; to be shown turned 90 degrees clockwise: white below

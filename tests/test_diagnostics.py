@@ -268,3 +268,51 @@ def test_a_model_that_diverged_is_named(digits):
     model.scale[0] = np.nan
     with pytest.raises(ValueError, match="NaN or infinity for 360 of 360"):
         pocket.evaluate(model, digits)
+
+
+def test_missing_classes_by_hand():
+    database = pocket.Codes.from_bits([[0] * 8, [0] * 8, [1] * 8], [0, 0, 1])
+    query = pocket.Codes.from_bits([[0] * 8, [1] * 8, [0] * 4 + [1] * 4], [0, 1, 2])
+    # The query of class 2, which the database never had, is neither known nor missing.
+    assert diagnostics.missing_classes(query, database, ("a", "b", "c")) == {"a": 1.0, "b": 1.0}
+    alone = pocket.Codes(database.packed[:2], database.labels[:2])
+    assert diagnostics.missing_classes(alone, alone, ("a",)) == {}
+    with pytest.raises(ValueError, match="labels on both sides"):
+        diagnostics.missing_classes(pocket.Codes(query.packed), database, ("a", "b", "c"))
+
+
+@pytest.mark.parametrize("classes", range(2, 8))
+@pytest.mark.parametrize("each", range(4, 11))
+def test_a_collapsed_model_is_reported_and_not_died_of(classes, each):
+    codes = pocket.Codes(np.full((classes * each, 1), 5, dtype=np.uint8), np.repeat(np.arange(classes), each))
+    report = pocket.evaluate_codes(codes, codes)
+    assert diagnostics.class_bias(report).gini == pytest.approx(0, abs=1e-12)
+    same = np.zeros((classes * each, 8))
+    near = diagnostics.neighbourhood(codes, codes, same, same, k=3)
+    assert near.overlap == pytest.approx(1, abs=1e-12)
+
+
+def test_every_copy_is_seen_however_many_images_there_are(digits):
+    copies = digits.train.subset(np.arange(0, 1400, 7))
+    condensed = pocket.condense(copies, 5, method="random", formation=1, seed=0)
+    model = pocket.train(digits.train, bits=16, width=8, config=pocket.TrainConfig(steps=30), seed=0)
+    found = pocket.diagnose(
+        model, digits, condensed=condensed, corruptions=("fog",), severities=(1,), sample=100
+    ).leakage
+    assert found is not None
+    assert found.real == len(digits.train)
+    assert found.near_copies == 1
+    views = (condensed.decode() * 255).round().byte().numpy()
+    assert (digits.train.images[list(found.nearest_real)] == views).all()
+
+
+def test_random_images_are_not_measured_against_themselves(digits):
+    """As many random real images as the set: their nearest is another image, not they."""
+    condensed = pocket.condense(digits.train, 10, method="random", formation=1, seed=3)
+    model = pocket.train(digits.train, bits=16, width=8, config=pocket.TrainConfig(steps=30), seed=0)
+    found = pocket.diagnose(model, digits, condensed=condensed, corruptions=("fog",), severities=(1,), sample=400)
+    assert found.diversity_of_random is not None
+    assert found.diversity is not None
+    assert found.diversity_of_random.items == found.diversity.items == 100
+    assert found.diversity_of_random.coverage < 1
+    assert found.diversity_of_random.nearest > 0.9 * found.diversity.nearest

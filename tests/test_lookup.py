@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from pocket.cli import app
 from pocket.data import ImageSet, RetrievalSplit, photographs
 from pocket.evaluation import ImageSearch, evaluate_codes
 from pocket.presentation.explorer import contact_sheet, explorer, neighbours_html
+from pocket.presentation.html import png_bytes
 from pocket.runs.artefacts import ArtefactError
 from pocket.workflows.search import model_files, search_images
 
@@ -127,16 +129,23 @@ def test_search_writes_a_table_and_a_sheet(run: pocket.Run, split: RetrievalSpli
     assert Image.open(sheet).format == "PNG"
     assert len([line for line in said if line.startswith("  full ")]) == 6
     assert [line.split("\n")[1] for line in said if line.startswith("\n")] == ["same.png", "same.png (2)"]
-    assert [line.split(": ", 1)[1][:21] for line in unreadable] == ["not a whole image (ca", "there is no such file"]
+    assert [line.split(": ", 1)[1][:21] for line in unreadable] == ["there is no such file", "not a whole image (ca"]
     assert before == (tmp_path / "a" / "same.png").read_bytes()
-    search_images(run, paths[:1], models=["full"], say=said.append)  # its own sheet may be replaced
+    first = sheet.read_bytes()
+    other, _ = search_images(run, [sheet], models=["FULL"], k=20, say=said.append)
+    assert other == run.path("search-2.png"), "nothing is written over, least of all what was asked for"
+    assert sheet.read_bytes() == first
+    assert "the sheet shows the first 16 of each" in said
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ({"models": ["full", "iem"]}, r"run 'mine' has kept no model iem: it has full; pocket tour --run mine"),
-        ({"k": 0, "models": ["full"]}, "k=0"),
+        ({"k": 0, "models": ["full"]}, "k=0: find 1 to 100 images"),
+        ({"k": 5000, "models": ["full"]}, "k=5000"),
+        ({"paths": ["."], "models": ["full"]}, "this is a folder"),
+        ({"paths": ["x" * 300 + ".png"], "models": ["full"]}, "File name too long"),
         ({"out": "there.png", "models": ["full"]}, "what exists is not written over"),
         ({"out": "new.jpg", "models": ["full"]}, "ends in .png"),
         ({"paths": ["nowhere.png"], "models": ["full"]}, "nowhere.png: there is no such file"),
@@ -153,6 +162,37 @@ def test_search_refuses_with_a_reason(
     with pytest.raises((ValueError, ArtefactError), match=message):
         search_images(run, paths, **arguments)
     assert there.read_bytes() == png(split.query.images[0])
+
+
+def test_a_stranger_is_called_one(run: pocket.Run, split: RetrievalSplit, tmp_path: Path) -> None:
+    (tmp_path / "known.png").write_bytes(png(split.database.images[0]))
+    said: list[str] = []
+    search_images(run, [tmp_path / "known.png"], models=["full"], say=said.append)
+    assert not [line for line in said if "is unsure" in line]
+    search = ImageSearch(pocket.HashModel.load(str(run.path("models", "full_0.safetensors"))), split.database)
+    usual = search.usual_distance(split.query)
+    nearest = np.array([search.nearest(image, 1)[0].distance for image in split.query.images])
+    assert np.mean(nearest <= usual) >= 0.95 > np.mean(nearest <= usual - 1)
+
+
+def test_names_with_a_dollar_or_in_japanese_are_drawn(split: RetrievalSplit, searches: dict[str, ImageSearch]) -> None:
+    figure, _ = contact_sheet(
+        searches, {"price_$5_$.png": split.query.images[0], "数字の七.png": split.query.images[1]}
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert png_bytes(figure)[:4] == b"\x89PNG"
+
+
+def test_images_of_another_class_are_marked(split: RetrievalSplit, searches: dict[str, ImageSearch]) -> None:
+    image = {"it": split.query.images[0]}
+    right = split.query.class_names[split.query.labels[0]]
+    _, told = contact_sheet(searches, image, k=4, labels={"it": right})
+    assert "0 of 4 of another class" in told
+    figure, told = contact_sheet(searches, image, k=4, labels={"it": "none of these"})
+    assert "4 of 4 of another class" in told
+    assert sum(len(axis.patches) for axis in figure.axes) == 4
+    assert sum(text.get_text().startswith("× ") for axis in figure.axes for text in axis.texts) == 4
 
 
 def test_found_images_of_a_folder_have_their_files(home: Path, tmp_path: Path) -> None:
@@ -187,3 +227,5 @@ def test_the_command(run: pocket.Run, split: RetrievalSplit, tmp_path: Path) -> 
     assert partly.exit_code == 1
     assert "gone.png: there is no such file" in partly.output
     assert model_files(run).keys() == {"full"}
+    with pytest.raises(ValueError, match=r"no run 'other' in .*: there is mine; pocket tour --run other makes it"):
+        CliRunner().invoke(app, ["search", "--run", "other", str(tmp_path / "mine.png")], catch_exceptions=False)

@@ -197,3 +197,32 @@ def test_clustered_codes_are_what_they_say() -> None:
     same, other = clustered_codes(50_000, 200)[0], clustered_codes(50_000, 200, seed=1)[0]
     assert (same.packed == database.packed).all()
     assert not (other.packed == database.packed).all()
+
+
+@pytest.mark.parametrize("count", [5, 5_000, 150_000])
+def test_a_few_distinct_codes_are_searched_exactly_and_it_says_so(count: int) -> None:
+    """A model with one codeword a class gives ten codes for millions of images."""
+    codes = few(count, distinct=10)
+    with pytest.warns(UserWarning, match=r"the index is (flat|unique): its codes have \d+ distinct values only"):
+        index = HammingIndex(codes, "ivf", gpu=False)
+    assert index.kind == ("unique" if count >= 100_000 else "flat")
+    query = few(3, distinct=3, seed=1)
+    distances, _ = index.search(query, 5)
+    assert (distances == np.sort(brute(codes, query), axis=1)[:, :5]).all()
+
+
+def test_something_else_than_codes_is_named() -> None:
+    packed = few(4).packed
+    for call in (lambda: HammingIndex(packed), lambda: HammingIndex(few(4)).search(packed)):  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match=r"a pocket\.Codes, not ndarray: Codes\.from_bits"):
+            call()
+    with pytest.raises(ValueError, match=r"k=1\.5"):
+        HammingIndex(few(4)).search(few(1), 1.5)  # type: ignore[arg-type]
+
+
+def test_bits_that_are_not_packed_are_noticed() -> None:
+    bits = np.random.default_rng(0).integers(0, 2, (50, 32)).astype(np.uint8)
+    with pytest.warns(UserWarning, match="if these are 32 bits that are not packed yet"):
+        Codes(bits)
+    with pytest.raises(ValueError, match=r"np\.unique\(names, return_inverse=True\)"):
+        Codes(np.packbits(bits, axis=1), np.array(["cat"] * 50))

@@ -104,3 +104,18 @@ def test_parquet_holds_codes_as_whole_numbers(bits: int, tmp_path: Path) -> None
         assert str(table.schema.field(name).type) == "uint64"
         assert table[name].to_pylist() == [int("".join(map(str, row)), 2) for row in part]
     assert pq.read_table(export_parquet(Codes(codes.packed), tmp_path / "x.parquet"))["label"].null_count == 50
+
+
+def test_ids_are_never_twice_and_labels_never_mixed(tmp_path: Path) -> None:
+    codes = Codes.from_bits([[0] * 8, [1] * 8], [0, 1])
+    twice = Codes(codes.packed, codes.labels, np.array([7, 7]))
+    with pytest.raises(ValueError, match="id 7 is there twice"):
+        CodeStore.create(tmp_path / "new", twice)
+    store = CodeStore.create(tmp_path / "store", codes)
+    with pytest.raises(ValueError, match="id 7 is there twice"):
+        store.add(twice)
+    with pytest.raises(ValueError, match="the store's codes have labels: add codes of the same kind"):
+        store.add(Codes(codes.packed, ids=np.array([5, 6])))
+    store.remove([0, 0, 1])
+    assert len(store) == 0
+    assert store.codes().packed.shape == (0, 1)

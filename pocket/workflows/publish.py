@@ -165,7 +165,8 @@ def benchmark_block() -> str:
         if missing := len(wanted - {row.settings for row in rows}):
             parts += [f"Suite `{path.stem}` is not whole yet: {missing} of {len(wanted)} rows are missing.", ""]
         versions = [benchmark.comparisons(found, ours) for ours in ("", benchmark.PUBLISHED)]
-        parts += [f"Suite `{path.stem}`: " + " ".join(benchmark.verdict(each) for each in versions if each), ""]
+        known = "of what is measured, " if missing else ""
+        parts += [f"Suite `{path.stem}`: {known}" + " ".join(benchmark.verdict(each) for each in versions if each), ""]
     return "\n".join(parts).strip()
 
 
