@@ -89,15 +89,26 @@ def _whole_numbers(text: str | None) -> tuple[int, ...] | None:
 
 
 @app.command()
-def brief(run: RunName = "tour", lang: Annotated[str, typer.Option(help="en, ja or both.")] = "both") -> None:
-    """Write the executive brief of a run as self-contained HTML."""
+def brief(
+    run: RunName = "tour",
+    lang: Annotated[str, typer.Option(help="en, ja or both.")] = "both",
+    pdf: Annotated[bool, typer.Option(help="Print it to PDF, too, where Chromium or Chrome is there.")] = True,
+) -> None:
+    """Write the executive brief of a run as self-contained HTML, and as PDF."""
     from pocket.presentation.brief import write_brief
+    from pocket.presentation.pdf import NoBrowserError, print_pdf
     from pocket.runs.paths import run_dir
     from pocket.runs.run import Run
 
     opened = Run.read(run_dir(run))
     for code in ("en", "ja") if lang == "both" else (lang,):
-        typer.echo(f"wrote {write_brief(opened, code)}")
+        page = write_brief(opened, code)
+        typer.echo(f"wrote {page}")
+        try:
+            if pdf:
+                typer.echo(f"wrote {print_pdf(page)}")
+        except NoBrowserError as error:
+            typer.echo(str(error))
 
 
 @app.command()

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import re
+import unicodedata
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from pypdf import PdfReader
 from runs_for_tests import cell, make_run, run  # noqa: F401 (run is a fixture)
+from typer.testing import CliRunner
 
+from pocket.cli import app
 from pocket.presentation.brief import write_brief
+from pocket.presentation.i18n import translator
+from pocket.presentation.pdf import find_browser, print_pdf
 from pocket.roi import RoiInputs, compute
 from pocket.runs import Run, audit, provenance
 from pocket.runs.records import CondensationRecord, TrainingRecord
@@ -105,3 +112,38 @@ def test_an_unknown_language_is_refused(run: Run) -> None:  # noqa: F811
     with pytest.raises(ValueError, match="unknown language 'fr'"):
         write_brief(run, "fr")
     assert not list(run.folder.glob("brief*"))
+
+
+def plain(text: str) -> str:
+    """Text without its spaces and without the look-alikes that PDF readers find for some letters."""
+    return "".join(unicodedata.normalize("NFKC", text).split())
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("lang", ["en", "ja"])
+def test_it_is_printed_with_its_words(run: Run, lang: str) -> None:  # noqa: F811
+    if find_browser() is None:
+        assert not os.environ.get("CI"), "Chromium is missing in CI"
+        pytest.skip("no Chromium on this machine: apt-get install chromium")
+    before = (page := write_brief(run, lang)).read_bytes()
+    pdf = print_pdf(page)
+    assert page.read_bytes() == before
+    sheets = PdfReader(pdf).pages
+    text = "".join(sheet.extract_text() for sheet in sheets)
+    assert 2 <= len(sheets) <= 12
+    t = translator(lang)
+    for key in ("brief.title", "axis.time", "axis.effort", "brief.risks", "brief.not_shown"):
+        assert plain(t(key)) in plain(text), key
+    assert round(float(sheets[0].mediabox.width)) == 595, "A4"
+
+
+def test_without_a_browser_the_page_is_written_and_a_line_says_what_to_do(
+    run: Run,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PATH", str(run.folder))
+    done = CliRunner().invoke(app, ["brief", "--run", run.name, "--lang", "ja"])
+    assert done.exit_code == 0, done.output
+    assert "neither Chromium nor Chrome is installed here" in done.output
+    assert run.path("brief.ja.html").is_file()
+    assert not run.path("brief.ja.pdf").exists()

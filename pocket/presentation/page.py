@@ -17,6 +17,8 @@ from pocket.runs.records import AblationRow, Cell, CondensationRecord, TrainingR
 _LINKS = (
     ("brief.en.html", "Executive brief (English)"),
     ("brief.ja.html", "経営層向け要約（日本語）"),
+    ("brief.en.pdf", "Executive brief, printed (English)"),
+    ("brief.ja.pdf", "経営層向け要約、印刷用（日本語）"),
     ("roi.en.xlsx", "Return on investment as a workbook with live formulae (English)"),
     ("roi.ja.xlsx", "投資対効果の計算書（日本語、数式入りのExcel）"),
     ("roi.csv", "Cash flow, for a spreadsheet"),

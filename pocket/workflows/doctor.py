@@ -115,8 +115,8 @@ def _data() -> Finding:
 
 
 def _browser() -> Finding:
-    names = ("chromium", "chromium-browser", "google-chrome", "chrome", "msedge")
-    found = next((path for name in names if (path := shutil.which(name))), None)
-    if found:
+    from pocket.presentation.pdf import find_browser
+
+    if found := find_browser():
         return Finding("ok", "Chromium", found)
-    return Finding("ok", "Chromium", "not found; only the browser tests need it")
+    return Finding("ok", "Chromium", "not found; only PDFs of the brief and the browser tests need it")

@@ -55,6 +55,7 @@ def publish(name: str) -> None:
         If the run is not whole.
     """
     from pocket.presentation.brief import write_brief
+    from pocket.presentation.pdf import print_pdf
 
     run = Run.read(run_dir(name))
     for notebook in notebooks():
@@ -66,7 +67,7 @@ def publish(name: str) -> None:
     record = RunRecord.load(run.path("run.json")).model_copy(update={"name": "sample", "sample": True})
     record.save(sample / "run.json")
     for lang in ("en", "ja"):
-        write_brief(Run(sample, record), lang)
+        print_pdf(write_brief(Run(sample, record), lang))
     write_bytes(sample / "map.png", png_bytes(figure_map(measured_cells(run)), dpi=120))
     refresh_readme(kit_dir("data").parent / "README.md", run)
 
