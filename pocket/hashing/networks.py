@@ -199,12 +199,13 @@ class HashModel(nn.Module):
         """Estimate the memory that one more image in a batch takes, in bytes, on the generous side.
 
         Measured once by a forward of one image: with gradients, twice the outputs of all layers, which are kept
-        for the backward and meet their gradients there; without, four times the largest: a layer's input and output,
-        a shortcut, and room to work.
+        for the backward and meet their gradients there, and an eighth more for what the convolutions work in, which
+        differs from processor to processor; without, four times the largest: a layer's input and output, a shortcut,
+        and room to work.
         """
         if not self._map_bytes:
             self._map_bytes = _map_bytes(self)
-        return 2 * sum(self._map_bytes) if grad else 4 * max(self._map_bytes)
+        return 9 * sum(self._map_bytes) // 4 if grad else 4 * max(self._map_bytes)
 
     def save(self, path: Path) -> Path:
         """Save weights as safetensors, with the shape of the network and its report in the metadata."""
