@@ -48,8 +48,8 @@ def unique(packed: Packed) -> Unique:
 class Flat:
     """Every code is looked at: exact, on the CPU or a GPU.
 
-    FAISS keeps the nearest in a heap, or counts all distances: with equal results, ids included. Counting took 0.7 of the
-    heap's time on one processor and 1.3 on another, so the first large batch tries both on a few of its queries.
+    FAISS keeps the nearest in a heap, or counts all distances: with equal results, ids included. Counting took 0.7 of
+    the heap's time on one processor and 1.3 on another, so the first large batch tries both on a few of its queries.
     """
 
     def __init__(self, packed: Packed, *, gpu: bool = False) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import warnings
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
 
@@ -161,12 +162,15 @@ class CodeStore:
         k = min(10, count)
         farthest = self._search(asked, k, probes=0)[0][:, -1:]
         reached = 0.0
-        for probes in (2**power for power in range(lists.bit_length())):
+        steps = sorted({whole for power in range(lists.bit_length()) for whole in (2**power, 3 * 2**power)})
+        for probes, more in pairwise(steps):
             distances, ids = self._search(asked, k, probes=probes)
             reached = float(((distances <= farthest) & (ids >= 0)).mean())
             if reached >= recall and 4 * probes <= lists:
                 # A step more than the sample needs: other queries lie farther from the centre of their list.
-                return self._note(2 * probes)
+                return self._note(more)
+            if probes >= lists:
+                break
         warnings.warn(f"searches stay exact: lists reach a recall of {reached:.2f} only", stacklevel=2)
         self._table.drop_index("code_idx")
         return self._note(0)
