@@ -68,10 +68,12 @@ def bootstrap_mean(
     sums, counts = np.bincount(member, scores[known]), np.bincount(member)
     if len(counts) < 2:
         return Interval(np.nan, np.nan)
+    alone = counts.max() == 1  # no groups: every draw has as many values
     random = np.random.default_rng([seed, 0xB007])
     means = np.empty(draws)
     step = max(1, _AT_ONCE // len(counts))
     for start in range(0, draws, step):
         drawn = random.integers(len(counts), size=(min(step, draws - start), len(counts)))
-        means[start : start + step] = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
+        size = len(counts) if alone else counts[drawn].sum(axis=1)
+        means[start : start + step] = sums[drawn].sum(axis=1) / size
     return Interval(*np.quantile(means, [(1 - level) / 2, (1 + level) / 2]).tolist())

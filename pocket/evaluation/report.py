@@ -196,7 +196,7 @@ def evaluate_codes(
         map_low=mean_of(ap.low),
         map_high=mean_of(ap.high),
         map_interval=None if math.isnan(interval.low) else interval,
-        map_at_r=mean_of(metrics.average_precision(total, relevant, relevant.sum(axis=1)).expected),
+        map_at_r=mean_of(metrics.average_precision(total, relevant, relevant.sum(axis=1), bounds=False).expected),
         ndcg=mean_of(metrics.ndcg(total, relevant, at)),
         macro_map=mean_of(np.array([value for value in per_class if value is not None])),
         class_names=names,

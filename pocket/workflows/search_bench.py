@@ -167,7 +167,7 @@ def _indexes(name: str, size: int) -> Iterator[SearchRow]:
 
 
 def _store(database: Codes, queries: Codes, known: dict[str, Any]) -> Iterator[SearchRow]:
-    """Measure LanceDB, exact and in lists, a query at a time."""
+    """Measure LanceDB, exact and in lists, in one batch and a query at a time."""
     from pocket.evaluation.store import CodeStore
 
     single = [Codes(packed[None]) for packed in queries.packed[:100]]
@@ -181,6 +181,10 @@ def _store(database: Codes, queries: Codes, known: dict[str, Any]) -> Iterator[S
             if not exact:
                 store.index()
             build += time.perf_counter() - started
+            store.search(single[0], K_STORE, exact=exact)
+            started = time.perf_counter()
+            store.search(Codes(queries.packed[: len(single)]), K_STORE, exact=exact)
+            batch = time.perf_counter() - started
             taken, near, names = [], [], []
             for query in single:
                 started = time.perf_counter()
@@ -194,7 +198,7 @@ def _store(database: Codes, queries: Codes, known: dict[str, Any]) -> Iterator[S
                 what=f"CodeStore {'exact' if exact else 'indexed'}",
                 kind="lists" if store.indexed and not exact else "exact",
                 build_seconds=build,
-                batch_seconds=sum(taken),
+                batch_seconds=batch,
                 p50_ms=p50,
                 p95_ms=p95,
                 p99_ms=p99,
