@@ -72,6 +72,8 @@ def workbook_bytes(report: RoiReport, lang: str, *, sample: bool = False) -> byt
         assert sheet is not None
         sheet.title = t(f"workbook.{title}")
         sheet.sheet_view.showGridLines = False
+        sheet.page_setup.orientation, sheet.page_setup.fitToHeight = "landscape", 0
+        sheet.sheet_properties.pageSetUpPr.fitToPage = True
         sheet["A1"] = t(f"workbook.{title}_title")
         sheet["A1"].font = Font(bold=True, size=14)
         sheet["A2"] = t("brief.sample") if sample else t(f"workbook.{title}_help")
@@ -102,7 +104,7 @@ def _inputs(book: Workbook, sheet: Any, report: RoiReport, lang: str) -> None:
         e = inputs.estimate(name)
         unit = t(f"unit.{SPECS[name].unit}", currency=unit_words)
         for column, value in enumerate((t(f"input.{name}"), e.base, unit, e.low, e.high, t(f"tag.{e.source}"), e.note)):
-            _write(sheet.cell(row, 1 + column), value)
+            _write(sheet.cell(row, 1 + column), value, _FIGURE if isinstance(value, float) else None)
         _name(book, sheet, name, row)
     row = 5 + len(SPECS)
     for offset, (name, on) in enumerate(

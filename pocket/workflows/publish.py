@@ -56,6 +56,8 @@ def publish(name: str) -> None:
     """
     from pocket.presentation.brief import write_brief
     from pocket.presentation.pdf import print_pdf
+    from pocket.presentation.workbook import workbook_bytes
+    from pocket.roi import RoiReport
 
     run = Run.read(run_dir(name))
     for notebook in notebooks():
@@ -68,6 +70,8 @@ def publish(name: str) -> None:
     record.save(sample / "run.json")
     for lang in ("en", "ja"):
         print_pdf(write_brief(Run(sample, record), lang))
+        marked = workbook_bytes(RoiReport.load(sample / "roi.json"), lang, sample=True)
+        write_bytes(sample / f"roi.{lang}.xlsx", marked)
     write_bytes(sample / "map.png", png_bytes(figure_map(measured_cells(run)), dpi=120))
     refresh_readme(kit_dir("data").parent / "README.md", run)
 
