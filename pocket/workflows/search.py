@@ -46,7 +46,7 @@ def search_images(
     models : sequence of str
         "full", "iem", "random": those that the run has kept.
     k : int
-        Images to find.
+        Images to find, up to `MOST`; the sheet shows the first 16.
     out : Path, optional
         PNG file of the contact sheet, which must not exist yet. Default: in the run's folder ``search.png``, or
         ``search-2.png`` and so on where that is taken.
@@ -65,7 +65,7 @@ def search_images(
     ArtefactError
         If the run has not kept a model that is asked for.
     ValueError
-        If no file is a whole image, k is below 1, or ``out`` is no new PNG file.
+        If no file is a whole image, k is not in 1 ... 100, or ``out`` is no new PNG file.
     """
     from pocket.evaluation import ImageSearch
     from pocket.presentation.explorer import contact_sheet
@@ -82,13 +82,14 @@ def search_images(
         raise ArtefactError(
             f"run {run.name!r} has kept no model {', '.join(missing)}: {has}; pocket tour --run {run.name} trains them"
         )
-    unreadable = [trouble for path in paths if (trouble := _trouble(path))]
-    if not (there := [path for path in paths if not _trouble(path)]):
+    troubles = [_trouble(path) for path in paths]
+    unreadable = [trouble for trouble in troubles if trouble]
+    if len(unreadable) == len(paths):
         raise ValueError("; ".join(unreadable) or "name at least one image file")
     split = load_split(run.settings)
     database = split.database
     images: dict[str, npt.NDArray[np.uint8]] = {}
-    for path in there:
+    for path in (path for path, trouble in zip(paths, troubles, strict=True) if not trouble):
         try:
             images[_title(path, images)] = decode_image(path, database.size, database.channels)
         except ValueError as error:
