@@ -6,6 +6,7 @@ import json
 import math
 import subprocess
 import sys
+from datetime import date
 from functools import cache
 from pathlib import Path
 
@@ -24,10 +25,14 @@ from pocket.roi import (
     RoiReport,
     Thresholds,
     compute,
+    differences,
     finance,
+    load_scenario,
     monte_carlo,
+    save_scenario,
+    scenario_names,
 )
-from pocket.runs import Run, provenance
+from pocket.runs import ArtefactError, Run, provenance
 from pocket.runs.records import CondensationRecord, TrainingRecord
 
 MEASURED = {
@@ -39,6 +44,8 @@ MEASURED = {
     "map_full": (0.97, 0.97, 0.97),
     "map_condensed": (0.92, 0.945, 0.96),
     "map_random": (0.9, 0.91, 0.92),
+    "seconds_finetune": (2.9, 3.0, 3.1),
+    "map_hybrid": (0.94, 0.955, 0.965),
     "bytes_full": (368e3, 368e3, 368e3),
     "bytes_condensed": (26e3, 26e3, 26e3),
 }
@@ -142,7 +149,9 @@ def test_bad_arguments_are_named(call: object, words: str) -> None:
 def test_money_is_conserved(data: st.DataObject) -> None:
     inputs = example()
     for name in (
-        "trainings_per_month",
+        "retrainings_per_month",
+        "comparisons_per_month",
+        "code_lengths",
         "migration_days",
         "recondensations_per_year",
         "failure_cost",
@@ -155,6 +164,7 @@ def test_money_is_conserved(data: st.DataObject) -> None:
     size = max(full.total, condensed.total, 1.0)
     assert len(report.schedule) == inputs.horizon_months.base + 1
     for one in report.alternatives:
+        # Doing nothing loses more every month; its monthly cost is the mean.
         parts = sum(one.once.values()) + inputs.horizon_months.base * sum(one.monthly.values())
         assert math.isclose(parts, one.total, rel_tol=1e-9)
     net = math.fsum(period.net for period in report.schedule)
@@ -189,7 +199,11 @@ def test_the_measured_mini_run_does_not_pay_and_says_what_would() -> None:
     report = compute(example())
     assert report.decision.verdict == "stop"
     assert report.trainings_needed is not None
-    at_zero = compute(changed(example(), trainings_per_month=report.trainings_needed), draws=10)
+    only = changed(
+        example(), search_trials_per_month=0, comparisons_per_month=0, retrainings_per_month=report.trainings_needed
+    )
+    at_zero = compute(only, draws=10)
+    assert at_zero.trainings_per_month == pytest.approx(report.trainings_needed)
     assert abs(at_zero.npv) < 1e-6 * abs(report.npv)
 
 
@@ -290,7 +304,10 @@ def test_inputs_come_from_the_records_of_the_run(run: Run) -> None:  # noqa: F81
     assert (inputs.seconds_full.low, inputs.seconds_full.high) == (9.0, 9.5)
     assert inputs.map_random.base == pytest.approx(0.917), "the stronger random subset is the comparator"
     assert inputs.map_condensed.low < inputs.map_condensed.base < inputs.map_condensed.high
-    assert {inputs.estimate(name).source for name in MEASURED} == {"measured"}
+    unmeasured = {"seconds_finetune", "map_hybrid"}
+    assert {inputs.estimate(name).source for name in MEASURED.keys() - unmeasured} == {"measured"}
+    assert {inputs.estimate(name).source for name in unmeasured} == {"assumption"}, "hybrid operation was not run"
+    assert inputs.map_hybrid.base == inputs.map_condensed.base, "no gain is assumed where none was measured"
     assert {e.source for name, s in SPECS.items() if s.group != "measured" and (e := inputs.estimate(name))} == {
         "assumption"
     }
@@ -315,6 +332,110 @@ def test_cells_of_different_settings_are_refused(run: Run) -> None:  # noqa: F81
     run.save(TrainingRecord(cells=mixed, provenance=provenance()), "training.json")
     with pytest.raises(ValueError, match="not comparable"):
         RoiInputs.from_run(run)
+
+
+def test_trainings_are_retraining_search_and_comparisons() -> None:
+    inputs = changed(
+        example(), retrainings_per_month=2, search_trials_per_month=5, comparisons_per_month=0.5, code_lengths=4,
+        hashing_methods=3, seeds=2,
+    )  # fmt: skip
+    report = compute(inputs, draws=10)
+    assert report.trainings_per_month == pytest.approx(2 + 5 + 0.5 * 4 * 3 * 2)
+    assert report.alternative("full").monthly["training"] == pytest.approx(19 * 9.25 / 3600 * 500)
+
+
+def test_the_hybrid_is_the_condensed_set_and_its_fine_tuning() -> None:
+    same = changed(paying(), map_hybrid=paying().map_condensed.base)
+    report = compute(same, draws=10)
+    condensed, hybrid = report.alternative("condensed"), report.alternative("hybrid")
+    tuning = 4 * 3.0 * 5000 / 3600 * 500
+    assert hybrid.monthly.pop("finetuning") == pytest.approx(tuning)
+    assert (hybrid.once, hybrid.monthly) == (condensed.once, condensed.monthly)
+    assert compute(changed(same, finetunes_per_month=0), draws=10).alternative("hybrid").npv == pytest.approx(
+        report.npv
+    )
+    better = compute(changed(same, map_hybrid=0.97, finetunes_per_month=0), draws=10)
+    assert better.alternative("hybrid").npv > better.npv > 0
+    assert "hybrid" in better.decision.better
+    without = compute(same.with_setting(keep_full_data=False), draws=10)
+    kept = without.alternative("hybrid").monthly["storage"] - without.alternative("condensed").monthly["storage"]
+    assert kept == pytest.approx(5000 * 0.05 * 368e3 / 1e9 * 4), "the real images that fine-tuning needs are kept"
+
+
+def test_doing_nothing_costs_a_quality_that_falls_month_by_month() -> None:
+    inputs = changed(paying(), horizon_months=3, map_decay_per_month=0.01, discount_rate=0)
+    nothing = compute(inputs, draws=10).alternative("nothing")
+    lost = [1e6 * 0.001 * points * 10 for points in (1, 2, 3)]
+    storage = 5000 * 368e3 / 1e9 * 4
+    assert nothing.total == pytest.approx(sum(lost) + 3 * storage)
+    assert nothing.map == pytest.approx(0.94)
+    full = compute(inputs, draws=10).alternative("full")
+    assert nothing.npv == pytest.approx(full.total - nothing.total)
+    never_worse = compute(changed(inputs, map_decay_per_month=0), draws=10)
+    assert never_worse.alternative("nothing").map == pytest.approx(0.97)
+    assert "nothing" in never_worse.decision.better, "the report says where not training at all is worth more"
+
+
+def test_fiscal_years_hold_every_month_once() -> None:
+    inputs = paying().with_setting(start=date(2026, 12, 1))
+    report = compute(inputs, draws=10)
+    assert [(year.year, year.months) for year in report.years] == [(2026, 4), (2027, 12), (2028, 12), (2029, 8)]
+    for name in ("full", "condensed", "net", "discounted"):
+        total = math.fsum(getattr(period, name) for period in report.schedule)
+        assert math.fsum(getattr(year, name) for year in report.years) == pytest.approx(total)
+    calendar = compute(inputs.with_setting(fiscal_year_month=1), draws=10).years
+    assert [(year.year, year.months) for year in calendar] == [(2026, 1), (2027, 12), (2028, 12), (2029, 11)]
+    march = compute(inputs.with_setting(start=date(2027, 3, 1)), draws=10).years
+    assert (march[0].year, march[0].months) == (2026, 1)
+    assert compute(example(), draws=10).years == (), "without a start there are no dates"
+
+
+def test_the_fan_ends_in_the_range_of_outcomes() -> None:
+    found = monte_carlo(paying(), 2000)
+    first, last = found.fan[0], found.fan[-1]
+    assert (first.month, last.month) == (0, paying().horizon_months.high)
+    assert (last.p10, last.p50, last.p90) == pytest.approx((found.p10, found.p50, found.p90))
+    assert all(point.p10 <= point.p50 <= point.p90 for point in found.fan)
+    assert first.p90 <= 0, "month 0 holds what is paid once"
+
+
+def test_limits_and_ends_are_changed_within_what_the_others_leave() -> None:
+    inputs = example().with_end("migration_days", "high", 12).with_threshold("go_npv", 1e6)
+    assert inputs.migration_days.high == 12 and inputs.thresholds.go_npv == 1e6
+    assert inputs.migration_days.base == example().migration_days.base
+    for call, field, low, high in (
+        (lambda: inputs.with_end("migration_days", "low", 11), "migration_days", 0, 10),
+        (lambda: inputs.with_threshold("stop_npv", 2e6), "stop_npv", -1e15, 1e6),
+        (lambda: inputs.with_threshold("stop_map_loss", 0.01), "stop_map_loss", 0.05, 1),
+        (lambda: inputs.with_threshold("go_payback_months", 0), "go_payback_months", 1, 120),
+    ):
+        with pytest.raises(InputError) as caught:
+            call()
+        assert (caught.value.field, caught.value.minimum, caught.value.maximum) == (field, low, high)
+    with pytest.raises(ValueError, match="unknown threshold 'nope'"):
+        inputs.with_threshold("nope", 1)
+    with pytest.raises(ValueError, match="unknown setting currency"):
+        inputs.with_setting(currency="EUR")
+
+
+def test_a_price_names_vendor_and_date() -> None:
+    with pytest.raises(ValueError, match="must name the vendor and the date"):
+        Estimate(low=1, base=1, high=1, unit="watts", source="price", note="the usual")
+
+
+def test_scenarios_are_saved_loaded_and_compared(tmp_path: Path) -> None:
+    base, dear = example(), changed(example(), compute_price=900)
+    save_scenario(tmp_path, "今期", base)
+    save_scenario(tmp_path, "dear GPU", dear)
+    assert scenario_names(tmp_path) == ["dear GPU", "今期"]
+    assert load_scenario(tmp_path, "今期") == base
+    assert differences({"a": base, "b": dear}) == {"compute_price": (500, 900)}
+    for bad in ("../up", "a/b", "", " a", ".hidden", "x" * 61, "a\nb"):
+        with pytest.raises(ValueError, match="cannot name a scenario"):
+            save_scenario(tmp_path, bad, base)
+    with pytest.raises(ArtefactError, match="is missing"):
+        load_scenario(tmp_path, "other")
+    assert {path.name for path in tmp_path.iterdir()} == {"今期.roi.json", "dear GPU.roi.json"}
 
 
 def test_report_survives_the_disk(tmp_path: Path) -> None:

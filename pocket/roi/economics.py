@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import reduce
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
@@ -13,6 +14,7 @@ from pocket.roi.inputs import SPECS, RoiInputs
 Array = NDArray[np.float64]
 Values = Mapping[str, Array]
 Verdict = Literal["go", "pilot", "stop"]
+Trained = Literal["full", "condensed", "random", "hybrid"]
 Reason = Literal[
     "no_saving",
     "map_loss_stop",
@@ -47,11 +49,10 @@ class Costs(NamedTuple):
 
 
 class Economics(NamedTuple):
-    """Costs and NPV against full data of the three alternatives, and the decision about the condensed one."""
+    """Monthly saving and NPV against full data of the condensed set, NPV of the random one, and the decision."""
 
-    full: Costs
-    condensed: Costs
-    random: Costs
+    saved: Array
+    once: Array
     npv_condensed: Array
     npv_random: Array
     reason: NDArray[np.intp]
@@ -69,8 +70,14 @@ def verdict_of(reason: int) -> tuple[Verdict, Reason]:
     return verdict, key
 
 
+def trainings_per_month(v: Values) -> Array:
+    """Return the trainings a month: retraining + hyper-parameter search + comparisons of lengths × methods × seeds."""
+    each = v["code_lengths"] * v["hashing_methods"] * v["seeds"]
+    return v["retrainings_per_month"] + v["search_trials_per_month"] + v["comparisons_per_month"] * each
+
+
 def economics(v: Values, inputs: RoiInputs) -> Economics:
-    """Compute the three alternatives for every set of values.
+    """Weigh the condensed set and a random subset against full data, for every set of values.
 
     Parameters
     ----------
@@ -79,25 +86,17 @@ def economics(v: Values, inputs: RoiInputs) -> Economics:
     inputs : RoiInputs
         Its switches and thresholds; its estimates are not read.
     """
-    condense = v["seconds_condense"] + (v["seconds_teacher"] if inputs.count_teacher else 0.0)
-    full = _costs(v, "full", condense=None, store=v["bytes_full"])
-    kept = v["bytes_full"] if inputs.keep_full_data else np.zeros_like(v["bytes_full"])
-    condensed = _costs(v, "condensed", condense=condense, store=kept + v["bytes_condensed"])
-    # A random subset is part of the full data: it needs storage of its own only where these are deleted.
-    subset = kept if inputs.keep_full_data else v["bytes_condensed"]
-    random = _costs(v, "random", condense=np.zeros_like(condense), store=subset)
-
-    monthly = np.expm1(np.log1p(v["discount_rate"]) / 12)
+    full, condensed, random = (costs_of(name, v, inputs) for name in ("full", "condensed", "random"))
     months = np.rint(v["horizon_months"])
-    safe = np.where(monthly > 0, monthly, 1.0)
-    annuity = np.where(monthly > 0, -np.expm1(-months * np.log1p(monthly)) / safe, months)
-    saved = full.per_month - condensed.per_month
-    npv = saved * annuity - condensed.one_off
-    npv_random = (full.per_month - random.per_month) * annuity - random.one_off
+    factor = annuity(v["discount_rate"], months)
+    per_month, once = full.per_month, condensed.one_off
+    saved = per_month - condensed.per_month
+    npv = saved * factor - once
+    npv_random = (per_month - random.per_month) * factor - random.one_off
 
     limits = inputs.thresholds
     loss = v["map_full"] - v["map_condensed"]
-    within = saved * np.minimum(limits.go_payback_months, months) - condensed.one_off
+    within = saved * np.minimum(limits.go_payback_months, months) - once
     checks = [
         v["seconds_full"] <= v["seconds_condensed"],
         loss > limits.stop_map_loss,
@@ -108,38 +107,83 @@ def economics(v: Values, inputs: RoiInputs) -> Economics:
         within < 0,
     ]
     reason = np.select(checks, list(range(len(checks))), default=len(checks))
-    return Economics(full, condensed, random, npv, npv_random, reason)
+    return Economics(saved, once, npv, npv_random, reason)
 
 
-def _costs(v: Values, kind: str, *, condense: Array | None, store: Array) -> Costs:
-    """Return the costs of one alternative; ``condense`` is None for full data, which needs no migration."""
+def annuity(yearly: Array, months: Array) -> Array:
+    """Return the present value of 1 paid at the end of each of ``months`` months, at a yearly rate."""
+    monthly = np.expm1(np.log1p(yearly) / 12)
+    safe = np.where(monthly > 0, monthly, 1.0)
+    found: Array = np.where(monthly > 0, -np.expm1(-months * np.log1p(monthly)) / safe, months)
+    return found
+
+
+def costs_of(name: Trained, v: Values, inputs: RoiInputs) -> Costs:
+    """Return the costs of one alternative that keeps training, for every set of values.
+
+    Full data need no migration; the hybrid is the condensed set with a periodic fine-tuning on a share of real images.
+    """
     scale = v["workload_scale"] / SECONDS_PER_HOUR
-    training_hours = v["trainings_per_month"] * v[f"seconds_{kind}"] * scale
     kilowatts = v["power_watts"] / 1000
-    storage = v["workload_scale"] * store / BYTES_PER_GB * v["storage_price"]
+    energy_price = kilowatts * v["kwh_price"]
+    kind = "condensed" if name == "hybrid" else name
+    training_hours = trainings_per_month(v) * v[f"seconds_{kind}"] * scale
     monthly = {
         "training": training_hours * v["compute_price"],
-        "energy": training_hours * kilowatts * v["kwh_price"],
-        "storage": storage,
+        "energy": training_hours * energy_price,
+        "storage": v["workload_scale"] * _stored(name, v, inputs) / BYTES_PER_GB * v["storage_price"],
     }
-    if condense is None:
+    if name == "full":
         return Costs({"migration": np.zeros_like(scale)}, monthly, np.zeros_like(scale), training_hours)
 
-    condense_hours = condense * scale
-    per_year = v["recondensations_per_year"] / 12
-    # Only a loss is counted: a model that scores above full data earns nothing by it.
-    points_lost = POINTS * np.maximum(v["map_full"] - v[f"map_{kind}"], 0.0)
-    failing = np.minimum(v["failure_share_per_point"] * points_lost, 1.0)
-    hour = v["compute_price"] + kilowatts * v["kwh_price"]
-    once = {"migration": v["migration_days"] * v["engineer_day_rate"], "condensing": condense_hours * hour}
-    monthly |= {
-        "energy": monthly["energy"] + condense_hours * per_year * kilowatts * v["kwh_price"],
-        "recondensing": condense_hours * per_year * v["compute_price"],
-        "monitoring": v["monitoring_days_per_month"] * v["engineer_day_rate"],
-        "lost_quality": v["searches_per_month"] * failing * v["failure_cost"],
+    if name == "random":
+        condense_hours = np.zeros_like(scale)
+    else:
+        condense_hours = (v["seconds_condense"] + (v["seconds_teacher"] if inputs.count_teacher else 0.0)) * scale
+    again_hours = condense_hours * v["recondensations_per_year"] / 12
+    hours = training_hours + again_hours
+    monthly["recondensing"] = again_hours * v["compute_price"]
+    if name == "hybrid":
+        tune_hours = v["finetunes_per_month"] * v["seconds_finetune"] * scale
+        monthly["finetuning"] = tune_hours * v["compute_price"]
+        hours = hours + tune_hours
+    monthly["energy"] = hours * energy_price
+    monthly["monitoring"] = v["monitoring_days_per_month"] * v["engineer_day_rate"]
+    monthly["lost_quality"] = lost_quality(v, v["map_full"] - v[f"map_{name}"])
+    once = {
+        "migration": v["migration_days"] * v["engineer_day_rate"],
+        "condensing": condense_hours * (v["compute_price"] + energy_price),
     }
-    return Costs(once, monthly, condense_hours, training_hours + condense_hours * per_year)
+    return Costs(once, monthly, condense_hours, hours)
+
+
+def lost_quality(v: Values, loss: Array) -> Array:
+    """Return what a loss of mAP (a fraction) costs a month; a model above full data earns nothing by it."""
+    failing = np.minimum(v["failure_share_per_point"] * POINTS * np.maximum(loss, 0.0), 1.0)
+    found: Array = v["searches_per_month"] * failing * v["failure_cost"]
+    return found
+
+
+def doing_nothing(v: Values, months: int) -> tuple[Array, Array]:
+    """Return the monthly costs, shape (months,), of today's model never trained again: storage, and lost quality.
+
+    mAP falls by ``map_decay_per_month`` every month; ``v`` holds one set of values.
+    """
+    storage = v["workload_scale"] * v["bytes_full"] / BYTES_PER_GB * v["storage_price"]
+    fallen = np.minimum(np.arange(1, months + 1) * v["map_decay_per_month"], v["map_full"])
+    return np.repeat(storage, months), lost_quality(v, fallen)
+
+
+def _stored(name: Trained, v: Values, inputs: RoiInputs) -> Array:
+    """Return the bytes kept; a random subset is part of the full data, so it costs only where these are deleted."""
+    full, condensed = v["bytes_full"], v["bytes_condensed"]
+    if name == "full" or (name == "random" and inputs.keep_full_data):
+        return full
+    if name == "random":
+        return condensed
+    kept = full if inputs.keep_full_data else v["real_share"] * full if name == "hybrid" else np.zeros_like(full)
+    return kept + condensed
 
 
 def _total(parts: dict[str, Array]) -> Array:
-    return np.asarray(np.sum(list(parts.values()), axis=0), dtype=np.float64)
+    return reduce(np.add, parts.values())

@@ -14,6 +14,7 @@ from pocket.roi.measured import Measured, measure
 from pocket.runs import Record, Run
 
 Source = Literal["measured", "price", "assumption"]
+Tax = Literal["excluded", "included"]
 
 
 class Spec(NamedTuple):
@@ -34,6 +35,8 @@ SPECS: dict[str, Spec] = {
     "map_full": Spec("measured", "map", 0, 1),
     "map_condensed": Spec("measured", "map", 0, 1),
     "map_random": Spec("measured", "map", 0, 1),
+    "seconds_finetune": Spec("measured", "seconds", 0, 1e9),
+    "map_hybrid": Spec("measured", "map", 0, 1),
     "bytes_full": Spec("measured", "bytes", 0, 1e18),
     "bytes_condensed": Spec("measured", "bytes", 0, 1e18),
     "compute_price": Spec("price", "currency_per_hour", 0, 1e7),
@@ -43,18 +46,28 @@ SPECS: dict[str, Spec] = {
     "kwh_price": Spec("price", "currency_per_kwh", 0, 1e5),
     "co2_per_kwh": Spec("price", "kg_per_kwh", 0, 5),
     "workload_scale": Spec("business", "times", 1e-3, 1e9),
-    "trainings_per_month": Spec("business", "per_month", 0, 1e6),
+    "retrainings_per_month": Spec("business", "per_month", 0, 1e6),
+    "search_trials_per_month": Spec("business", "per_month", 0, 1e6),
+    "comparisons_per_month": Spec("business", "per_month", 0, 1e4),
+    "code_lengths": Spec("business", "number", 1, 100),
+    "hashing_methods": Spec("business", "number", 1, 100),
+    "seeds": Spec("business", "number", 1, 100),
     "migration_days": Spec("business", "days", 0, 1e4),
     "recondensations_per_year": Spec("business", "per_year", 0, 1e3),
     "monitoring_days_per_month": Spec("business", "days_per_month", 0, 31),
     "searches_per_month": Spec("business", "per_month", 0, 1e12),
     "failure_share_per_point": Spec("business", "share_per_point", 0, 1),
     "failure_cost": Spec("business", "currency", 0, 1e9),
+    "finetunes_per_month": Spec("business", "per_month", 0, 1e6),
+    "real_share": Spec("business", "share", 0, 1),
+    "map_decay_per_month": Spec("business", "map_per_month", 0, 1),
     "horizon_months": Spec("business", "months", 1, 120),
     "discount_rate": Spec("business", "yearly_rate", 0, 1),
 }
 
 YOURS = "assumption: replace it by yours"
+HYBRID_UNMEASURED = "assumption: as the condensed set, until this run measures hybrid operation"
+MOST_MONEY = 1e15
 _PRICES_IN_CURRENCY = tuple(name for name, spec in SPECS.items() if spec.unit.startswith("currency"))
 
 
@@ -85,6 +98,8 @@ class Estimate(BaseModel):
     def _ordered(self) -> Self:
         if not self.low <= self.base <= self.high:
             raise ValueError(f"base = {self.base:g} is outside the allowed range {self.low:g} to {self.high:g}")
+        if self.source == "price" and not re.search(r"\b(19|20)\d\d\b", self.note):
+            raise ValueError(f"note = {self.note!r} of a price must name the vendor and the date with its year")
         return self
 
 
@@ -101,6 +116,25 @@ class Thresholds(BaseModel):
     go_map_loss: float = Field(0.05, ge=0, le=1)
     stop_npv: float = 0.0
     stop_map_loss: float = Field(0.15, ge=0, le=1)
+
+    def allowed(self, name: str) -> tuple[float, float]:
+        """Return the lowest and highest value that limit ``name`` may take, the others being as they are.
+
+        Raises
+        ------
+        ValueError
+            If there is no such limit.
+        """
+        ranges: dict[str, tuple[float, float]] = {
+            "go_npv": (self.stop_npv, MOST_MONEY),
+            "go_payback_months": (1, 120),
+            "go_map_loss": (0, self.stop_map_loss),
+            "stop_npv": (-MOST_MONEY, self.go_npv),
+            "stop_map_loss": (self.go_map_loss, 1),
+        }
+        if name not in ranges:
+            raise ValueError(f"unknown threshold {name!r}; choose one of {', '.join(ranges)}")
+        return ranges[name]
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -128,7 +162,8 @@ class RoiInputs(Record):
     1 is the run as measured. ``count_teacher`` adds the seconds of the full-data model to the cost of
     condensing, for a user who would not have trained it anyway. ``keep_full_data`` keeps paying for the
     storage of all data beside the condensed set (it is needed to condense again). ``start`` is the first
-    day of month 1, for the break-even date.
+    day of month 1, for the break-even date and the fiscal years, which begin with ``fiscal_year_month``
+    (4 for Japan's April).
 
     Raises
     ------
@@ -137,12 +172,14 @@ class RoiInputs(Record):
     """
 
     kind: ClassVar[str] = "roi-inputs"
+    version: ClassVar[int] = 2
 
     dataset: str = ""
     ipc: int = Field(0, ge=0)
     currency: str = "JPY"
-    tax: Literal["excluded", "included"] = "excluded"
+    tax: Tax = "excluded"
     start: date | None = None
+    fiscal_year_month: int = Field(4, ge=1, le=12)
     count_teacher: bool = False
     keep_full_data: bool = True
     thresholds: Thresholds = Field(default_factory=lambda: Thresholds.model_validate({}))
@@ -152,9 +189,11 @@ class RoiInputs(Record):
     seconds_teacher: Estimate
     seconds_condensed: Estimate
     seconds_random: Estimate
+    seconds_finetune: Estimate
     map_full: Estimate
     map_condensed: Estimate
     map_random: Estimate
+    map_hybrid: Estimate
     bytes_full: Estimate
     bytes_condensed: Estimate
 
@@ -174,13 +213,23 @@ class RoiInputs(Record):
     workload_scale: Estimate = _assumed(
         "workload_scale", 1, 1, 1, "assumption: 1, the run as measured; your training / this training"
     )
-    trainings_per_month: Estimate = _assumed("trainings_per_month", 10, 50, 200)
+    retrainings_per_month: Estimate = _assumed("retrainings_per_month", 1, 4, 12)
+    search_trials_per_month: Estimate = _assumed("search_trials_per_month", 4, 16, 60)
+    comparisons_per_month: Estimate = _assumed("comparisons_per_month", 0.25, 1, 2)
+    code_lengths: Estimate = _assumed("code_lengths", 1, 5, 5)
+    hashing_methods: Estimate = _assumed("hashing_methods", 1, 2, 5)
+    seeds: Estimate = _assumed("seeds", 1, 3, 5)
     migration_days: Estimate = _assumed("migration_days", 5, 10, 30)
     recondensations_per_year: Estimate = _assumed("recondensations_per_year", 1, 4, 12)
     monitoring_days_per_month: Estimate = _assumed("monitoring_days_per_month", 0.25, 0.5, 2)
     searches_per_month: Estimate = _assumed("searches_per_month", 10_000, 100_000, 1_000_000)
     failure_share_per_point: Estimate = _assumed("failure_share_per_point", 0, 0.001, 0.005)
     failure_cost: Estimate = _assumed("failure_cost", 0, 1, 10)
+    finetunes_per_month: Estimate = _assumed("finetunes_per_month", 1, 4, 12)
+    real_share: Estimate = _assumed("real_share", 0.01, 0.05, 0.2)
+    map_decay_per_month: Estimate = _assumed(
+        "map_decay_per_month", 0, 0.002, 0.01, "assumption: how fast a model that is never trained again falls behind"
+    )
     horizon_months: Estimate = _assumed("horizon_months", 12, 36, 60)
     discount_rate: Estimate = _assumed("discount_rate", 0.02, 0.05, 0.1)
 
@@ -250,6 +299,51 @@ class RoiInputs(Record):
         )
         return self._rebuilt({name: new})
 
+    def with_end(self, name: str, end: Literal["low", "high"], value: float) -> Self:
+        """Return a copy in which the low or high end of the input ``name`` is ``value``; its base stays.
+
+        Raises
+        ------
+        InputError
+            If the value is not a number between the allowed end and the base.
+        ValueError
+            If there is no such input.
+        """
+        old, spec = self.estimate(name), SPECS[name]
+        minimum, maximum = (spec.minimum, old.base) if end == "low" else (old.base, spec.maximum)
+        if not math.isfinite(value) or not minimum <= value <= maximum:
+            raise InputError(name, value, minimum, maximum)
+        return self._rebuilt({name: old.model_copy(update={end: value})})
+
+    def with_threshold(self, name: str, value: float) -> Self:
+        """Return a copy with another limit of the decision, a field of `Thresholds`.
+
+        Raises
+        ------
+        InputError
+            If the value is not a number in the range that the other limits leave.
+        ValueError
+            If there is no such limit.
+        """
+        minimum, maximum = self.thresholds.allowed(name)
+        if not math.isfinite(value) or not minimum <= value <= maximum:
+            raise InputError(name, value, minimum, maximum)
+        value = round(value) if name == "go_payback_months" else value
+        return self._rebuilt({"thresholds": Thresholds.model_validate({**self.thresholds.model_dump(), name: value})})
+
+    def with_setting(self, **settings: object) -> Self:
+        """Return a copy with other settings: ``tax``, ``fiscal_year_month``, ``start``, ``count_teacher``,
+        ``keep_full_data``.
+
+        Raises
+        ------
+        ValueError
+            If there is no such setting, or its value is not allowed.
+        """
+        if unknown := settings.keys() - {"tax", "fiscal_year_month", "start", "count_teacher", "keep_full_data"}:
+            raise ValueError(f"unknown setting {', '.join(sorted(unknown))}")
+        return self._rebuilt(settings)
+
     def remeasured(self, run: Run | Path) -> Self:
         """Return a copy whose measured figures are read again from ``run``; changed ones stay as they are."""
         fresh = type(self).from_run(run, ipc=self.ipc or None)
@@ -266,7 +360,9 @@ class RoiInputs(Record):
 
         Hard labels; the condensed set is IEM's; the random subset is the stronger of whole images and
         tiles. The teacher is counted where the set was condensed with one. Base is the mean over seeds.
-        Low and high are the 95 % interval for mAP, the fastest and the slowest seed for seconds.
+        Low and high are the 95 % interval for mAP, the fastest and the slowest seed for seconds. Hybrid
+        operation is assumed to retrieve no better than the condensed set, for one more training on that
+        set a time, where the run has not measured it.
 
         Parameters
         ----------
@@ -294,5 +390,8 @@ class RoiInputs(Record):
             )
             for name, values in found.figures.items()
         }
+        for name, like in (("map_hybrid", "map_condensed"), ("seconds_finetune", "seconds_condensed")):
+            if name not in figures:
+                figures[name] = figures[like].model_copy(update={"source": "assumption", "note": HYBRID_UNMEASURED})
         head = {"dataset": found.dataset, "ipc": found.ipc, "start": found.start, "count_teacher": found.teacher}
         return cls.model_validate(head | figures)

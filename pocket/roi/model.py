@@ -9,7 +9,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pocket.roi import finance
-from pocket.roi.economics import REASONS, Array, Costs, Economics, base_values, economics, verdict_of
+from pocket.roi.economics import (
+    REASONS,
+    Array,
+    Costs,
+    Economics,
+    Trained,
+    annuity,
+    base_values,
+    costs_of,
+    doing_nothing,
+    economics,
+    trainings_per_month,
+    verdict_of,
+)
 from pocket.roi.inputs import SPECS, RoiInputs
 from pocket.roi.report import (
     Alternative,
@@ -18,6 +31,8 @@ from pocket.roi.report import (
     BreakEven,
     Decision,
     Energy,
+    FanPoint,
+    FiscalYear,
     Flip,
     Outcomes,
     Period,
@@ -25,7 +40,8 @@ from pocket.roi.report import (
     TornadoRow,
 )
 
-_GRID = 64
+_GRID, _FAN_POINTS = 64, 13
+_TRAINED: tuple[Trained, ...] = ("full", "condensed", "random", "hybrid")
 
 
 def compute(inputs: RoiInputs, *, draws: int = 2000, seed: int = 0) -> RoiReport:
@@ -51,12 +67,19 @@ def compute(inputs: RoiInputs, *, draws: int = 2000, seed: int = 0) -> RoiReport
     ValueError
         If ``draws`` is out of range.
     """
-    base = {name: inputs.estimate(name).base for name in SPECS}
-    result = economics(base_values(inputs), inputs)
-    schedule = _schedule(result, round(base["horizon_months"]), base["discount_rate"])
+    values = base_values(inputs)
+    base = {name: float(value[0]) for name, value in values.items()}
+    months = round(base["horizon_months"])
+    reason_index = int(economics(values, inputs).reason[0])
+    costs = {name: costs_of(name, values, inputs) for name in _TRAINED}
+    schedule = _schedule(costs["full"], costs["condensed"], months, base["discount_rate"])
+    alternatives = _alternatives(costs, values, months)
     flows = [period.net for period in schedule]
     rate = finance.irr(flows)
-    verdict, reason = verdict_of(int(result.reason[0]))
+    verdict, reason = verdict_of(reason_index)
+    tornado, flip = _sensitivity(inputs, reason_index)
+    npv = {found.name: found.npv for found in alternatives}
+    others: tuple[AlternativeName, ...] = ("hybrid", "nothing")
     return RoiReport(
         inputs=inputs,
         axes=Axes(
@@ -68,18 +91,25 @@ def compute(inputs: RoiInputs, *, draws: int = 2000, seed: int = 0) -> RoiReport
             migration_cost=base["migration_days"] * base["engineer_day_rate"],
         ),
         break_even=_break_even(inputs, base),
-        decision=Decision(verdict=verdict, reason=reason, flip=_nearest_flip(inputs, int(result.reason[0]))),
+        decision=Decision(
+            verdict=verdict,
+            reason=reason,
+            flip=flip,
+            better=tuple(name for name in others if npv[name] > max(npv["condensed"], 0.0)),
+        ),
         npv=finance.npv(flows, base["discount_rate"]),
         payback=finance.payback(flows),
         payback_discounted=finance.payback(flows, base["discount_rate"]),
         irr=rate.yearly,
         irr_reason=rate.reason,
+        trainings_per_month=float(trainings_per_month(values)[0]),
         trainings_needed=_trainings_needed(inputs),
-        alternatives=_alternatives(result, base),
-        energy=_energy(result, base),
+        alternatives=alternatives,
+        energy=_energy(costs["full"], costs["condensed"], base),
         outcomes=monte_carlo(inputs, draws, seed),
-        tornado=_tornado(inputs),
+        tornado=tornado,
         schedule=schedule,
+        years=_years(schedule, inputs),
     )
 
 
@@ -108,14 +138,35 @@ def monte_carlo(inputs: RoiInputs, draws: int = 2000, seed: int = 0) -> Outcomes
         e = inputs.estimate(name)
         same = e.low == e.high
         values[name] = np.full(draws, e.base) if same else random.triangular(e.low, e.base, e.high, draws)
-    npv = economics(values, inputs).npv_condensed
+    result = economics(values, inputs)
+    npv = result.npv_condensed
     p10, p50, p90 = (float(value) for value in np.quantile(npv, (0.1, 0.5, 0.9)))
-    return Outcomes(draws=draws, seed=seed, p10=p10, p50=p50, p90=p90, p_negative=float(np.mean(npv < 0)))
+    return Outcomes(
+        draws=draws,
+        seed=seed,
+        p10=p10,
+        p50=p50,
+        p90=p90,
+        p_negative=float(np.mean(npv < 0)),
+        fan=_fan(result, values, round(inputs.horizon_months.high)),
+    )
 
 
-def _schedule(result: Economics, months: int, yearly: float) -> tuple[Period, ...]:
+def _fan(result: Economics, v: dict[str, Array], last: int) -> tuple[FanPoint, ...]:
+    """Return the spread of the cumulative discounted saving at a few months up to the longest horizon."""
+    months = np.unique(np.linspace(0, last, _FAN_POINTS).round())[:, None]
+    reached = np.minimum(months, np.rint(v["horizon_months"]))
+    cumulative = result.saved * annuity(v["discount_rate"], reached) - result.once
+    spread = np.quantile(cumulative, (0.1, 0.5, 0.9), axis=1).T.tolist()
+    return tuple(
+        FanPoint(month=int(month), p10=p10, p50=p50, p90=p90)
+        for month, (p10, p50, p90) in zip(months[:, 0], spread, strict=True)
+    )
+
+
+def _schedule(full_costs: Costs, condensed_costs: Costs, months: int, yearly: float) -> tuple[Period, ...]:
     full, condensed = (
-        np.array([costs.one_off[0]] + [costs.per_month[0]] * months) for costs in (result.full, result.condensed)
+        np.array([costs.one_off[0]] + [costs.per_month[0]] * months) for costs in (full_costs, condensed_costs)
     )
     net = full - condensed
     present = finance.discounted(net.tolist(), yearly)
@@ -127,32 +178,61 @@ def _schedule(result: Economics, months: int, yearly: float) -> tuple[Period, ..
     )
 
 
-def _alternatives(result: Economics, base: dict[str, float]) -> tuple[Alternative, ...]:
-    months = round(base["horizon_months"])
-    parts: tuple[tuple[AlternativeName, Costs, float], ...] = (
-        ("full", result.full, 0.0),
-        ("condensed", result.condensed, float(result.npv_condensed[0])),
-        ("random", result.random, float(result.npv_random[0])),
-    )
+def _years(schedule: tuple[Period, ...], inputs: RoiInputs) -> tuple[FiscalYear, ...]:
+    if inputs.start is None:
+        return ()
+    # Months since January of year 0, counted from the month in which fiscal years begin.
+    first = inputs.start.year * 12 + inputs.start.month - inputs.fiscal_year_month
+    years: dict[int, list[Period]] = {}
+    for period in schedule:
+        years.setdefault((first + max(period.month - 1, 0)) // 12, []).append(period)
     return tuple(
+        FiscalYear(
+            year=year,
+            months=sum(period.month > 0 for period in periods),
+            **{
+                name: sum(getattr(period, name) for period in periods)
+                for name in ("full", "condensed", "net", "discounted")
+            },
+        )
+        for year, periods in years.items()
+    )
+
+
+def _alternatives(costs: dict[Trained, Costs], v: dict[str, Array], months: int) -> tuple[Alternative, ...]:
+    factor = float(annuity(v["discount_rate"], np.array([float(months)]))[0])
+    full = float(costs["full"].per_month[0])
+    found = [
         Alternative(
             name=name,
-            map=base[f"map_{name}"],
-            once={key: float(value[0]) for key, value in costs.once.items()},
-            monthly={key: float(value[0]) for key, value in costs.monthly.items()},
-            total=float(costs.one_off[0] + months * costs.per_month[0]),
-            npv=npv,
+            map=float(v[f"map_{name}"][0]),
+            once={key: float(value[0]) for key, value in cost.once.items()},
+            monthly={key: float(value[0]) for key, value in cost.monthly.items()},
+            total=float(cost.one_off[0] + months * cost.per_month[0]),
+            npv=(full - float(cost.per_month[0])) * factor - float(cost.one_off[0]) if name != "full" else 0.0,
         )
-        for name, costs, npv in parts
+        for name, cost in costs.items()
+    ]
+    storage, lost = doing_nothing(v, months)
+    saved = [0.0, *(full - storage - lost).tolist()]
+    nothing = Alternative(
+        name="nothing",
+        map=max(float(v["map_full"][0] - months * v["map_decay_per_month"][0]), 0.0),
+        once={},
+        monthly={"storage": float(storage[0]), "lost_quality": float(lost.mean())},
+        total=float((storage + lost).sum()),
+        npv=finance.npv(saved, float(v["discount_rate"][0])),
     )
+    return (*found, nothing)
 
 
 def _break_even(inputs: RoiInputs, base: dict[str, float]) -> BreakEven:
     one_off = base["seconds_condense"] + (base["seconds_teacher"] if inputs.count_teacher else 0.0)
     trainings = finance.break_even(one_off, base["seconds_full"], base["seconds_condensed"])
-    if trainings is None or not base["trainings_per_month"]:
+    each_month = float(trainings_per_month(base_values(inputs))[0])
+    if trainings is None or not each_month:
         return BreakEven(trainings=trainings, months=None, date=None)
-    months = trainings / base["trainings_per_month"]
+    months = trainings / each_month
     near = months <= 1200
     return BreakEven(
         trainings=trainings,
@@ -167,11 +247,11 @@ def _later(start: date, months: int) -> date:
     return date(index // 12, index % 12 + 1, 1)
 
 
-def _energy(result: Economics, base: dict[str, float]) -> Energy:
+def _energy(full_costs: Costs, condensed_costs: Costs, base: dict[str, float]) -> Energy:
     months, kilowatts = round(base["horizon_months"]), base["power_watts"] / 1000
     full, condensed = (
         float(costs.hours_once[0] + months * costs.hours_monthly[0]) * kilowatts
-        for costs in (result.full, result.condensed)
+        for costs in (full_costs, condensed_costs)
     )
     return Energy(
         kwh_full=full,
@@ -192,50 +272,41 @@ def _varied(inputs: RoiInputs, names: list[str], points: list[Array]) -> Economi
     return economics(values, inputs)
 
 
-def _uncertain(inputs: RoiInputs) -> list[str]:
-    return [name for name in SPECS if inputs.estimate(name).low < inputs.estimate(name).high]
+def _sensitivity(inputs: RoiInputs, reason: int) -> tuple[tuple[TornadoRow, ...], Flip | None]:
+    """Walk every input from its base to its low and to its high, all others at base.
 
-
-def _tornado(inputs: RoiInputs) -> tuple[TornadoRow, ...]:
-    names = _uncertain(inputs)
-    if not names:
-        return ()
-    ends = [np.array([inputs.estimate(name).low, inputs.estimate(name).high]) for name in names]
-    npv = _varied(inputs, names, ends).npv_condensed.reshape(-1, 2).tolist()
-    rows = [
-        TornadoRow(input=name, low=float(end[0]), high=float(end[1]), npv_low=low, npv_high=high)
-        for name, end, (low, high) in zip(names, ends, npv, strict=True)
-        if low != high
-    ]
-    return tuple(sorted(rows, key=lambda row: -abs(row.npv_high - row.npv_low)))
-
-
-def _nearest_flip(inputs: RoiInputs, reason: int) -> Flip | None:
-    """Walk every input from base to low and to high; return the first change of verdict on the way."""
-    verdict, _ = verdict_of(reason)
-    steps = np.arange(1, _GRID + 1) / _GRID
-    paths = [
-        (name, inputs.estimate(name).base, end)
-        for name in _uncertain(inputs)
-        for end in (inputs.estimate(name).low, inputs.estimate(name).high)
-        if end != inputs.estimate(name).base
-    ]
+    The ends of the ways are the tornado. The first change of verdict on any of them, measured as a share of its way,
+    is the flip.
+    """
+    estimates = {name: inputs.estimate(name) for name in SPECS}
+    paths = [(name, e.base, end) for name, e in estimates.items() for end in (e.low, e.high) if e.low < e.high]
     if not paths:
-        return None
+        return (), None
+    steps = np.arange(1, _GRID + 1) / _GRID
     points = [base + steps * (end - base) for _, base, end in paths]
-    found = _varied(inputs, [name for name, _, _ in paths], points).reason.reshape(-1, _GRID)
-    changed = _verdicts(found) != verdict
+    found = _varied(inputs, [name for name, _, _ in paths], points)
+    npv = found.npv_condensed.reshape(-1, _GRID)[:, -1].tolist()
+    rows = [
+        TornadoRow(input=name, low=low, high=high, npv_low=npv[2 * i], npv_high=npv[2 * i + 1])
+        for i, ((name, _, low), (_, _, high)) in enumerate(zip(paths[::2], paths[1::2], strict=True))
+        if npv[2 * i] != npv[2 * i + 1]
+    ]
+    tornado = tuple(sorted(rows, key=lambda row: -abs(row.npv_high - row.npv_low)))
+
+    verdict, _ = verdict_of(reason)
+    changed = _verdicts(found.reason.reshape(-1, _GRID)) != verdict
     first = np.where(changed.any(axis=1), changed.argmax(axis=1), _GRID)
-    row = int(first.argmin())
-    if first[row] == _GRID:
-        return None
-    name, base, end = paths[row]
-    fine = (first[row] + steps) / _GRID
+    way = int(first.argmin())
+    if first[way] == _GRID:
+        return tornado, None
+    name, base, end = paths[way]
+    fine = (first[way] + steps) / _GRID
     values = base + fine * (end - base)
     reasons = _varied(inputs, [name], [values]).reason
     at = int((_verdicts(reasons) != verdict).argmax())
     flipped, why = verdict_of(int(reasons[at]))
-    return Flip(input=name, base=base, value=float(values[at]), fraction=float(fine[at]), verdict=flipped, reason=why)
+    flip = Flip(input=name, base=base, value=float(values[at]), fraction=float(fine[at]), verdict=flipped, reason=why)
+    return tornado, flip
 
 
 def _verdicts(reasons: NDArray[np.intp]) -> NDArray[np.str_]:
@@ -246,8 +317,11 @@ def _trainings_needed(inputs: RoiInputs) -> float | None:
     """Return the trainings a month at which the NPV is zero: it is linear in them."""
     if inputs.seconds_full.base <= inputs.seconds_condensed.base:
         return None
-    many = SPECS["trainings_per_month"].maximum
-    at_none, at_many = _varied(inputs, ["trainings_per_month"], [np.array([0.0, many])]).npv_condensed.tolist()
+    many = SPECS["retrainings_per_month"].maximum
+    values = {name: np.repeat(value, 2) for name, value in base_values(inputs).items()}
+    values |= {"search_trials_per_month": np.zeros(2), "comparisons_per_month": np.zeros(2)}
+    values["retrainings_per_month"] = np.array([0.0, many])
+    at_none, at_many = economics(values, inputs).npv_condensed.tolist()
     if at_many <= at_none:
         return None
     needed = max(-at_none / (at_many - at_none), 0.0) * many

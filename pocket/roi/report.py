@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict
 
@@ -12,7 +12,7 @@ from pocket.roi.finance import IrrReason
 from pocket.roi.inputs import RoiInputs
 from pocket.runs import Record
 
-AlternativeName = Literal["full", "condensed", "random"]
+AlternativeName = Literal["full", "condensed", "random", "hybrid", "nothing"]
 
 
 class _Part(BaseModel):
@@ -39,7 +39,11 @@ class BreakEven(_Part):
 
 
 class Alternative(_Part):
-    """One way to work: costs in currency over the horizon, by component; NPV against full data."""
+    """One way to work: costs in currency over the horizon, by component; NPV against full data.
+
+    ``"nothing"`` keeps today's model and never trains again: its ``map`` is that at the end of the horizon, and its
+    monthly cost of lost quality, which grows, is the mean over the horizon.
+    """
 
     name: AlternativeName
     map: float
@@ -59,6 +63,17 @@ class Period(_Part):
     discounted: float
     cumulative: float
     cumulative_discounted: float
+
+
+class FiscalYear(_Part):
+    """A fiscal year in currency, named by the calendar year it begins in; month 0 counts to the year of month 1."""
+
+    year: int
+    months: int
+    full: float
+    condensed: float
+    net: float
+    discounted: float
 
 
 class Energy(_Part):
@@ -86,11 +101,16 @@ class Flip(_Part):
 
 
 class Decision(_Part):
-    """Go, pilot or stop by the thresholds, and why; ``flip`` None: no single input changes it."""
+    """Go, pilot or stop by the thresholds, and why; ``flip`` None: no single input changes it.
+
+    ``better`` names the hybrid and doing nothing where their NPV is above that of the condensed set. They do not
+    change the verdict, since they rest on assumptions (or deliver less: a model that is never trained again).
+    """
 
     verdict: Verdict
     reason: Reason
     flip: Flip | None
+    better: tuple[AlternativeName, ...]
 
 
 class TornadoRow(_Part):
@@ -103,6 +123,15 @@ class TornadoRow(_Part):
     npv_high: float
 
 
+class FanPoint(_Part):
+    """Cumulative discounted saving at the end of a month over all draws; a draw past its horizon stays as it is."""
+
+    month: int
+    p10: float
+    p50: float
+    p90: float
+
+
 class Outcomes(_Part):
     """NPV over seeded draws, every input triangular between low, base and high, independently."""
 
@@ -112,17 +141,19 @@ class Outcomes(_Part):
     p50: float
     p90: float
     p_negative: float
+    fan: tuple[FanPoint, ...]
 
 
 class RoiReport(Record):
     """What `pocket.roi.compute` returns. Money in ``inputs.currency``, rates and shares as fractions.
 
     ``npv``, paybacks and ``irr`` compare the condensed set with full data; ``payback`` None means "not
-    within the horizon". ``trainings_needed`` is how many trainings a month make the NPV zero (None:
-    no number does).
+    within the horizon". ``trainings_per_month`` is what the inputs add up to, ``trainings_needed`` how many make
+    the NPV zero (None: no number does). ``years`` is empty where the inputs have no ``start``.
     """
 
     kind: ClassVar[str] = "roi"
+    version: ClassVar[int] = 2
 
     inputs: RoiInputs
     axes: Axes
@@ -133,15 +164,17 @@ class RoiReport(Record):
     payback_discounted: int | None
     irr: float | None
     irr_reason: IrrReason | None
+    trainings_per_month: float
     trainings_needed: float | None
     alternatives: tuple[Alternative, ...]
     energy: Energy
     outcomes: Outcomes
     tornado: tuple[TornadoRow, ...]
     schedule: tuple[Period, ...]
+    years: tuple[FiscalYear, ...]
 
     def alternative(self, name: AlternativeName) -> Alternative:
-        """Return one of ``"full"``, ``"condensed"``, ``"random"``.
+        """Return one of ``"full"``, ``"condensed"``, ``"random"``, ``"hybrid"``, ``"nothing"``.
 
         Raises
         ------
@@ -151,4 +184,4 @@ class RoiReport(Record):
         for found in self.alternatives:
             if found.name == name:
                 return found
-        raise ValueError(f"unknown alternative {name!r}; choose one of full, condensed, random")
+        raise ValueError(f"unknown alternative {name!r}; choose one of {', '.join(get_args(AlternativeName))}")
