@@ -1,6 +1,10 @@
-"""The panel: values reach the model, bad ones give a message, both languages, and its static twins."""
+"""The panel: values reach the model, bad ones give a message, both languages, scenarios, and its static twins."""
 
 from __future__ import annotations
+
+import asyncio
+import re
+from pathlib import Path
 
 import matplotlib
 import pytest
@@ -8,64 +12,175 @@ from runs_for_tests import run  # noqa: F401 (a fixture)
 
 from pocket.presentation import roi_figures
 from pocket.presentation.html import as_html, table
-from pocket.presentation.roi_panel import LEVERS, RoiPanel, outcome_html
+from pocket.presentation.roi_form import LIMITS, form, shown, slider, values
+from pocket.presentation.roi_html import compare_html, outcome_html, static_html, top_html
+from pocket.presentation.roi_panel import CHARTS, PAUSE, RoiPanel
 from pocket.roi import SPECS, RoiInputs, compute
 from pocket.runs import Run
 
 
 @pytest.fixture
-def panel(run: Run) -> RoiPanel:  # noqa: F811
-    return RoiPanel(RoiInputs.from_run(run))
+def panel(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RoiPanel:  # noqa: F811
+    """A panel whose charts wait until a test draws them: they take a second."""
+    with monkeypatch.context() as patched:
+        patched.setattr(RoiPanel, "_draw_later", lambda self: None)
+        made = RoiPanel(RoiInputs.from_run(run), scenarios=tmp_path / "scenarios")
+    monkeypatch.setattr(made, "_draw_later", lambda: None)
+    return made
 
 
-def test_a_number_box_reaches_the_report_and_its_slider(panel: RoiPanel) -> None:
+def ask(panel: RoiPanel, **message: object) -> None:
+    """Send what the page would send, through the widget's own message channel."""
+    panel.widget._handle_custom_msg(message, [])
+
+
+def test_a_message_of_the_page_reaches_report_and_boxes(panel: RoiPanel) -> None:
     before = panel.report.npv
-    panel.numbers["migration_days"].value = 20
+    ask(panel, do="set", name="migration_days", text="20", end="base")
     assert panel.inputs.migration_days.base == 20
-    assert panel.sliders["migration_days"].value == 20
+    assert panel.widget.values["fields"]["migration_days"]["base"] == 20
     assert panel.report.npv < before
     assert panel.report == compute(panel.inputs)
+    assert panel.widget.outcome == outcome_html(panel.report, "en")
 
 
-def test_a_slider_reaches_its_number_box(panel: RoiPanel) -> None:
-    panel.sliders["workload_scale"].value = 1995.262315
-    assert panel.numbers["workload_scale"].value == 2000
-    assert panel.inputs.workload_scale.base == 2000
+def test_low_and_high_are_set_too(panel: RoiPanel) -> None:
+    ask(panel, do="set", name="migration_days", text="12", end="high")
+    assert (panel.inputs.migration_days.base, panel.inputs.migration_days.high) == (10, 12)
+    ask(panel, do="set", name="migration_days", text="11", end="low")
+    assert "outside the allowed range 0 to 10 (days)" in panel.widget.problem["text"]
 
 
-def test_a_number_beyond_the_slider_is_kept(panel: RoiPanel) -> None:
-    panel.numbers["migration_days"].value = 500
-    assert panel.sliders["migration_days"].value == LEVERS["migration_days"].high
-    assert panel.numbers["migration_days"].value == panel.inputs.migration_days.base == 500
+def test_people_write_percent_points_and_megabytes(panel: RoiPanel) -> None:
+    ask(panel, do="set", name="discount_rate", text="7", end="base")
+    ask(panel, do="set", name="map_decay_per_month", text="0.5", end="base")
+    ask(panel, do="set", name="bytes_full", text="12", end="base")
+    ask(panel, do="set", name="go_map_loss", text="3", end="base")
+    found = panel.inputs
+    assert found.discount_rate.base == pytest.approx(0.07)
+    assert found.map_decay_per_month.base == pytest.approx(0.005)
+    assert found.bytes_full.base == pytest.approx(12e6)
+    assert found.thresholds.go_map_loss == pytest.approx(0.03)
+    assert panel.widget.values["fields"]["discount_rate"]["base"] == 7, "no 7.000000000000001"
 
 
-@pytest.mark.parametrize("bad", [-5.0, 1e12, float("nan"), float("inf")])
-def test_a_bad_value_names_field_value_and_range_and_keeps_the_last_result(panel: RoiPanel, bad: float) -> None:
-    panel.numbers["migration_days"].value = 20
-    good, shown = panel.report, panel.outcome.value
-    panel.numbers["migration_days"].value = bad
-    assert panel.report == good and panel.outcome.value == shown
-    message = panel.message.value
-    assert 'role="alert"' in message
-    assert "Engineering days to migrate" in message and "0 to 10,000 (days)" in message
-    panel._language.value = "ja"
-    assert "移行工数" in panel.message.value and "0 〜 10,000（人日）" in panel.message.value
-    panel.numbers["migration_days"].value = 10
-    assert panel.message.value == "" and panel.problem is None
+@pytest.mark.parametrize("bad", ["-5", "1e12", "nan", "inf", "", "abc"])
+@pytest.mark.parametrize("name", ["migration_days", "discount_rate", "go_payback_months"])
+def test_a_bad_value_names_field_value_and_range_and_keeps_the_last_result(
+    panel: RoiPanel, name: str, bad: str
+) -> None:
+    ask(panel, do="set", name="migration_days", text="20", end="base")
+    good, outcome = panel.report, panel.widget.outcome
+    ask(panel, do="set", name=name, text=bad, end="base")
+    assert panel.report == good and panel.widget.outcome == outcome
+    field, range_of = {
+        "migration_days": ("Engineering days to migrate", "0 to 10,000 (days)"),
+        "discount_rate": ("Discount rate", "0 to 100 (% a year)"),
+        "go_payback_months": ("Go: payback within", "1 to 120 (months)"),
+    }[name]
+    problem = panel.widget.problem
+    assert problem["name"] == name and problem["end"] == "base"
+    assert field in problem["text"] and range_of in problem["text"]
+    typed = {"-5": "−5", "1e12": "1,000,000,000,000", "": "no number"}.get(bad, bad)
+    assert f": {typed} is outside" in problem["text"]
+    ask(panel, do="language", code="ja")
+    assert "の外です" in panel.widget.problem["text"] and field not in panel.widget.problem["text"]
+    ask(panel, do="set", name="migration_days", text="10", end="base")
+    assert panel.widget.problem == {} and panel.problem is None
 
 
-def test_the_language_changes_at_run_time(panel: RoiPanel) -> None:
-    assert "Break-even" in panel.outcome.value
-    panel._language.value = "ja"
-    assert "損益分岐点" in panel.outcome.value and "Break-even" not in panel.outcome.value
-    assert "移行工数" in panel._labels["migration_days"].value
-    panel._language.value = "en"
-    assert "Break-even" in panel.outcome.value
+def test_the_language_changes_every_word_at_run_time(panel: RoiPanel) -> None:
+    def shown_text() -> str:
+        view = panel.widget
+        texts = [field["label"] for group in view.form["groups"] for field in group["fields"]]
+        texts += [group["title"] for group in view.form["groups"]] + [text for _, text in view.form["switches"]]
+        texts += [text for _, text, _ in view.form["choices"]] + [chart["alt"] for chart in view.charts]
+        return " ".join([*texts, *view.form["texts"].values(), view.top, view.outcome, view.said])
+
+    panel.draw()
+    english = shown_text()
+    assert "Break-even" in english and not re.search(r"[぀-ヿ]", english)
+    ask(panel, do="language", code="ja")
+    panel.draw()
+    japanese = re.sub(r"<[^>]+>", " ", shown_text())
+    assert "損益分岐点" in japanese
+    # What stays in Latin letters are names, units and the field's own words.
+    known = "IEM|NPV|IRR|ROI|mAP|MB|GB|CO2|kWh|kg|W|P10|P90|P50|break|even"
+    assert re.sub(rf"\b({known})\b", "", re.sub(r"[^A-Za-z0-9]+", " ", japanese)).translate(
+        str.maketrans("", "", " 0123456789")
+    ) == ""  # fmt: skip
+    ask(panel, do="language", code="en")
+    panel.draw()
+    assert shown_text() == english
+
+
+def test_settings_and_limits_reach_the_report(panel: RoiPanel) -> None:
+    counted = panel.inputs.count_teacher
+    ask(panel, do="setting", name="count_teacher", value=not counted)
+    ask(panel, do="setting", name="tax", value="included")
+    ask(panel, do="setting", name="fiscal_year_month", value=1)
+    assert panel.inputs.count_teacher is not counted
+    assert "tax included" in panel.widget.outcome
+    assert panel.report.years[1].months == 12
+    ask(panel, do="set", name="stop_npv", text="-1e12", end="base")
+    assert panel.report.decision.reason != "npv_stop"
 
 
 def test_the_axes_come_first(panel: RoiPanel) -> None:
-    html = outcome_html(panel.report, "en")
-    assert html.index("Training-time reduction") < html.index("Effort of moving") < html.index("Break-even")
+    html = static_html(panel.report, "en")
+    assert html.index("Training-time reduction") < html.index("Effort of moving") < html.index("Break-even<")
+    assert top_html(panel.report, "en") in html and outcome_html(panel.report, "en") in html
+
+
+def test_scenarios_are_saved_loaded_and_compared(panel: RoiPanel, tmp_path: Path) -> None:
+    ask(panel, do="save", name="今期の計画")
+    assert panel.widget.scenarios["names"] == ["今期の計画"]
+    before = panel.inputs
+    ask(panel, do="set", name="compute_price", text="900", end="base")
+    assert "Compute price" in panel.widget.scenarios["table"], "the comparison names the input that differs"
+    assert (
+        "JPY 900 per hour" in panel.widget.scenarios["table"].replace("\xa0", " ")
+        or "900" in panel.widget.scenarios["table"]
+    )
+    ask(panel, do="load", name="今期の計画")
+    assert panel.inputs == before and "今期の計画" in panel.widget.said
+    ask(panel, do="save", name="../../outside")
+    assert "cannot name a scenario" in panel.widget.said
+    assert sorted(path.name for path in tmp_path.rglob("*outside*")) == []
+    (tmp_path / "scenarios" / "broken.roi.json").write_text("{", encoding="utf-8")
+    ask(panel, do="load", name="broken")
+    assert "cannot be read" in panel.widget.said and panel.inputs == before
+    ask(panel, do="save", name="again")  # a broken file beside it is no obstacle
+    assert panel.widget.scenarios["names"] == ["again", "broken", "今期の計画"]
+
+
+def test_a_panel_without_a_folder_says_that_nothing_is_saved(run: Run) -> None:  # noqa: F811
+    panel = RoiPanel(RoiInputs.from_run(run), "ja")
+    assert panel.widget.scenarios == {"names": [], "table": "", "possible": False}
+    ask(panel, do="save", name="x")
+    assert "保存されません" in panel.widget.said
+
+
+def test_charts_follow_once_nothing_moves_any_more(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    panel = RoiPanel(RoiInputs.from_run(run))
+    drawn: list[float] = []
+    draw = panel.draw
+
+    def count() -> None:
+        drawn.append(panel.inputs.migration_days.base)
+        draw()
+
+    monkeypatch.setattr(panel, "draw", count)
+
+    async def drag() -> None:
+        for days in range(20):
+            panel.set("migration_days", days)
+        await asyncio.sleep(PAUSE + 0.2)
+
+    asyncio.run(drag())
+    assert drawn == [19.0], "one drawing for the last value, none on the way"
+    assert [chart["source"][:22] for chart in panel.widget.charts] == ["data:image/png;base64,"] * len(CHARTS)
+    assert len({chart["alt"] for chart in panel.widget.charts}) == len(CHARTS)
 
 
 def test_another_error_is_not_swallowed(panel: RoiPanel, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,12 +189,23 @@ def test_another_error_is_not_swallowed(panel: RoiPanel, monkeypatch: pytest.Mon
 
     monkeypatch.setattr("pocket.presentation.roi_panel.compute", broken)
     with pytest.raises(RuntimeError, match="broken model"):
-        panel.numbers["migration_days"].value = 3
+        panel.set("migration_days", 3)
+    with pytest.raises(ValueError, match="unknown message"):
+        panel.receive({"do": "delete"})
 
 
-def test_every_lever_is_an_input_within_its_range() -> None:
-    for name, lever in LEVERS.items():
-        assert SPECS[name].minimum <= lever.low < lever.high <= SPECS[name].maximum
+def test_every_input_has_a_field_and_a_slider_within_its_range(panel: RoiPanel) -> None:
+    found = form(panel.inputs, "en")
+    names = [field["name"] for group in found["groups"] for field in group["fields"]]
+    assert sorted(names) == sorted([*SPECS, *LIMITS])
+    assert set(values(panel.inputs, "en")["fields"]) == set(names)
+    labels = [field["label"] for group in found["groups"] for field in group["fields"]]
+    assert len(set(labels)) == len(labels), "two controls of the same name cannot be told apart by ear"
+    for name in names:
+        reach, times = slider(name, panel.inputs), shown(name).times
+        low, high = (SPECS[name].minimum, SPECS[name].maximum) if name in SPECS else (-1e15, 1e15)
+        assert low * times <= reach.low < reach.high <= high * times, name
+        assert reach.low > 0 or not reach.logarithmic
 
 
 def test_an_unknown_language_is_refused(panel: RoiPanel) -> None:
@@ -88,7 +214,7 @@ def test_an_unknown_language_is_refused(panel: RoiPanel) -> None:
 
 
 @pytest.mark.parametrize("lang", ["en", "ja"])
-@pytest.mark.parametrize("chart", ["break_even", "cash_flow", "tornado"])
+@pytest.mark.parametrize("chart", CHARTS)
 @pytest.mark.filterwarnings("error")
 def test_charts_draw_with_every_glyph_and_leave_no_style_behind(panel: RoiPanel, chart: str, lang: str) -> None:
     before = dict(matplotlib.rcParams)
@@ -108,3 +234,4 @@ def test_html_is_escaped(panel: RoiPanel) -> None:
     with pytest.raises(ValueError, match="rows = 0"):
         roi_figures.figure_tornado(panel.report, "en", rows=0)
     assert "<b>" not in table(["<b>"], [["<b>", "<b>"]], "<b>")
+    assert "<b>" not in compare_html({"<b>": panel.inputs, "now": panel.inputs}, "en")

@@ -39,7 +39,7 @@ def recalculated(folder: Path, books: dict[str, bytes]) -> dict[str, openpyxl.Wo
 
 
 def result(book: openpyxl.Workbook) -> dict[str, tuple[object, ...]]:
-    return {str(row[0]): row[1:4] for row in book.worksheets[1].iter_rows(min_row=5, values_only=True) if row[0]}
+    return {str(row[0]): row[1:6] for row in book.worksheets[1].iter_rows(min_row=5, values_only=True) if row[0]}
 
 
 def test_a_spreadsheet_computes_what_the_report_says(inputs: RoiInputs, tmp_path: Path) -> None:
@@ -51,6 +51,7 @@ def test_a_spreadsheet_computes_what_the_report_says(inputs: RoiInputs, tmp_path
         "one_month": inputs.with_base("horizon_months", 1),
         "ten_years": inputs.with_base("horizon_months", 120),
         "all_fail": inputs.with_base("failure_share_per_point", 1),
+        "falls_to_nothing": inputs.with_base("map_decay_per_month", 0.1),
     }
     reports = {name: compute(case, draws=10) for name, case in cases.items()}
     books = recalculated(tmp_path, {name: workbook_bytes(report, "en") for name, report in reports.items()})
@@ -65,13 +66,14 @@ def test_a_spreadsheet_computes_what_the_report_says(inputs: RoiInputs, tmp_path
             assert found[t("roi.npv")][place] == pytest.approx(alternative.npv, abs=1e-3)
         assert found[t("workbook.npv_schedule")][1] == pytest.approx(report.npv, abs=1e-3), name
         assert found[t("roi.break_even")][1] == pytest.approx(report.break_even.trainings)
+        assert books[name].worksheets[0].cell(5 + len(SPECS) + 2, 2).value == pytest.approx(report.trainings_per_month)
         months = list(books[name].worksheets[2].iter_rows(min_row=5, max_col=7, values_only=True))
         for period in report.schedule:
             assert months[period.month] == pytest.approx(tuple(period.model_dump().values()), abs=1e-3)
 
 
 def test_the_formulae_are_alive(inputs: RoiInputs, tmp_path: Path) -> None:
-    changed = {"trainings_per_month": 900.0, "failure_cost": 7.0, "map_condensed": 0.5}
+    changed = {"retrainings_per_month": 900.0, "failure_cost": 7.0, "map_condensed": 0.5}
     book = openpyxl.load_workbook(io.BytesIO(workbook_bytes(compute(inputs, draws=10), "ja")))
     for name, value in changed.items():
         ((sheet, cell),) = book.defined_names[name].destinations

@@ -153,6 +153,35 @@ def alt_cash_flow(report: RoiReport, lang: str) -> str:
     return t("figure.cash_flow_alt", end=end, result=result)
 
 
+def figure_fan(report: RoiReport, lang: str) -> Figure:
+    """Cumulative discounted saving by month over the Monte Carlo draws: P10 to P90, and the median."""
+    t, found = translator(lang), report.outcomes
+    months = [point.month for point in found.fan]
+    low, middle, high = ([getattr(point, name) for point in found.fan] for name in ("p10", "p50", "p90"))
+    with figure_style(lang) as family:
+        figure, axes = _canvas(t("figure.fan_title"))
+        axes.axhline(0, color=GREY, linewidth=0.8)
+        band = t("figure.fan_band", draws=number(found.draws))
+        axes.fill_between(months, low, high, color=BLUE, alpha=0.18, linewidth=0, label=band)
+        for edge in (low, high):
+            axes.plot(months, edge, ":", color=BLUE, linewidth=1)
+        axes.plot(months, middle, "-", color=BLUE, linewidth=2, label=t("figure.fan_middle"))
+        axes.set_xlabel(t("figure.month"))
+        axes.set_xlim(0, max(months[-1], 1))
+        unit = _money_axis(axes, max(abs(value) for value in low + high), report.inputs.currency, lang, "y")
+        axes.set_ylabel(unit)
+        axes.legend(frameon=False)
+        axes.tick_params(labelfontfamily=family)
+    return figure
+
+
+def alt_fan(report: RoiReport, lang: str) -> str:
+    """Alternative text of `figure_fan`."""
+    last = report.outcomes.fan[-1]
+    low, middle, high = (money(value, report.inputs.currency, lang) for value in (last.p10, last.p50, last.p90))
+    return translator(lang)("figure.fan_alt", month=last.month, low=low, middle=middle, high=high)
+
+
 def figure_tornado(report: RoiReport, lang: str, rows: int = 8) -> Figure:
     """Range of the NPV per input, widest first; the ``rows`` widest.
 

@@ -1,46 +1,48 @@
-"""The ROI panel: sliders and number boxes for the inputs that matter most, and the outcome at once."""
+"""The ROI panel: every input of the model beside its outcome, which follows each change at once."""
 
 from __future__ import annotations
 
+import asyncio
 import math
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
 
-import ipywidgets as widgets
+import anywidget
+import traitlets
 
-from pocket.presentation import roi_text
-from pocket.presentation.html import escape, table
-from pocket.presentation.i18n import LANGUAGES, currency_name, plain, translator
-from pocket.roi import SPECS, InputError, RoiInputs, RoiReport, compute
+from pocket.presentation import roi_figures
+from pocket.presentation.html import png_uri
+from pocket.presentation.i18n import currency_name, plain, translator
+from pocket.presentation.roi_form import LIMITS, form, shown, values
+from pocket.presentation.roi_html import compare_html, headline, outcome_html, top_html
+from pocket.roi import InputError, RoiInputs, RoiReport, compute, load_scenario, save_scenario, scenario_names
+from pocket.roi.scenarios import MOST_LETTERS
+from pocket.runs import ArtefactError
 
-_STYLE = (
-    "<style>.pocket-roi table{border-collapse:collapse;width:100%;margin:0 0 1em}"
-    ".pocket-roi caption{text-align:left;font-weight:600;padding:.4em 0}"
-    ".pocket-roi th,.pocket-roi td{text-align:left;padding:.35em .7em .35em 0;vertical-align:top;"
-    "border-bottom:1px solid #cbd2d9;font-weight:400;line-height:1.4}"
-    ".pocket-roi thead th{font-weight:600}.pocket-roi td:nth-child(2){font-weight:600}</style>"
-)
-
-
-class Lever(NamedTuple):
-    """What a slider covers; its number box takes the whole allowed range of the input."""
-
-    low: float
-    high: float
-    step: float
-    logarithmic: bool = False
+PAUSE = 0.25  # seconds without a change after which charts are drawn again
+CHARTS = ("break_even", "cash_flow", "tornado", "fan")
+_MOST_COMPARED = 5
 
 
-LEVERS: dict[str, Lever] = {
-    "workload_scale": Lever(1, 1e6, 1, logarithmic=True),
-    "trainings_per_month": Lever(0, 500, 5),
-    "compute_price": Lever(0, 5000, 50),
-    "migration_days": Lever(0, 100, 1),
-    "monitoring_days_per_month": Lever(0, 10, 0.25),
-    "searches_per_month": Lever(1e3, 1e9, 1, logarithmic=True),
-    "failure_cost": Lever(0, 100, 1),
-    "horizon_months": Lever(1, 120, 1),
-}
+def _static(name: str) -> str:
+    return files("pocket.presentation").joinpath("static", name).read_text(encoding="utf-8")
+
+
+class PanelView(anywidget.AnyWidget):
+    """What the browser shows; `RoiPanel` sets its traits and answers its messages."""
+
+    _esm = _static("roi_panel.js")
+    _css = _static("roi_panel.css")
+    form = traitlets.Dict().tag(sync=True)
+    values = traitlets.Dict().tag(sync=True)
+    problem = traitlets.Dict().tag(sync=True)
+    said = traitlets.Unicode().tag(sync=True)
+    top = traitlets.Unicode().tag(sync=True)
+    outcome = traitlets.Unicode().tag(sync=True)
+    charts: Any = traitlets.List().tag(sync=True)
+    scenarios = traitlets.Dict().tag(sync=True)
 
 
 class RoiPanel:
@@ -51,7 +53,9 @@ class RoiPanel:
     inputs : RoiInputs
         Where it starts.
     lang : {"en", "ja"}
-        Language it starts in; a toggle in the panel changes it.
+        Language it starts in; a switch in the panel changes it.
+    scenarios : Path, optional
+        Folder in which scenarios are saved. Without it none can be saved, and the panel says so.
 
     Attributes
     ----------
@@ -59,7 +63,9 @@ class RoiPanel:
         The last valid inputs.
     report : RoiReport
         The outcome of ``inputs``.
-    widget : ipywidgets.VBox
+    problem : InputError or None
+        What was wrong with the last change of an input.
+    widget : PanelView
         What is shown.
 
     Raises
@@ -68,159 +74,192 @@ class RoiPanel:
         If the language is unknown.
     """
 
-    def __init__(self, inputs: RoiInputs, lang: str = "en") -> None:
+    def __init__(self, inputs: RoiInputs, lang: str = "en", *, scenarios: Path | None = None) -> None:
         translator(lang)
-        self.inputs = inputs
+        self.inputs, self.lang, self.folder = inputs, lang, scenarios
         self.report: RoiReport = compute(inputs)
-        self.lang = lang
         self.problem: InputError | None = None
-        self._quiet = False
-        self._language = widgets.ToggleButtons(
-            options=[(translator(code)("language.name"), code) for code in LANGUAGES], value=lang
-        )
-        self._language.style.button_width = "7em"
-        self._language.observe(self._on_language, "value")
-        self.sliders: dict[str, Any] = {}
-        self.numbers: dict[str, widgets.FloatText] = {}
-        self._labels = {name: widgets.HTML() for name in LEVERS}
-        for name, lever in LEVERS.items():
-            self._add(name, lever)
-        self._titles = widgets.HTML(), widgets.HTML()
-        self.message, self.outcome = widgets.HTML(), widgets.HTML()
-        rows = [
-            widgets.VBox([self._labels[name], widgets.HBox([self.sliders[name], self.numbers[name]])])
-            for name in LEVERS
-        ]
-        grid = widgets.Layout(grid_template_columns="repeat(auto-fill, minmax(330px, 1fr))", width="100%")
-        self.widget = widgets.VBox(
-            [
-                self._language,
-                self._titles[0],
-                widgets.GridBox(rows, layout=grid),
-                self.message,
-                self._titles[1],
-                self.outcome,
-            ]
-        )
+        self._timer: asyncio.TimerHandle | None = None
+        self._start = inputs  # how far sliders reach stays as it was in the beginning
+        self.widget = PanelView()
+        self.widget.on_msg(lambda _, content, buffers: self.receive(content))
+        self._actions: dict[str, Callable[..., None]] = {
+            "set": self.set,
+            "setting": self.set_setting,
+            "language": self.set_language,
+            "save": self.save,
+            "load": self.load,
+        }
+        self._show_form()
         self._show()
 
-    def set(self, name: str, value: float) -> None:
-        """Set one input, as the number box does; an invalid value shows the message and changes nothing else.
+    def receive(self, message: Mapping[str, Any]) -> None:
+        """Do what a message of the page asks: ``{"do": "set", "name": ..., "text": ...}`` calls ``set(name, text)``.
+
+        Raises
+        ------
+        ValueError
+            If the message asks for something else.
+        """
+        arguments = {key: value for key, value in message.items() if key != "do"}
+        action = self._actions.get(str(message.get("do")))
+        if action is None:
+            raise ValueError(f"unknown message {message!r}; choose one of {', '.join(self._actions)}")
+        action(**arguments)
+
+    def set(self, name: str, text: str | float, end: str = "base") -> None:
+        """Set an input or a limit of the decision, in the unit shown; a bad value shows a message and changes nothing.
+
+        Parameters
+        ----------
+        name : str
+            A key of `pocket.roi.SPECS`, or a field of `pocket.roi.Thresholds`.
+        text : str or float
+            What was typed.
+        end : {"base", "low", "high"}
+            Which of the three figures of an input.
 
         Raises
         ------
         ValueError
             If there is no such input.
         """
+        times = shown(name).times
         try:
-            self.inputs = self.inputs.with_base(name, value)
+            value = float(text) / times
+        except ValueError:
+            value = math.nan
+        try:
+            if name in LIMITS:
+                changed = self.inputs.with_threshold(name, value)
+            elif end == "base":
+                changed = self.inputs.with_base(name, value)
+            else:
+                changed = self.inputs.with_end(name, "low" if end == "low" else "high", value)
         except InputError as error:
             self.problem = error
+            self.widget.problem = {"name": name, "end": end, "text": self._message(error, str(text))}
         else:
-            self.problem = None
-            self.report = compute(self.inputs)
+            self._take(changed)
+
+    def set_setting(self, name: str, value: object) -> None:
+        """Set ``tax``, ``fiscal_year_month``, ``count_teacher`` or ``keep_full_data``."""
+        self._take(self.inputs.with_setting(**{name: value}))
+
+    def set_language(self, code: str) -> None:
+        """Show everything in another language.
+
+        Raises
+        ------
+        ValueError
+            If it is unknown.
+        """
+        translator(code)
+        self.lang = code
+        self._show_form()
         self._show()
+        if self.problem is not None:
+            known = self.widget.problem
+            self.widget.problem = known | {"text": self._message(self.problem, known.get("typed", ""))}
+
+    def save(self, name: str) -> None:
+        """Save the inputs as a scenario; one of the same name is replaced."""
+        t = translator(self.lang)
+        if self.folder is None:
+            self.widget.said = t("panel.scenario_nowhere")
+            return
+        try:
+            save_scenario(self.folder, name, self.inputs)
+        except ValueError:
+            self.widget.said = t("panel.scenario_bad_name", name=name, most=MOST_LETTERS)
+        else:
+            self.widget.said = t("panel.scenario_saved", name=name)
+            self._show_scenarios()
+
+    def load(self, name: str) -> None:
+        """Take the inputs of a saved scenario."""
+        t = translator(self.lang)
+        try:
+            if self.folder is None:
+                raise ArtefactError("no folder of scenarios")
+            found = load_scenario(self.folder, name)
+        except ValueError:  # an ArtefactError is one
+            self.widget.said = t("panel.scenario_broken", name=name)
+        else:
+            self._take(found)
+            self.widget.said = t("panel.scenario_loaded", name=name)
+
+    def scenarios(self) -> dict[str, RoiInputs]:
+        """Return the inputs as they are now and those of the first saved scenarios that can be read, by name."""
+        found = {translator(self.lang)("panel.current"): self.inputs}
+        for name in scenario_names(self.folder) if self.folder else []:
+            try:
+                found[name] = load_scenario(self.folder, name) if self.folder else self.inputs
+            except ValueError:
+                continue  # the list still shows it, and loading says what is wrong
+        return dict(list(found.items())[: 1 + _MOST_COMPARED])
 
     def _repr_mimebundle_(self, **options: Any) -> Any:
         return self.widget._repr_mimebundle_(**options)
 
-    def _add(self, name: str, lever: Lever) -> None:
-        base, spec = self.inputs.estimate(name).base, SPECS[name]
-        kind = widgets.FloatLogSlider if lever.logarithmic else widgets.FloatSlider
-        ends = (math.log10(lever.low), math.log10(lever.high)) if lever.logarithmic else (lever.low, lever.high)
-        slider = kind(
-            value=min(max(base, lever.low), lever.high),
-            min=ends[0],
-            max=ends[1],
-            step=0.1 if lever.logarithmic else lever.step,
-            continuous_update=False,
-            readout=False,
-            layout=widgets.Layout(width="190px"),
-        )
-        number = widgets.FloatText(
-            value=base,
-            step=1 if spec.unit in ("months", "per_month") else lever.step,
-            continuous_update=False,
-            layout=widgets.Layout(width="120px"),
-        )
-        slider.observe(self._on_slider(name), "value")
-        number.observe(self._on_number(name), "value")
-        self.sliders[name], self.numbers[name] = slider, number
-
-    def _on_slider(self, name: str) -> Callable[[Any], None]:
-        def handle(change: Any) -> None:
-            if not self._quiet:
-                # Three digits: a logarithmic slider would otherwise offer 199.52623 trainings.
-                value = float(f"{change['new']:.3g}") if LEVERS[name].logarithmic else float(change["new"])
-                self._mirror(self.numbers[name], value)
-                self.set(name, value)
-
-        return handle
-
-    def _on_number(self, name: str) -> Callable[[Any], None]:
-        def handle(change: Any) -> None:
-            if not self._quiet:
-                value, lever = float(change["new"]), LEVERS[name]
-                if math.isfinite(value):
-                    # The box may leave the slider's range: the slider then rests at its end.
-                    self._mirror(self.sliders[name], min(max(value, lever.low), lever.high))
-                self.set(name, value)
-
-        return handle
-
-    def _mirror(self, other: Any, value: float) -> None:
-        """Show ``value`` in the other half of a pair without setting the input a second time."""
-        self._quiet = True
-        try:
-            other.value = value
-        finally:
-            self._quiet = False
-
-    def _on_language(self, change: Any) -> None:
-        self.lang = change["new"]
+    def _take(self, inputs: RoiInputs) -> None:
+        """Compute and show other inputs."""
+        self.inputs, self.problem = inputs, None
+        self.report = compute(inputs)
         self._show()
 
-    def _show(self) -> None:
-        t = translator(self.lang)
-        currency = currency_name(self.inputs.currency, self.lang)
-        for name, label in self._labels.items():
-            unit = t(f"unit.{SPECS[name].unit}", currency=currency)
-            text = f"{t(f'input.{name}')} ({unit})"
-            label.value = f"<b>{escape(text)}</b>"
-            self.sliders[name].tooltip = text
-            self.numbers[name].tooltip = t("panel.number", input=text)
-        self._titles[0].value = f"<h3>{escape(t('panel.title'))}: {escape(t('panel.inputs'))}</h3>"
-        self._titles[1].value = f"<h3>{escape(t('panel.outcome'))}</h3>"
-        self.message.value = self._message()
-        self.outcome.value = outcome_html(self.report, self.lang)
+    def _show_form(self) -> None:
+        self.widget.form = form(self._start, self.lang)
 
-    def _message(self) -> str:
-        if self.problem is None:
-            return ""
-        t, error = translator(self.lang), self.problem
-        text = t(
+    def _show(self) -> None:
+        """Show the numbers at once, and the charts when nothing has changed for a moment."""
+        view = self.widget
+        with view.hold_sync():
+            view.values = values(self.inputs, self.lang)
+            view.problem = {} if self.problem is None else view.problem
+            view.said = headline(self.report, self.lang)
+            view.top = top_html(self.report, self.lang)
+            view.outcome = outcome_html(self.report, self.lang)
+        self._show_scenarios()
+        self._draw_later()
+
+    def _show_scenarios(self) -> None:
+        found = self.scenarios()
+        self.widget.scenarios = {
+            "names": scenario_names(self.folder) if self.folder else [],
+            "table": compare_html(found, self.lang) if len(found) > 1 else "",
+            "possible": self.folder is not None,
+        }
+
+    def _draw_later(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:  # no event loop, so nobody who drags a slider either
+            self.draw()
+        else:
+            self._timer = loop.call_later(PAUSE, self.draw)
+
+    def draw(self) -> None:
+        """Draw the charts of the report."""
+        self._timer = None
+        self.widget.charts = [
+            {
+                "source": png_uri(getattr(roi_figures, f"figure_{name}")(self.report, self.lang), dpi=150),
+                "alt": getattr(roi_figures, f"alt_{name}")(self.report, self.lang),
+            }
+            for name in CHARTS
+        ]
+
+    def _message(self, error: InputError, typed: str) -> str:
+        """Return what was wrong, with field, value and range in the unit shown."""
+        t, (unit, times) = translator(self.lang), shown(error.field)
+        return t(
             "panel.bad_value",
             input=t(f"input.{error.field}"),
-            value=plain(error.value) if math.isfinite(error.value) else str(error.value),
-            low=plain(error.minimum),
-            high=plain(error.maximum),
-            unit=t(f"unit.{SPECS[error.field].unit}", currency=currency_name(self.inputs.currency, self.lang)),
+            value=plain(error.value * times) if math.isfinite(error.value) else typed.strip() or t("panel.empty"),
+            low=plain(error.minimum * times),
+            high=plain(error.maximum * times),
+            unit=t(f"unit.{unit}", currency=currency_name(self.inputs.currency, self.lang)),
         )
-        return (
-            '<div role="alert" style="border-left:4px solid #b42318;background:#fef3f2;color:#7a1a12;'
-            f'padding:.6em .9em">✕ {escape(text)}</div>'
-        )
-
-
-def outcome_html(report: RoiReport, lang: str) -> str:
-    """Return the outcome as escaped HTML tables, the three axes first: the panel's static twin."""
-    t = translator(lang)
-    head = t("roi.measure"), t("roi.value"), t("roi.meaning")
-    rest = [*roi_text.key_figures(report, lang), *roi_text.energy(report, lang)]
-    last = [roi_text.decision(report, lang), roi_text.flip(report, lang)]
-    return (
-        f'{_STYLE}<div class="pocket-roi" lang="{escape(lang)}">'
-        + table(head, roi_text.axes(report, lang), t("axis.title"))
-        + table(head, [*rest, *last], t("panel.outcome"))
-        + "</div>"
-    )

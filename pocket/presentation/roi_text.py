@@ -17,6 +17,7 @@ from pocket.presentation.i18n import (
     translator,
 )
 from pocket.roi import SPECS, RoiInputs, RoiReport
+from pocket.roi.report import AlternativeName
 
 SYMBOLS = {"go": "●", "pilot": "▲", "stop": "■"}
 
@@ -39,8 +40,10 @@ def input_value(name: str, value: float, inputs: RoiInputs, lang: str) -> str:
         return number(value, 3)
     if unit == "bytes":
         return data_size(value, lang)
-    if unit == "yearly_rate":
+    if unit in ("yearly_rate", "share"):
         return percent(value, lang)
+    if unit == "map_per_month":
+        return f"{plain(100 * value)}\N{NO-BREAK SPACE}{t('unit.points_per_month')}"
     if unit == "share_per_point":
         return t("format.per_point", value=percent(value, lang, 2))
     if unit == "currency":
@@ -100,8 +103,77 @@ def key_figures(report: RoiReport, lang: str) -> list[Line]:
         Line(t("roi.payback_discounted"), _payback(report.payback_discounted, lang)),
         Line(t("roi.irr"), _irr(report, lang)),
         Line(t("roi.range"), spread, f"{t('roi.p_negative')}: {percent(found.p_negative, lang, 0)}"),
+        trainings(report, lang),
         Line(t("roi.trainings_needed"), t("roi.never") if needed is None else count(needed)),
     ]
+
+
+def trainings(report: RoiReport, lang: str) -> Line:
+    """Return the trainings a month and what they are for."""
+    t = translator(lang)
+    names = {
+        "retrainings": "retrainings_per_month",
+        "trials": "search_trials_per_month",
+        "comparisons": "comparisons_per_month",
+        "lengths": "code_lengths",
+        "methods": "hashing_methods",
+        "seeds": "seeds",
+    }
+    parts = {key: plain(report.inputs.estimate(name).base) for key, name in names.items()}
+    total = t("roi.trainings_value", total=plain(report.trainings_per_month))
+    return Line(t("roi.trainings"), total, t("roi.trainings_help", **parts))
+
+
+def better(report: RoiReport, lang: str) -> str:
+    """Return a sentence that names alternatives worth more in money than the condensed set, or an empty text."""
+    t, names = translator(lang), report.decision.better
+    joined = ("、" if lang == "ja" else ", ").join(t(f"alternative.{name}") for name in names)
+    return t("roi.better", names=joined) if names else ""
+
+
+def alternatives(report: RoiReport, lang: str) -> tuple[list[str], list[list[str]]]:
+    """Return heads and rows of a table of the alternatives: mAP, cost, NPV and on what they rest."""
+    t, inputs = translator(lang), report.inputs
+    heads = [
+        t("roi.alternative"),
+        "mAP",
+        t("roi.total", months=round(inputs.horizon_months.base)),
+        t("roi.npv"),
+        t("roi.note"),
+    ]
+    rows = [
+        [
+            t(f"alternative.{found.name}"),
+            number(found.map, 3),
+            money(found.total, inputs.currency, lang),
+            money(found.npv, inputs.currency, lang),
+            _rests_on(found.name, inputs, lang),
+        ]
+        for found in report.alternatives
+    ]
+    return heads, rows
+
+
+def _rests_on(name: AlternativeName, inputs: RoiInputs, lang: str) -> str:
+    if name == "hybrid":
+        name_of_note = f"hybrid_{'measured' if inputs.map_hybrid.source == 'measured' else 'assumed'}"
+    else:
+        name_of_note = name
+    return translator(lang)(f"roi.note_{name_of_note}")
+
+
+def years(report: RoiReport, lang: str) -> tuple[list[str], list[list[str]]]:
+    """Return heads and rows of a table of the fiscal years; no rows where the inputs have no start."""
+    t, currency = translator(lang), report.inputs.currency
+    heads = [t(f"roi.{key}") for key in ("year", "cost_full", "cost_condensed", "saved", "saved_discounted")]
+    rows = [
+        [
+            t("roi.year_months", year=t("format.fiscal_year", year=found.year), months=found.months),
+            *(money(value, currency, lang) for value in (found.full, found.condensed, found.net, found.discounted)),
+        ]
+        for found in report.years
+    ]
+    return heads, rows
 
 
 def break_even(report: RoiReport, lang: str) -> str:

@@ -16,7 +16,8 @@ from pocket.roi import SPECS, RoiReport
 
 _HEAD, _INPUT = PatternFill("solid", fgColor="1F4E79"), PatternFill("solid", fgColor="FFF7E0")
 _MONEY, _FIGURE, _SHARE = "#,##0;[Red]-#,##0", "#,##0.######", "0.0%"
-_ALTERNATIVES = ("full", "condensed", "random")
+_ALTERNATIVES = ("full", "condensed", "random", "hybrid", "nothing")
+_COLUMNS = "BCDEF"
 _MONTHS = int(SPECS["horizon_months"].maximum)
 _HOURS = "workload_scale/3600"
 _CONDENSING = f"(seconds_condense+count_teacher*seconds_teacher)*{_HOURS}"
@@ -27,29 +28,45 @@ _STORED = {
     "full": "bytes_full",
     "condensed": "(keep_full_data*bytes_full+bytes_condensed)",
     "random": "IF(keep_full_data=1,bytes_full,bytes_condensed)",
+    "hybrid": "(IF(keep_full_data=1,1,real_share)*bytes_full+bytes_condensed)",
+    "nothing": "bytes_full",
 }
+_TRAININGS = "retrainings_per_month+search_trials_per_month+comparisons_per_month*code_lengths*hashing_methods*seeds"
 
 
-def formulae(name: str) -> tuple[dict[str, str], dict[str, str]]:
-    """Return the formula of every cost that an alternative pays once, and of every one that it pays each month."""
-    training = f"trainings_per_month*seconds_{name}*{_HOURS}"
-    monthly = {
-        "training": f"{training}*compute_price",
-        "energy": f"{training}*{_POWER}",
-        "storage": f"workload_scale*{_STORED[name]}/1E9*storage_price",
-    }
+def formulae(name: str, costs: str) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the formula of every cost that an alternative pays once, and of every one that it pays each month.
+
+    ``costs`` is the range of cells with the monthly costs of doing nothing, which grow: its lost quality is their mean
+    over the horizon, less storage.
+    """
+    storage = f"workload_scale*{_STORED[name]}/1E9*storage_price"
+    if name == "nothing":
+        return {}, {"storage": storage, "lost_quality": f"SUM({costs})/ROUND(horizon_months,0)-{storage}"}
+    kind = "condensed" if name == "hybrid" else name
+    training = f"trainings_per_month*seconds_{kind}*{_HOURS}"
+    monthly = {"training": f"{training}*compute_price", "energy": f"{training}*{_POWER}", "storage": storage}
     if name == "full":
         return {}, monthly
-    lost = f"100*MAX(map_full-map_{name},0)"
     once = {"migration": "migration_days*engineer_day_rate"}
     monthly["monitoring"] = "monitoring_days_per_month*engineer_day_rate"
-    monthly["lost_quality"] = f"searches_per_month*MIN(failure_share_per_point*{lost},1)*failure_cost"
-    if name == "condensed":
-        once["condensing"] = f"{_CONDENSING}*(compute_price+{_POWER})"
-        again = f"{_CONDENSING}*recondensations_per_year/12"
-        monthly["energy"] += f"+{again}*{_POWER}"
-        monthly["recondensing"] = f"{again}*compute_price"
+    monthly["lost_quality"] = _lost(f"MAX(map_full-map_{name},0)")
+    if name == "random":
+        return once, monthly
+    once["condensing"] = f"{_CONDENSING}*(compute_price+{_POWER})"
+    again = f"{_CONDENSING}*recondensations_per_year/12"
+    monthly["energy"] += f"+{again}*{_POWER}"
+    monthly["recondensing"] = f"{again}*compute_price"
+    if name == "hybrid":
+        tuning = f"finetunes_per_month*seconds_finetune*{_HOURS}"
+        monthly["energy"] += f"+{tuning}*{_POWER}"
+        monthly["finetuning"] = f"{tuning}*compute_price"
     return once, monthly
+
+
+def _lost(loss: str) -> str:
+    """Return the monthly cost of a loss of mAP."""
+    return f"searches_per_month*MIN(failure_share_per_point*100*{loss},1)*failure_cost"
 
 
 def workbook_bytes(report: RoiReport, lang: str, *, sample: bool = False) -> bytes:
@@ -114,13 +131,22 @@ def _inputs(book: Workbook, sheet: Any, report: RoiReport, lang: str) -> None:
         _write(sheet.cell(row + offset, 2), int(on))
         _write(sheet.cell(row + offset, 3), t("workbook.yes_no"))
         _name(book, sheet, name, row + offset)
+    row += 2
+    _write(sheet.cell(row, 1), t("workbook.trainings_per_month"))
+    _write(sheet.cell(row, 2), f"={_TRAININGS}", _FIGURE)
+    _refer(book, sheet, "trainings_per_month", f"$B${row}")
     sheet.freeze_panes = "B5"
 
 
 def _name(book: Workbook, sheet: Any, name: str, row: int) -> None:
     cell = sheet.cell(row, 2)
     cell.fill, cell.number_format = _INPUT, _FIGURE
-    book.defined_names[name] = DefinedName(name, attr_text=f"{_quoted(sheet.title)}!$B${row}")
+    _refer(book, sheet, name, f"$B${row}")
+
+
+def _refer(book: Workbook, sheet: Any, name: str, place: str) -> None:
+    """Give a cell a name that formulae use."""
+    book.defined_names[name] = DefinedName(name, attr_text=f"{_quoted(sheet.title)}!{place}")
 
 
 def _result(book: Workbook, sheet: Any, report: RoiReport, lang: str, schedule: str) -> tuple[int, int]:
@@ -131,9 +157,10 @@ def _result(book: Workbook, sheet: Any, report: RoiReport, lang: str, schedule: 
         sheet,
         4,
         [f"{t('brief.figure')} ({unit})", *(t(f"alternative.{name}") for name in _ALTERNATIVES)],
-        [46, 22, 24, 26],
+        [46, 20, 22, 22, 22, 22],
     )
-    parts = {name: formulae(name) for name in _ALTERNATIVES}
+    last = 5 + _MONTHS
+    parts = {name: formulae(name, f"{_quoted(schedule)}!$H$5:$H${last}") for name in _ALTERNATIVES}
     row, sums = 5, []
     for which, group in enumerate(("once", "monthly")):
         keys = list(dict.fromkeys(key for name in _ALTERNATIVES for key in parts[name][which]))
@@ -143,16 +170,16 @@ def _result(book: Workbook, sheet: Any, report: RoiReport, lang: str, schedule: 
             for column, name in enumerate(_ALTERNATIVES, start=2):
                 _write(sheet.cell(row, column), f"={parts[name][which].get(key, '0')}", _MONEY)
             row += 1
-        _total(sheet, row, t(f"cost.{group}"), [f"=SUM({c}{first}:{c}{row - 1})" for c in "BCD"])
+        _total(sheet, row, t(f"cost.{group}"), [f"=SUM({c}{first}:{c}{row - 1})" for c in _COLUMNS])
         sums.append(row)
         row += 2
     once, monthly = sums
-    _total(sheet, row, t("cost.total"), [f"={c}{once}+ROUND(horizon_months,0)*{c}{monthly}" for c in "BCD"])
+    _total(sheet, row, t("cost.total"), [f"={c}{once}+ROUND(horizon_months,0)*{c}{monthly}" for c in _COLUMNS])
     rate = "((1+discount_rate)^(1/12)-1)"
     annuity = f"IF(discount_rate=0,ROUND(horizon_months,0),(1-(1+{rate})^-ROUND(horizon_months,0))/{rate})"
-    saved = [f"=($B${monthly}-{c}{monthly})*{annuity}+$B${once}-{c}{once}" for c in "BCD"]
+    saved = [f"=($B${monthly}-{c}{monthly})*{annuity}+$B${once}-{c}{once}" for c in _COLUMNS[:-1]]
+    saved.append(f"=SUM({_quoted(schedule)}!I5:I{last})")  # what doing nothing costs differs from month to month
     _total(sheet, row + 1, t("roi.npv"), saved)
-    last = 5 + _MONTHS
     for offset, (key, formula, shape) in enumerate(
         (
             ("workbook.npv_schedule", f"=SUM({_quoted(schedule)}!E5:E{last})", _MONEY),
@@ -169,7 +196,10 @@ def _result(book: Workbook, sheet: Any, report: RoiReport, lang: str, schedule: 
     ):
         _write(sheet.cell(offset, 1), t(key))
         _write(sheet.cell(offset, 3), formula, shape)
-    book.defined_names["result_npv"] = DefinedName("result_npv", attr_text=f"{_quoted(sheet.title)}!$C${row + 1}")
+    for letter, name in zip(_COLUMNS, _ALTERNATIVES, strict=True):
+        _refer(book, sheet, f"npv_{name}", f"${letter}${row + 1}")
+        _refer(book, sheet, f"total_{name}", f"${letter}${row}")
+    _refer(book, sheet, "result_npv", f"$C${row + 1}")
     sheet.freeze_panes = "B5"
     return once, monthly
 
@@ -178,8 +208,10 @@ def _schedule(sheet: Any, lang: str, result: str, sums: tuple[int, int]) -> None
     """Write month 0 to the longest horizon; months beyond the one entered are 0."""
     t, place = translator(lang), _quoted(result)
     once, monthly = sums
-    keys = ("month", "full", "condensed", "net", "discounted", "cumulative", "cumulative_discounted")
-    _head(sheet, 4, [t(f"workbook.{key}") for key in keys], [10, 20, 20, 20, 20, 20, 24])
+    keys = ("month", "full", "condensed", "net", "discounted", "cumulative", "cumulative_discounted", "nothing")
+    heads = [*(t(f"workbook.{key}") for key in keys), f"{t('alternative.nothing')}: {t('workbook.discounted')}"]
+    _head(sheet, 4, heads, [10, 20, 20, 20, 20, 20, 24, 22, 26])
+    stored = formulae("nothing", "")[1]["storage"]
     for month in range(_MONTHS + 1):
         row = 5 + month
         paid = [
@@ -187,13 +219,16 @@ def _schedule(sheet: Any, lang: str, result: str, sums: tuple[int, int]) -> None
             for c in "BC"
         ]
         before = f"+{{}}{row - 1}" if month else ""
-        formulas = [
+        fallen = _lost(f"MIN(A{row}*map_decay_per_month,map_full)")
+        formulas: list[int | str] = [
             month,
             *paid,
             f"=B{row}-C{row}",
             f"=D{row}/(1+discount_rate)^(A{row}/12)",
             f"=D{row}{before.format('F')}",
             f"=E{row}{before.format('G')}",
+            f"=IF(AND(A{row}>0,A{row}<=ROUND(horizon_months,0)),{stored}+{fallen},0)",
+            f"=(B{row}-H{row})/(1+discount_rate)^(A{row}/12)",
         ]
         for column, value in enumerate(formulas, start=1):
             _write(sheet.cell(row, column), value, "0" if column == 1 else _MONEY)
