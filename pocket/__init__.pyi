@@ -21,6 +21,7 @@ from .evaluation import evaluate as evaluate
 from .evaluation import evaluate_codes as evaluate_codes
 from .hashing import HashModel as HashModel
 from .hashing import TrainConfig as TrainConfig
+from .hashing import fine_tune as fine_tune
 from .hashing import label as label
 from .hashing import recalibrate as recalibrate
 from .hashing import train as train

@@ -40,7 +40,13 @@ METHODS = {
 
 
 def task(config: IEMConfig | GradientConfig, images: ImageSet = UNEQUAL, **changes) -> Task:
-    common = {"ipc": 2, "hashing": "orthohash", "bits": 16, "width": 8, "seed": 0}
+    common = {
+        "counts": np.full(images.num_classes, changes.pop("ipc", 2)),
+        "hashing": "orthohash",
+        "bits": 16,
+        "width": 8,
+        "seed": 0,
+    }
     nothing = {
         "backbone": "convnet",
         "device": "cpu",
@@ -142,8 +148,10 @@ def test_selection_equals_the_slow_reference(counts: list[int], k: int, values: 
 def test_a_whole_class_can_be_taken_but_not_more(choose) -> None:
     x, labels = torch.ones(5, 2), torch.tensor([1, 0, 1, 0, 1])
     assert [sorted(row) for row in choose(x, labels, 2, 2).tolist()] == [[1, 3], [0, 2]]
-    with pytest.raises(ValueError, match="3 rows a class are wanted, but class 0 has 2"):
-        choose(x, labels, 2, 3)
+    assert sorted(choose(x, labels, 2, 3)[1].tolist()) == [0, 2, 4], "the smaller class keeps none from the larger"
+    assert sorted(choose(x, labels, 2, 3)[0][:2].tolist()) == [1, 3]
+    with pytest.raises(ValueError, match="k=4: 1 row a class is chosen, up to 3"):
+        choose(x, labels, 2, 4)
     with pytest.raises(ValueError, match="k=0"):
         choose(x, labels, 2, 0)
 
@@ -264,11 +272,14 @@ def test_a_time_budget_ends_the_run() -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_too_few_images_are_refused_by_name(method: str) -> None:
+def test_a_class_with_fewer_images_than_tiles_gives_each_again_and_an_empty_one_is_refused(method: str) -> None:
     few = UNEQUAL.subset(np.concatenate([np.flatnonzero(UNEQUAL.labels != 3), np.flatnonzero(UNEQUAL.labels == 3)[:7]]))
-    needed = 8 * METHODS[method][1].formation ** 2
-    with pytest.raises(ValueError, match=f"{needed} images a class are wanted of .*{DIGITS.class_names[3]} has 7"):
-        make(method, images=few, ipc=8)
+    assert len(make(method, images=few, ipc=7).images) == 70
+    none = UNEQUAL.subset(np.flatnonzero(UNEQUAL.labels != 3))
+    with pytest.raises(ValueError, match=f"images a class are wanted of .*{DIGITS.class_names[3]} has 0"):
+        make(method, images=none, ipc=8)
+    with pytest.raises(ValueError, match=f"has no image of {DIGITS.class_names[3]}"):
+        pocket.condense(none, 1, "random")
 
 
 def test_global_random_state_is_left_alone() -> None:

@@ -50,6 +50,43 @@ def test_same_seed_same_bits_and_other_seed_other_bits(method: str) -> None:
     assert first.card.source_fingerprint == IMAGES.fingerprint
 
 
+@pytest.mark.parametrize("method", MATCHED)
+def test_classes_may_have_different_sizes(method: str) -> None:
+    made = pocket.condense(IMAGES, [1, 3, 0], method, config=config(method), **OPTIONS)
+    assert made.labels.tolist() == [0, 1, 1, 1]
+    assert made.card.counts == (1, 3, 0) and made.card.ipc == 3
+    assert made.name.endswith("0 to 3 a class")
+    few = IMAGES.subset(np.flatnonzero((IMAGES.labels != 2) | (np.arange(len(IMAGES)) % 12 == 0)))
+    shares = pocket.condense(few, method=method, ratio=0.1, config=config(method), **OPTIONS)
+    assert few.counts.tolist() == [24, 24, 2]
+    assert shares.card.counts == (2, 2, 1)
+    with pytest.warns(UserWarning, match=rf"fewer images than ipc=4 .*: {IMAGES.class_names[2]} 2"):
+        capped = pocket.condense(few, 4, method, config=config(method), **OPTIONS)
+    assert capped.labels.tolist() == [0] * 4 + [1] * 4 + [2] * 2
+
+
+def test_a_class_that_is_left_out_does_not_disturb_the_others() -> None:
+    plain = replace(config("iem"), weight_cov=0.1)
+    both = pocket.condense(IMAGES, [2, 2, 0], "iem", config=plain, **OPTIONS)
+    assert np.isfinite(both.images).all()
+    start = pocket.condense(IMAGES, [2, 2, 0], "random", config=replace(config("random"), formation=2), **OPTIONS)
+    assert (both.images != start.images).any(axis=(1, 2, 3)).all(), "every class that is made has moved"
+
+
+def test_moments_of_unequal_classes_are_those_of_each_class_alone() -> None:
+    z, v, counts = torch.rand(7, 4), torch.rand(7, 3), torch.tensor([2, 0, 5])
+    found = moments(z, v, 3, cov=True, counts=counts)
+    for c, rows in ((0, slice(0, 2)), (2, slice(2, 7))):
+        alone = moments(z[rows], v[rows], 1, cov=True)
+        torch.testing.assert_close(found.z[c], alone.z[0])
+        torch.testing.assert_close(found.v[c], alone.v[0])
+        torch.testing.assert_close(found.cov[c], alone.cov[0], rtol=1e-4, atol=1e-6)
+    same = moments(z[:6], v[:6], 3, cov=True, counts=torch.tensor([2, 2, 2]))
+    equal = moments(z[:6], v[:6], 3, cov=True)
+    for one, other in zip(same, equal, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
+
+
 @pytest.mark.parametrize(
     "changes",
     [
@@ -337,7 +374,12 @@ def test_global_random_state_is_left_alone() -> None:
     [
         (lambda: pocket.condense(IMAGES, 1, "magic"), "unknown method 'magic'; choose one of"),
         (lambda: pocket.condense(IMAGES, 1, hashing="magic"), "unknown hashing method"),
-        (lambda: pocket.condense(IMAGES, 7, "iem", **OPTIONS), "28 images a class are wanted"),
+        (lambda: pocket.condense(IMAGES, [1, 1, -1], "random"), "or 0 to leave a class out"),
+        (lambda: pocket.condense(IMAGES, [1, 2], "random"), "or one for each of 3 classes"),
+        (lambda: pocket.condense(IMAGES, method="random"), "give either ipc"),
+        (lambda: pocket.condense(IMAGES, 1, "random", ratio=0.1), "give either ipc"),
+        (lambda: pocket.condense(IMAGES, method="random", ratio=1.5), "ratio=1.5 is outside the allowed range"),
+        (lambda: pocket.condense(IMAGES, [1, 1, 2], "idc"), "equally many images of every class, not 1 to 2"),
         (lambda: pocket.condense(IMAGES, 0, "random"), "at least 1 image per class"),
         (lambda: pocket.IEMConfig(lr=0), "lr=0: must be above 0"),
         (lambda: pocket.IEMConfig(perturb=(0.2, 0.1)), "perturb"),

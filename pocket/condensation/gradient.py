@@ -136,6 +136,11 @@ def gradient_matching(task: Task) -> Matched:
     config, images = task.config, task.images
     if not isinstance(config, GradientConfig):
         raise ValueError(f"gradient matching takes a GradientConfig, not {config!r}")
+    if (task.counts != task.counts[0]).any():
+        raise ValueError(
+            f"gradient matching makes equally many images of every class, not {task.counts.min()} to "
+            f"{task.counts.max()}: take an ipc that every class has, or another method"
+        )
     where = pick_device(task.device)
     warm_up()
     synthetic = task.random_start().to(where).requires_grad_(True)

@@ -21,6 +21,8 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint as recompute
@@ -28,7 +30,7 @@ from tqdm.auto import tqdm
 
 from pocket.condensation.checkpoint import Checkpoint
 from pocket.condensation.config import IEMConfig
-from pocket.condensation.moments import distance, moments
+from pocket.condensation.moments import Moments, distance, moments
 from pocket.condensation.networks import Networks
 from pocket.condensation.pool import Pool, make_pool, pool_identity
 from pocket.condensation.real import RealStatistics
@@ -62,6 +64,7 @@ def match(
     start: Tensor,
     config: IEMConfig,
     *,
+    counts: npt.NDArray[np.int64],
     hashing: str,
     bits: int,
     backbone: str,
@@ -80,9 +83,11 @@ def match(
     ----------
     images : ImageSet
         The real images.
-    start : Tensor of float, shape (C * ipc, channels, H, W)
+    start : Tensor of float, shape (M, channels, H, W)
         Stored synthetic images to begin with, sorted by class.
     config : IEMConfig
+    counts : ndarray of int64, shape (C,)
+        Stored images of each class, M in all. A class with none is not matched.
     hashing, bits, backbone, width
         Of the condensing networks.
     seed : int
@@ -128,7 +133,10 @@ def match(
     judge = teacher.to(where).eval().requires_grad_(False) if teacher and config.weight_hash else None
     real = RealStatistics(images, networks, config, seed, where)
     classes = images.num_classes
-    labels = torch.arange(classes, device=where).repeat_interleave(len(start) // classes)
+    stored = torch.tensor(counts, device=where)
+    labels = torch.arange(classes, device=where).repeat_interleave(stored)
+    equal = bool((counts == counts[0]).all())
+    made = (stored > 0)[:, None]
     synthetic = start.clone().to(where).requires_grad_(True)
     optimizer = torch.optim.Adam([synthetic], lr=config.lr, betas=(0.5, 0.9))
     first, spent = checkpoint.restore(synthetic, optimizer) if checkpoint else (0, 0.0)
@@ -154,7 +162,10 @@ def match(
                 z, v, loss = views(
                     synthetic, labels, config.formation, real.augmentation, drawn, network, judge, config
                 )
-                ours = moments(z, v, classes, cov=config.weight_cov > 0)
+                rows = None if equal else stored * config.formation**2
+                ours = moments(z, v, classes, cov=config.weight_cov > 0, counts=rows)
+                if not equal:
+                    ours = _where(made, ours, target)
                 loss = config.weight_hash * loss + distance(ours, target, scale, config)
                 for group in optimizer.param_groups:
                     group["lr"] = config.lr * config.decay(step)
@@ -173,6 +184,12 @@ def match(
         raise
     finished = synthetic.detach().cpu()
     return Matched(finished, pool.seconds if pool else 0.0, seconds())
+
+
+def _where(made: Tensor, ours: Moments, real: Moments) -> Moments:
+    """Return our moments, and the real ones for classes of which nothing is made: their distance is then 0."""
+    cov = None if ours.cov is None or real.cov is None else torch.where(made[:, :, None], ours.cov, real.cov)
+    return Moments(torch.where(made, ours.z, real.z), torch.where(made, ours.v, real.v), cov)
 
 
 def views(

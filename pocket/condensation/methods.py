@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -32,10 +35,10 @@ Config = IEMConfig | GradientConfig
 
 @dataclass(frozen=True)
 class Task:
-    """What a method gets: real images, how many to make, and all that a caller may say about it."""
+    """What a method gets: real images, how many to make of each class, and all that a caller may say about it."""
 
     images: ImageSet
-    ipc: int
+    counts: npt.NDArray[np.int64]
     config: Config
     hashing: str
     bits: int
@@ -50,9 +53,12 @@ class Task:
     checkpoint: Checkpoint | None
 
     def random_start(self) -> Tensor:
-        """Return ``ipc`` stored images per class made of ``ipc * f^2`` random real ones, sorted by class."""
-        views = self.ipc * self.config.formation**2
-        chosen = self.images.pick(views, [self.seed, 0x5EED])
+        """Return the stored images of each class, made of f^2 times as many random real ones, sorted by class.
+
+        A class with fewer real images than its tiles gives each of them more than once.
+        """
+        views = self.counts * self.config.formation**2
+        chosen = self.images.pick(views, [self.seed, 0x5EED], repeat=True)
         return encode(to_float(self.images.images[chosen]), self.config.formation)
 
 
@@ -73,6 +79,7 @@ def matched(task: Task) -> Matched:
         task.images,
         task.random_start(),
         task.config,
+        counts=task.counts,
         hashing=task.hashing,
         bits=task.bits,
         backbone=task.backbone,
@@ -139,9 +146,10 @@ METHODS: dict[str, Method] = {
 
 def condense(
     images: ImageSet,
-    ipc: int,
+    ipc: int | Sequence[int] | None = None,
     method: str = "iem",
     *,
+    ratio: float | None = None,
     bits: int = 64,
     hashing: str = "orthohash",
     formation: int | None = None,
@@ -163,8 +171,12 @@ def condense(
     ----------
     images : ImageSet
         The real training images.
-    ipc : int
-        Stored images per class; with formation f each needs f^2 real images to start from.
+    ipc : int or sequence of int
+        Stored images of every class, or of each class; 0 leaves a class out. Never more than the class has: fewer are
+        made of smaller classes, with a warning. With formation f each starts from f^2 real images, which are taken
+        again where a class has too few.
+    ratio : float, optional
+        Instead of ``ipc``: the share of each class, above 0 and up to 1, for classes of unequal size.
     method : {"iem", "dm", "gradient", "idc", "random", "herding", "kcenter"}
         IEM; distribution matching; gradient matching (DC) and its formation variant (IDC); random real images;
         and two coresets.
@@ -204,7 +216,7 @@ def condense(
     Raises
     ------
     ValueError
-        If the method is unknown, or a class has too few images for ``ipc`` and formation.
+        If the method is unknown, ``ipc`` or ``ratio`` is out of range, or a class has no image.
     ArtefactError
         If ``checkpoint`` belongs to another task.
     """
@@ -216,10 +228,13 @@ def condense(
         config = replace(config, formation=formation)
     if not asks_teacher(method, config):
         teacher = None
+    counts = images.class_sizes(ipc, ratio)
+    _say_capped(images, ipc, counts)
+    equal = bool((counts == counts[0]).all())
     wide = width or default_width(images.size, backbone)
     identity = {
         "images": images.fingerprint,
-        "ipc": ipc,
+        "ipc": int(counts[0]) if equal else counts.tolist(),
         "method": method,
         "bits": bits,
         "hashing": hashing,
@@ -232,11 +247,14 @@ def condense(
         "device": describe(pick_device(device)),
     }
     state = Checkpoint(checkpoint, identity, resume=resume) if checkpoint else None
-    task = Task(images, ipc, config, hashing, bits, backbone, wide, seed, device, pool, teacher, progress, watch, state)
+    task = Task(
+        images, counts, config, hashing, bits, backbone, wide, seed, device, pool, teacher, progress, watch, state
+    )
     made = METHODS[method].make(task)
     card = CondensedCard(
         method=method,
-        ipc=ipc,
+        ipc=int(counts.max()),
+        counts=None if equal else tuple(counts.tolist()),
         formation=config.formation,
         seed=seed,
         source=images.name,
@@ -252,8 +270,20 @@ def condense(
     )
     if state:
         state.remove()
-    labels = torch.arange(images.num_classes).repeat_interleave(ipc)
-    return CondensedSet((made.images * 255).round().clamp(0, 255).byte().numpy(), labels.numpy(), card)
+    labels = np.repeat(np.arange(images.num_classes), counts)
+    return CondensedSet((made.images * 255).round().clamp(0, 255).byte().numpy(), labels, card)
+
+
+def _say_capped(images: ImageSet, ipc: int | Sequence[int] | None, counts: npt.NDArray[np.int64]) -> None:
+    """Warn of classes that have fewer images than were asked for; refuse those that have none."""
+    if ipc is None:
+        return
+    short = np.flatnonzero(counts < np.asarray(ipc))
+    if empty := [images.class_names[c] for c in short if not images.counts[c]]:
+        raise ValueError(f"{images.name!r} has no image of {', '.join(empty[:5])}: leave these classes out")
+    if len(short):
+        told = ", ".join(f"{images.class_names[c]} {counts[c]}" for c in short[:5])
+        warnings.warn(f"fewer images than ipc={ipc} in some classes of {images.name!r}: {told}", stacklevel=3)
 
 
 def asks_teacher(method: str, config: Config) -> bool:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
+from torch.nn import functional
 
 from pocket.condensation.config import IEMConfig
 
@@ -17,15 +19,34 @@ class Moments(NamedTuple):
     cov: Tensor | None
 
 
-def moments(z: Tensor, v: Tensor, classes: int, *, cov: bool) -> Moments:
-    """Return the moments of every class; rows are sorted by class, equally many each."""
-    by_class = v.unflatten(0, (classes, -1))
-    mean = by_class.mean(dim=1)
+def moments(z: Tensor, v: Tensor, classes: int, *, cov: bool, counts: Tensor | None = None) -> Moments:
+    """Return the moments of every class; rows are sorted by class.
+
+    Parameters
+    ----------
+    z, v : Tensor, shapes (N, dim) and (N, K)
+    classes : int
+    cov : bool
+        With the covariance of V.
+    counts : Tensor of int64, shape (classes,), optional
+        Rows of each class; None: equally many. The moments of a class without rows are 0.
+    """
+    if counts is None:
+        by_class = v.unflatten(0, (classes, -1))
+        mean = by_class.mean(dim=1)
+        spread = None
+        if cov:
+            off = by_class - mean[:, None]
+            spread = off.transpose(1, 2) @ off / by_class.shape[1]
+        return Moments(z.unflatten(0, (classes, -1)).mean(dim=1), mean, spread)
+    # One matrix product gives the means of unequal classes, in a fixed order of summation on any device.
+    of = torch.arange(classes, device=v.device).repeat_interleave(counts)
+    share = functional.one_hot(of, classes).T.to(v.dtype) / counts.clamp(min=1)[:, None]
+    mean = share @ v
     spread = None
     if cov:
-        off = by_class - mean[:, None]
-        spread = off.transpose(1, 2) @ off / by_class.shape[1]
-    return Moments(z.unflatten(0, (classes, -1)).mean(dim=1), mean, spread)
+        spread = (share[:, :, None] * v).transpose(1, 2) @ v - mean[:, :, None] * mean[:, None, :]
+    return Moments(share @ z, mean, spread)
 
 
 def distance(ours: Moments, real: Moments, scale: Moments, config: IEMConfig) -> Tensor:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -52,12 +53,13 @@ def herd(features: Tensor, labels: Tensor, num_classes: int, k: int) -> Tensor:
     Returns
     -------
     Tensor of int64, shape (num_classes, k)
-        Row numbers in the order of choice; of rows that serve equally well the first.
+        Row numbers in the order of choice; of rows that serve equally well the first. Those of a class of n < k rows
+        are good up to the n-th.
 
     Raises
     ------
     ValueError
-        If a class has fewer than ``k`` rows.
+        If no class has ``k`` rows.
     """
     rows, taken = _by_class(labels, num_classes, k)
     x, norms, total, count = _moments(features, rows, taken)
@@ -90,12 +92,13 @@ def k_center(features: Tensor, labels: Tensor, num_classes: int, k: int) -> Tens
     Returns
     -------
     Tensor of int64, shape (num_classes, k)
-        Row numbers in the order of choice; of rows that serve equally well the first.
+        Row numbers in the order of choice; of rows that serve equally well the first. Those of a class of n < k rows
+        are good up to the n-th.
 
     Raises
     ------
     ValueError
-        If a class has fewer than ``k`` rows.
+        If no class has ``k`` rows.
     """
     rows, taken = _by_class(labels, num_classes, k)
     x, norms, total, count = _moments(features, rows, taken)
@@ -115,11 +118,9 @@ def k_center(features: Tensor, labels: Tensor, num_classes: int, k: int) -> Tens
 
 def _by_class(labels: Tensor, num_classes: int, k: int) -> tuple[Tensor, Tensor]:
     """Return row numbers, one line a class, shape (num_classes, largest), and True where a line is only padding."""
-    if k < 1:
-        raise ValueError(f"k={k}: at least 1 row a class is chosen")
     counts = torch.bincount(labels, minlength=num_classes)
-    if short := [f"class {c} has {n}" for c, n in enumerate(counts.tolist()) if n < k]:
-        raise ValueError(f"{k} rows a class are wanted, but {', '.join(short[:5])}")
+    if not 1 <= k <= int(counts.max()):
+        raise ValueError(f"k={k}: 1 row a class is chosen, up to {int(counts.max())}, which the largest class has")
     place = torch.arange(int(counts.max()), device=labels.device)
     starts = torch.cumsum(counts, 0) - counts
     padding = place >= counts[:, None]
@@ -138,16 +139,20 @@ def _select(task: Task, choose: Callable[[Tensor, Tensor, int, int], Tensor]) ->
     images, config = task.images, task.config
     if not isinstance(config, IEMConfig):
         raise ValueError(f"herding and k-center take an IEMConfig (formation and pool_epochs of it), not {config!r}")
-    views = task.ipc * config.formation**2
-    images.pick(views, 0)  # refuses, by name, classes with too few images, before a network is trained in vain
+    views = task.counts * config.formation**2
+    images.pick(views, 0, repeat=True)  # refuses, by name, classes without images, before a network is trained in vain
     where = pick_device(task.device)
     warm_up()
     model, pool_seconds, teacher_seconds = _embedder(task, config)
     started = time.perf_counter()
+    possible = np.minimum(views, images.counts)
     with deterministic():
         z = _embeddings(model, images, where)
-        chosen = choose(z, torch.tensor(images.labels, device=where), images.num_classes, views)
-    stored = encode(to_float(images.images[chosen.flatten().cpu().numpy()]), config.formation)
+        chosen = choose(z, torch.tensor(images.labels, device=where), images.num_classes, int(possible.max()))
+    rows = chosen.cpu().numpy()
+    # As many as wanted of each class, from the first again where there are no more.
+    taken = [row[np.arange(n) % max(many, 1)] for row, n, many in zip(rows, views, possible, strict=True)]
+    stored = encode(to_float(images.images[np.concatenate(taken)]), config.formation)
     return Matched(stored, pool_seconds, time.perf_counter() - started, teacher_seconds)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, NonNegativeFloat, PositiveInt
+from pydantic import BaseModel, ConfigDict, NonNegativeFloat, NonNegativeInt, PositiveInt
 
 from pocket.data import formation as grid
 from pocket.runs.artefacts import ArtefactError, Record, load_tensors, save_tensors
@@ -32,11 +32,15 @@ class CodeLabels(BaseModel):
 
 
 class CondensedCard(Record):
-    """How a condensed set was made: the JSON beside its safetensors."""
+    """How a condensed set was made: the JSON beside its safetensors.
+
+    ``counts`` holds the stored images of each class where they differ; ``ipc`` is then the most of them.
+    """
 
     kind: ClassVar[str] = "condensed-set"
     method: str
     ipc: PositiveInt
+    counts: tuple[NonNegativeInt, ...] | None = None
     formation: PositiveInt
     seed: int
     source: str
@@ -124,7 +128,9 @@ class CondensedSet:
     @property
     def name(self) -> str:
         """What the set is called in tables."""
-        return f"{self.card.source}, {self.card.method}, {self.card.ipc} a class" + (", codes" if self.codes else "")
+        counts = self.card.counts
+        size = f"{self.card.ipc} a class" if counts is None else f"{min(counts)} to {max(counts)} a class"
+        return f"{self.card.source}, {self.card.method}, {size}" + (", codes" if self.codes else "")
 
     @property
     def codes(self) -> bool:

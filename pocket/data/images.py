@@ -107,29 +107,68 @@ class ImageSet:
         images, labels = self.images[chosen], self.labels[chosen]
         return replace(self, images=images, labels=labels, name=name or self.name, files=files)
 
-    def pick(self, ipc: int, seed: int | Sequence[int]) -> npt.NDArray[np.int64]:
+    def pick(
+        self, ipc: int | npt.ArrayLike, seed: int | Sequence[int], *, repeat: bool = False
+    ) -> npt.NDArray[np.int64]:
         """Return indices of ``ipc`` images drawn from each class without replacement, class by class.
 
         Parameters
         ----------
-        ipc : int
-            Images per class.
+        ipc : int or array_like of int, shape (num_classes,)
+            Images of every class, or of each; 0 leaves a class out.
         seed : int or sequence of int
             Entropy of the draw; equal seeds give equal indices.
+        repeat : bool
+            Take a class's images again, in the same order, where it has fewer than wanted.
 
         Raises
         ------
         ValueError
-            If a class has fewer than ``ipc`` images.
+            If a class has fewer images than wanted and none are repeated, or has none.
         """
-        if ipc < 1:
-            raise ValueError(f"ipc={ipc}: at least 1 image per class is needed")
-        if short := [f"{self.class_names[c]} has {n}" for c, n in enumerate(self.counts) if n < ipc]:
-            raise ValueError(f"{ipc} images a class are wanted of {self.name!r}, but {', '.join(short[:5])}")
+        if np.ndim(ipc) == 0 and np.asarray(ipc) < 1:
+            raise ValueError(f"ipc={ipc!r}: at least 1 image per class is needed")
+        wanted = np.broadcast_to(np.asarray(ipc, dtype=np.int64), self.counts.shape)
+        least = np.minimum(wanted, 1) if repeat else wanted
+        if short := [f"{self.class_names[c]} has {n}" for c, n in enumerate(self.counts) if n < least[c]]:
+            raise ValueError(
+                f"{int(wanted.max())} images a class are wanted of {self.name!r}, but {', '.join(short[:5])}"
+            )
         generator = np.random.default_rng(seed)
         order = np.lexsort((generator.random(len(self)), self.labels))
-        starts = np.concatenate([[0], np.cumsum(self.counts)[:-1]])
-        return order[(starts[:, None] + np.arange(ipc)).ravel()]
+        starts = np.cumsum(self.counts) - self.counts
+        # The place of every wanted image among those of its class.
+        place = np.arange(wanted.sum()) - np.repeat(np.cumsum(wanted) - wanted, wanted)
+        of = np.repeat(np.arange(self.num_classes), wanted)
+        return order[starts[of] + place % np.maximum(self.counts[of], 1)]
+
+    def class_sizes(self, ipc: int | npt.ArrayLike | None = None, ratio: float | None = None) -> npt.NDArray[np.int64]:
+        """Return how many images of each class a small set holds: never more than the class has.
+
+        Parameters
+        ----------
+        ipc : int or array_like of int, shape (num_classes,), optional
+            Images of every class, or of each.
+        ratio : float, optional
+            Instead: the share of each class, above 0 and up to 1, rounded, at least 1 image of a class that has any.
+
+        Raises
+        ------
+        ValueError
+            If neither or both are given, or one is out of range.
+        """
+        if (ipc is None) == (ratio is None):
+            raise ValueError("give either ipc (images a class) or ratio (a share of each class)")
+        if ratio is not None:
+            if not 0 < ratio <= 1:
+                raise ValueError(f"ratio={ratio!r} is outside the allowed range: above 0, up to 1")
+            return np.minimum(np.maximum(np.rint(ratio * self.counts), 1), self.counts).astype(np.int64)
+        wanted = np.asarray(ipc)
+        if wanted.shape not in ((), self.counts.shape) or wanted.dtype.kind not in "iu":
+            raise ValueError(f"ipc={ipc!r}: it must be a whole number, or one for each of {self.num_classes} classes")
+        if wanted.min() < (0 if wanted.ndim else 1) or wanted.max() < 1:
+            raise ValueError(f"ipc={ipc!r}: at least 1 image per class is needed, or 0 to leave a class out")
+        return np.minimum(wanted, self.counts).astype(np.int64)
 
 
 @dataclass(frozen=True, eq=False)

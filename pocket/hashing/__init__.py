@@ -5,7 +5,7 @@ from pocket.hashing.calibration import recalibrate, represent
 from pocket.hashing.labelling import label
 from pocket.hashing.networks import ConvNet, HashModel, TrainingReport
 from pocket.hashing.objectives import OBJECTIVES, orthohash
-from pocket.hashing.training import TrainConfig, train
+from pocket.hashing.training import TrainConfig, fine_tune, train
 
 __all__ = [
     "OBJECTIVES",
@@ -14,6 +14,7 @@ __all__ = [
     "HashModel",
     "TrainConfig",
     "TrainingReport",
+    "fine_tune",
     "label",
     "orthohash",
     "recalibrate",

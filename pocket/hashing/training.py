@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from typing import Self
 
@@ -82,6 +83,11 @@ class TrainConfig:
         return cls(steps=steps, batch=batch, augmentation=Augmentation(shift=0.03))
 
     @classmethod
+    def fine(cls) -> Self:
+        """Return the schedule of `fine_tune`: a third of the steps of a small set, at a fifth of its learning rate."""
+        return cls(steps=100, lr=0.02)
+
+    @classmethod
     def rule(cls, images: ImageSet | CondensedSet) -> Self:
         """Return the schedule that `train` takes for a set: `full` for an `ImageSet`, else `small`."""
         return cls.full(len(images)) if isinstance(images, ImageSet) else cls.small(images.card.source_images)
@@ -158,6 +164,86 @@ def train(
     model.targets.data.copy_(codebook)
     model.normalise_by(views)
     codes = None if codes is None else codes.to(where)
+    return _fit(model, views, labels, config, augmentation, seed, codes, started, images.name, progress)
+
+
+def fine_tune(
+    model: HashModel,
+    real: ImageSet,
+    condensed: CondensedSet | None = None,
+    seed: int = 0,
+    *,
+    config: TrainConfig | None = None,
+    device: str = "auto",
+    progress: bool = False,
+) -> HashModel:
+    """Train a model on, with real images beside the views of its condensed set: hybrid operation.
+
+    Codewords stay, so codes before and after share a space; but codes do change, so the database is encoded anew.
+
+    Parameters
+    ----------
+    model : HashModel
+        Stays as it is.
+    real : ImageSet
+        Real images that were kept, or are new.
+    condensed : CondensedSet, optional
+        What the model was trained on: its views are rehearsed, each as often as a real image. Its code labels are not.
+    seed : int
+        Of batches and augmentation.
+    config : TrainConfig, optional
+        Default: `TrainConfig.fine`.
+    device, progress
+        As for `train`.
+
+    Returns
+    -------
+    HashModel
+        On the CPU; ``report`` holds the steps and seconds of this alone.
+
+    Raises
+    ------
+    ValueError
+        If there is no real image, or the sets do not fit the model.
+    """
+    if not len(real):
+        raise ValueError(f"{real.name!r} holds no image to fine-tune on")
+    wanted = tuple(model.shape[key] for key in ("num_classes", "channels", "size"))
+    given: list[ImageSet | CondensedSet] = [real] if condensed is None else [real, condensed]
+    for images in given:
+        if (found := (images.num_classes, images.channels, images.size)) != wanted:
+            raise ValueError(f"{images.name!r} has classes, channels and pixels {found}, the model {wanted}")
+    config = config or TrainConfig.fine()
+    where = pick_device(device)
+    warm_up()
+    started = time.perf_counter()
+    parts = [_views(images, where) for images in given]
+    views = torch.cat([_as_bytes(part) for part, _ in parts])
+    labels = torch.cat([part for _, part in parts])
+    augmentation = replace(config.augmentation, mirror=real.mirror)
+    return _fit(
+        deepcopy(model).to(where), views, labels, config, augmentation, seed, None, started, real.name, progress
+    )
+
+
+def _as_bytes(views: Tensor) -> Tensor:
+    return views if views.dtype == torch.uint8 else (views * 255).round().clamp(0, 255).byte()
+
+
+def _fit(
+    model: HashModel,
+    views: Tensor,
+    labels: Tensor,
+    config: TrainConfig,
+    augmentation: Augmentation,
+    seed: int,
+    codes: Tensor | None,
+    started: float,
+    name: str,
+    progress: bool,
+) -> HashModel:
+    """Run the steps of a configuration on a model in place, and note what they took since ``started``."""
+    where, hashing = views.device, objective(model.method)
     batches = _batches(len(views), config, seed, where)
     loss = torch.zeros((), device=where)
     peak = config.lr * hashing.lr
@@ -178,7 +264,7 @@ def train(
     )
     model.train()
     with deterministic():
-        for step in tqdm(range(config.steps), desc=f"training on {images.name}", disable=not progress, mininterval=1.0):
+        for step in tqdm(range(config.steps), desc=f"training on {name}", disable=not progress, mininterval=1.0):
             rows = batches[step]
             source = generator(where, seed, _STAGE, step)
             seen = to_float(views[rows])

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from pocket.data import CondensedSet
@@ -48,7 +49,7 @@ def write_page(run: Run, timings: Sequence[tuple[str, str, float]]) -> Path:
     cells = measured_cells(run)
     condensed = CondensedSet.load(run.path("condensed.safetensors"))
     first = cells[0]
-    shown = condensed.images[:: condensed.card.ipc]
+    shown = condensed.images[np.unique(condensed.labels, return_index=True)[1]]
     environment = Environment(
         loader=PackageLoader("pocket.presentation"),
         autoescape=True,

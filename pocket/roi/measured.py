@@ -7,7 +7,15 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from pocket.runs.records import Cell, CondensationRecord, TrainingRecord, select, strongest_random, summarise
+from pocket.runs.records import (
+    Cell,
+    CondensationRecord,
+    OperationsRecord,
+    TrainingRecord,
+    select,
+    strongest_random,
+    summarise,
+)
 
 Range = tuple[float, float, float]
 
@@ -86,11 +94,32 @@ def measure(folder: Path, ipc: int | None = None) -> Measured:
         "bytes_full": _extremes(cell.image_bytes for cell in full),
         "bytes_condensed": _extremes(cell.image_bytes for cell in condensed),
     }
+    figures |= _hybrid(folder, condensed[0].ipc)
     seeds = len({cell.seed for cell in condensed})
     note = f"measured on {full[0].device}, {seeds} seeds, protocol {full[0].protocol}"
     next_month = date(created.year + created.month // 12, created.month % 12 + 1, 1)
     used = any(cell.teacher_seconds > 0 for cell in condensed)
     return Measured(full[0].dataset, condensed[0].ipc, next_month, note, figures, used)
+
+
+def _hybrid(folder: Path, ipc: int) -> dict[str, Range]:
+    """Return what hybrid operation measured, at the smallest share of real images within the loss, else the most.
+
+    Empty where the run has not measured it.
+    """
+    path = folder / "operations.json"
+    if not path.is_file() or (found := OperationsRecord.load(path)).ipc != ipc:
+        return {}
+    tuned = [share for share in found.shares if share > 0]
+    if not tuned:
+        return {}
+    share = max(found.share if found.share is not None else tuned[-1], tuned[0])
+    points = found.at(share)
+    return {
+        "map_hybrid": _interval(point.map for point in points),
+        "seconds_finetune": _extremes(point.tune_seconds for point in points),
+        "real_share": (share, share, share),
+    }
 
 
 def _extremes(values: Iterable[float]) -> Range:

@@ -78,6 +78,52 @@ class CondensationRecord(Cells):
     ablation: tuple[AblationRow, ...] = ()
 
 
+class HybridPoint(BaseModel):
+    """A model of the condensed set, fine-tuned on a share of the real images, one seed; seconds on ``device``.
+
+    ``map_real`` is that of a model trained on those real images alone, from scratch, with the steps of small sets.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    share: float = Field(ge=0, le=1, description="real images kept, of all train images; 0: the condensed set alone")
+    real_images: NonNegativeInt
+    seed: int
+    map: float = Field(ge=0, le=1)
+    map_real: float | None = Field(None, ge=0, le=1)
+    tune_seconds: NonNegativeFloat
+    device: str
+
+
+class OperationsRecord(Record):
+    """``operations.json`` (notebook 06): hybrid operation by the share of real images that is kept.
+
+    ``share`` is the smallest that stays within ``loss`` (a fraction of mAP) of full data in the mean over seeds, or
+    None where none does.
+    """
+
+    kind: ClassVar[str] = "operations"
+    ipc: PositiveInt
+    points: tuple[HybridPoint, ...]
+    map_full: float = Field(ge=0, le=1)
+    loss: float = Field(ge=0, le=1)
+    provenance: Provenance
+
+    def at(self, share: float) -> list[HybridPoint]:
+        """Return the points of one share, one a seed."""
+        return [point for point in self.points if point.share == share]
+
+    @property
+    def shares(self) -> list[float]:
+        """The shares that were measured, in order."""
+        return sorted({point.share for point in self.points})
+
+    @property
+    def share(self) -> float | None:
+        """The smallest share that stays within the loss."""
+        within = (s for s in self.shares if summarise(p.map for p in self.at(s)).mean >= self.map_full - self.loss)
+        return next(within, None)
+
+
 class Summary(NamedTuple):
     """Mean over seeds with the half-width of a 95 % interval (Student t; 0 for one seed)."""
 
