@@ -151,6 +151,55 @@ def search(
         raise typer.Exit(1)
 
 
+audit = typer.Typer(help="Check the record of what a run did.", no_args_is_help=True)
+app.add_typer(audit, name="audit")
+
+
+@audit.command()
+def verify(run: Annotated[str, typer.Argument(help="Name of the run: folder runs/NAME.")] = "tour") -> None:
+    """Find any altered, removed or reordered line of a run's audit log, and any artefact that is not as logged."""
+    from pocket.runs.paths import run_dir
+    from pocket.runs.verification import HIDDEN, verify_run
+
+    found = verify_run(run_dir(run))
+    for problem in found.problems:
+        typer.echo(f"✕ {problem}", err=True)
+    typer.echo(f"{found.lines} lines, head {found.head or 'unknown'}, {found.files} files logged")
+    if found.unlogged:
+        typer.echo(f"not logged, so not checked: {', '.join(found.unlogged[:20])}")
+    typer.echo(HIDDEN)
+    if found.problems:
+        raise typer.Exit(1)
+    typer.echo("the log and every logged file are as they were written")
+
+
+@app.command()
+def explain(
+    query: Annotated[int, typer.Option(help="Number of the query, from 0.", min=0)],
+    run: RunName = "tour",
+    k: Annotated[int, typer.Option("-k", help="Answers to compare.", min=1, max=100)] = 10,
+) -> None:
+    """Say where the condensed model answers otherwise than the full one, through which bits, and what shaped it."""
+    from pocket.data import CondensedSet
+    from pocket.hashing import HashModel
+    from pocket.runs.paths import run_dir
+    from pocket.runs.run import Run
+    from pocket.workflows.explain import explain as explained
+    from pocket.workflows.explain import told
+    from pocket.workflows.measure import load_split
+    from pocket.workflows.search import model_files
+
+    opened = Run.read(run_dir(run))
+    kept = model_files(opened)
+    if missing := [name for name in ("full", "iem") if name not in kept]:
+        raise ValueError(f"run {run!r} has kept no model {', '.join(missing)}; pocket tour --run {run} trains them")
+    full, condensed = (HashModel.load(kept[name]) for name in ("full", "iem"))
+    images = CondensedSet.load(opened.path("condensed.safetensors"))
+    found = explained(load_split(opened.settings), query, full, condensed, images, k=k)
+    for line in told(found):
+        typer.echo(line)
+
+
 @app.command()
 def bench(
     suite: Annotated[

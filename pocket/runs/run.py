@@ -90,8 +90,14 @@ class Run:
     def save(self, record: Record, name: str) -> Path:
         """Save a record in the run's folder and log it with its digest."""
         path = record.save(self.path(name))
-        self.log("saved", file=name, sha256=audit.digest_of(path))
+        self.note(path)
         return path
+
+    def note(self, *paths: Path) -> None:
+        """Log files of the run's folder that were written by other means, each with its digest."""
+        for path in paths:
+            name = self.path(str(path.resolve().relative_to(self.folder.resolve()))).relative_to(self.folder)
+            self.log("saved", file=name.as_posix(), sha256=audit.digest_of(path))
 
     def log(self, event: str, **details: Any) -> None:
         """Append one line to the audit log and note its new head in ``run.json``."""

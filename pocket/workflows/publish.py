@@ -68,10 +68,11 @@ def publish(name: str) -> None:
     shutil.copytree(run.folder, sample, ignore=lambda folder, names: _unwanted(Path(folder), names, run.folder))
     record = RunRecord.load(run.path("run.json")).model_copy(update={"name": "sample", "sample": True})
     record.save(sample / "run.json")
+    opened = Run(sample, record)
     for lang in ("en", "ja"):
-        print_pdf(write_brief(Run(sample, record), lang))
         marked = workbook_bytes(RoiReport.load(sample / "roi.json"), lang, sample=True)
-        write_bytes(sample / f"roi.{lang}.xlsx", marked)
+        opened.note(write_bytes(sample / f"roi.{lang}.xlsx", marked))
+        opened.note(print_pdf(write_brief(opened, lang)))
     write_bytes(sample / "map.png", png_bytes(figure_map(measured_cells(run)), dpi=120))
     refresh_readme(kit_dir("data").parent / "README.md", run)
 

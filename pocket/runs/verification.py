@@ -1,0 +1,80 @@
+"""Does a run still hold what its audit log says? Any altered, removed or reordered line or artefact is found."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+from pocket.runs import audit
+from pocket.runs.artefacts import ArtefactError
+from pocket.runs.run import RunRecord
+
+HIDDEN = (
+    "What this cannot show: whoever rewrites the whole log, run.json and the files with it makes a chain that agrees "
+    "with itself. Compare the line count and the head digest with those printed elsewhere, such as in a brief."
+)
+_OWN = {"run.json", "audit.jsonl"}
+
+
+class Verification(NamedTuple):
+    """What was checked and found.
+
+    ``problems`` says what does not hold, each with the file or line; ``unlogged`` are files that the log does not know.
+    """
+
+    lines: int
+    head: str
+    files: int
+    problems: tuple[str, ...]
+    unlogged: tuple[str, ...]
+
+
+def verify_run(folder: Path) -> Verification:
+    """Check a run's audit log against itself, against ``run.json`` and against the files of the run.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the run; nothing in it is changed.
+
+    Raises
+    ------
+    ArtefactError
+        If there is no readable ``run.json``.
+    """
+    record = RunRecord.load(folder / "run.json")
+    log = folder / "audit.jsonl"
+    try:
+        lines, head = audit.verify(log)
+    except ArtefactError as error:
+        return Verification(0, "", 0, (str(error),), ())
+    problems = []
+    if (lines, head) != (record.audit_lines, record.audit_head):
+        problems.append(
+            f"{log} has {lines} lines with head {head[:12]}, but run.json notes {record.audit_lines} with head "
+            f"{record.audit_head[:12]}: lines were added or cut off at its end, or run.json was changed"
+        )
+    known = _logged(log)
+    for name, digest in known.items():
+        path = folder / name
+        if not path.resolve().is_relative_to(folder.resolve()):
+            problems.append(f"{log} names {name!r}, which lies outside the run")
+        elif not path.is_file():
+            problems.append(f"{path} is missing: it was logged, and removed or renamed since")
+        elif audit.digest_of(path) != digest:
+            problems.append(f"{path} is not the file that was logged last: it was altered since")
+    present = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    there = [path.relative_to(folder).as_posix() for path in present]
+    return Verification(lines, head, len(known), tuple(problems), tuple(n for n in there if n not in {*known, *_OWN}))
+
+
+def _logged(log: Path) -> dict[str, str]:
+    """Return the last digest that the log holds of every file."""
+    found: dict[str, str] = {}
+    if log.is_file():
+        for line in log.read_bytes().removesuffix(b"\n").split(b"\n"):
+            details = json.loads(line)["details"]
+            if {"file", "sha256"} <= details.keys():
+                found[details["file"]] = details["sha256"]
+    return found

@@ -1,0 +1,175 @@
+"""Where does the condensed model answer otherwise than the full one, through which bits, and what shaped it?"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.nn import functional
+
+from pocket.data import CondensedSet, ImageSet, RetrievalSplit
+from pocket.evaluation import Hit, ImageSearch
+from pocket.hashing import HashModel, recalibrate
+from pocket.hashing.calibration import represent
+
+
+class Side(NamedTuple):
+    """One model's answer: what it found, and the bits in which the query strays from its class.
+
+    ``strays`` are the numbers of the bits where the query's code differs from most of its own class's codes;
+    ``rival`` is the class of most wrong answers (None: none is wrong), and ``shared`` those of the straying bits that
+    the rival's codes mostly have the other way too, as the query does; ``distances`` those to every item.
+    """
+
+    hits: list[Hit]
+    strays: tuple[int, ...]
+    rival: str | None
+    shared: tuple[int, ...]
+    distances: npt.NDArray[np.int64]
+
+    def lacks(self, hit: Hit) -> bool:
+        """Whether an item lies farther than the last answer."""
+        return bool(self.distances[hit.place] > self.hits[-1].distance)
+
+
+class View(NamedTuple):
+    """A synthetic view: the stored image it is decoded from, its tile, its class, and its likeness (cosine of V)."""
+
+    stored: int
+    tile: int
+    label: str
+    likeness: float
+
+
+class Explanation(NamedTuple):
+    """A query under two models, and the synthetic views that lie nearest to it under the condensed one.
+
+    ``only_full`` and ``only_condensed`` are answers that the other model holds farther than its own last one: of equal
+    distance either might have been named.
+    """
+
+    query: int
+    label: str
+    full: Side
+    condensed: Side
+    only_full: list[Hit]
+    only_condensed: list[Hit]
+    views: list[View]
+
+
+def explain(
+    split: RetrievalSplit,
+    query: int,
+    full: HashModel,
+    condensed: HashModel,
+    images: CondensedSet,
+    *,
+    k: int = 10,
+    device: str = "auto",
+) -> Explanation:
+    """Compare two models' answers to one query.
+
+    Bits are compared through each class's majority code, so that they need not mean the same under both models; of
+    equal seeds they do, since these share their codewords.
+
+    Parameters
+    ----------
+    split : RetrievalSplit
+    query : int
+        Place among ``split.query``.
+    full, condensed : HashModel
+        As trained; both are recalibrated on the database, as `pocket.evaluate` does.
+    images : CondensedSet
+        What ``condensed`` was trained on.
+    k : int
+        Answers to compare, and synthetic views to name.
+    device : str
+
+    Raises
+    ------
+    ValueError
+        If there is no such query, or k is not in 1 to the size of the database.
+    """
+    asked = split.query
+    if not 0 <= query < len(asked):
+        raise ValueError(f"query {query} is outside the allowed range 0 to {len(asked) - 1} of {asked.name!r}")
+    if not 1 <= k <= len(split.database):
+        raise ValueError(f"k={k} is outside the allowed range 1 to {len(split.database)}")
+    one = asked.subset([query])
+    sides = [_side(ImageSearch(model, split.database, device=device), one, k) for model in (full, condensed)]
+    views = _views(recalibrate(condensed, split.database, device=device), one, images, k, device)
+    return Explanation(
+        query=query,
+        label=asked.class_names[asked.labels[query]],
+        full=sides[0],
+        condensed=sides[1],
+        only_full=[hit for hit in sides[0].hits if sides[1].lacks(hit)],
+        only_condensed=[hit for hit in sides[1].hits if sides[0].lacks(hit)],
+        views=views,
+    )
+
+
+def _side(search: ImageSearch, one: ImageSet, k: int) -> Side:
+    hits = search.nearest(one.images[0], k)
+    names, own = one.class_names, int(one.labels[0])
+    bits, labels = search.codes.unpack().astype(bool), search.codes.labels
+    code = search.encode(one).unpack()[0].astype(bool)
+    distances = (bits != code).sum(axis=1)
+    strays = code != _majority(bits, labels, own)
+    wrong = [hit.label for hit in hits if hit.label != names[own]]
+    if not wrong:
+        return Side(hits, _numbers(strays), None, (), distances)
+    rival = max(dict.fromkeys(wrong), key=wrong.count)
+    shared = strays & (code == _majority(bits, labels, names.index(rival)))
+    return Side(hits, _numbers(strays), rival, _numbers(shared), distances)
+
+
+def _majority(bits: npt.NDArray[np.bool_], labels: npt.NDArray[np.int64] | None, of: int) -> npt.NDArray[np.bool_]:
+    assert labels is not None
+    return np.asarray(bits[labels == of].mean(axis=0) > 0.5)
+
+
+def _numbers(chosen: npt.NDArray[np.bool_]) -> tuple[int, ...]:
+    return tuple(int(bit) for bit in np.flatnonzero(chosen))
+
+
+def _views(model: HashModel, one: ImageSet, images: CondensedSet, k: int, device: str) -> list[View]:
+    """Return the synthetic views whose V is most like the query's."""
+    decoded = (images.decode() * 255).round().clamp(0, 255).byte().numpy()
+    shown = ImageSet(decoded, images.view_labels, images.card.class_names, images.name)
+    asked, views = (represent(model, of, device=device) for of in (one, shown))
+    likeness = functional.cosine_similarity(views, asked, dim=1)
+    tiles = images.card.formation**2
+    return [
+        View(
+            stored=place // tiles,
+            tile=place % tiles,
+            label=shown.class_names[shown.labels[place]],
+            likeness=float(likeness[place]),
+        )
+        for place in torch.argsort(likeness, descending=True)[:k].tolist()
+    ]
+
+
+def told(found: Explanation) -> list[str]:
+    """Return an explanation in plain lines."""
+
+    def answers(hits: list[Hit]) -> str:
+        return ", ".join(f"{hit.file or hit.place} ({hit.label}, {hit.distance})" for hit in hits) or "none"
+
+    lines = [f"query {found.query}, class {found.label}"]
+    for name, side in (("full data", found.full), ("condensed", found.condensed)):
+        right = sum(hit.label == found.label for hit in side.hits)
+        lines.append(f"{name}: {right} of {len(side.hits)} nearest are of its class: {answers(side.hits)}")
+        strays = ", ".join(map(str, side.strays)) or "none"
+        lines.append(f"{name}: bits in which the query strays from most of its class: {strays}")
+        if side.rival is not None:
+            shared = ", ".join(map(str, side.shared)) or "none"
+            lines.append(f"{name}: it is taken for {side.rival}; bits that it shares with that class: {shared}")
+    lines.append(f"found by full data alone: {answers(found.only_full)}")
+    lines.append(f"found by the condensed model alone: {answers(found.only_condensed)}")
+    shaped = ", ".join(f"image {v.stored} tile {v.tile} ({v.label}, {v.likeness:.2f})" for v in found.views)
+    lines.append(f"synthetic views nearest to the query (cosine of V): {shaped}")
+    return lines

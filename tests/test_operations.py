@@ -1,0 +1,143 @@
+"""Operating a run: its audit log verified, and the answers of two models explained."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from runs_for_tests import run  # noqa: F401 (a fixture)
+from sets_for_tests import image_set
+from typer.testing import CliRunner
+
+import pocket
+from pocket.cli import app
+from pocket.data import RetrievalSplit
+from pocket.runs import Run
+from pocket.runs.paths import kit_dir
+from pocket.runs.verification import verify_run
+from pocket.workflows.explain import explain, told
+
+
+def lines(run: Run) -> list[bytes]:  # noqa: F811
+    return run.path("audit.jsonl").read_bytes().splitlines(keepends=True)
+
+
+def write(run: Run, changed: list[bytes]) -> None:  # noqa: F811
+    run.path("audit.jsonl").write_bytes(b"".join(changed))
+
+
+def test_a_run_as_it_was_written_verifies(run: Run) -> None:  # noqa: F811
+    extra = run.path("models", "a.bin")
+    extra.parent.mkdir()
+    extra.write_bytes(b"weights")
+    assert verify_run(run.folder).unlogged == ("models/a.bin",)
+    run.note(extra)
+    found = verify_run(run.folder)
+    assert (found.problems, found.unlogged) == ((), ())
+    assert (found.lines, found.head) == (run.record.audit_lines, run.record.audit_head)
+    assert found.files == 3
+
+
+def test_altered_removed_and_reordered_lines_are_found(run: Run) -> None:  # noqa: F811
+    whole = lines(run)
+    for damage, line in (
+        ([whole[0].replace(b"digits", b"others"), *whole[1:]], 2),
+        ([whole[0], *whole[2:]], 2),
+        ([whole[0], whole[2], whole[1], *whole[3:]], 2),
+        ([whole[0], b"{}\n", *whole[1:]], 2),
+    ):
+        write(run, damage)
+        (problem,) = verify_run(run.folder).problems
+        assert f"audit.jsonl, line {line}: the chain is broken" in problem
+    write(run, whole[:-1])
+    (problem,) = verify_run(run.folder).problems
+    assert f"has {len(whole) - 1} lines" in problem and f"run.json notes {len(whole)}" in problem
+    last = json.loads(whole[-1])
+    write(run, [*whole[:-1], json.dumps(last | {"time": "2020-01-01"}, sort_keys=True).encode() + b"\n"])
+    assert "lines were added or cut off at its end" in verify_run(run.folder).problems[0]
+    write(run, whole)
+    assert verify_run(run.folder).problems == ()
+
+
+def test_altered_and_removed_artefacts_are_found(run: Run) -> None:  # noqa: F811
+    path = run.path("training.json")
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("0.971", "0.999"), encoding="utf-8")
+    (problem,) = verify_run(run.folder).problems
+    assert "training.json is not the file that was logged last" in problem
+    path.unlink()
+    (problem,) = verify_run(run.folder).problems
+    assert "training.json is missing" in problem
+
+
+def test_a_log_that_names_a_file_outside_is_not_followed(run: Run) -> None:  # noqa: F811
+    run.log("saved", file="../secret", sha256="0" * 64)
+    (problem,) = verify_run(run.folder).problems
+    assert "lies outside the run" in problem
+    with pytest.raises(ValueError):
+        run.note(run.folder.parent / "secret")
+
+
+def test_the_command_says_what_a_rewritten_chain_could_hide(run: Run) -> None:  # noqa: F811
+    good = CliRunner().invoke(app, ["audit", "verify", "tour"])
+    assert good.exit_code == 0 and run.record.audit_head in good.output
+    assert "makes a chain that agrees with itself" in " ".join(good.output.split())
+    run.path("condensation.json").write_text("{}", encoding="utf-8")
+    bad = CliRunner().invoke(app, ["audit", "verify", "tour"])
+    assert bad.exit_code == 1 and "condensation.json is not the file" in bad.output
+
+
+def test_the_sample_run_verifies() -> None:
+    assert verify_run(kit_dir("data") / "sample_run").problems == ()
+
+
+def explained() -> tuple[RetrievalSplit, pocket.CondensedSet, pocket.HashModel, pocket.HashModel]:
+    images = image_set(per_class=16)
+    split = RetrievalSplit(images, images, images.subset(np.arange(0, 48, 7)), "test")
+    made = pocket.condense(images, 2, "random", formation=2, seed=0)
+    full = pocket.train(images, bits=16, width=8, config=pocket.TrainConfig(steps=60, batch=16))
+    none = pocket.train(made, bits=16, width=8, config=pocket.TrainConfig(steps=1, batch=8))
+    return split, made, full, none
+
+
+def test_an_explanation_agrees_with_the_codes() -> None:
+    split, made, full, none = explained()
+    found = explain(split, 2, full, none, made, k=6)
+    for side, model in ((found.full, full), (found.condensed, none)):
+        ready = pocket.recalibrate(model, split.database)
+        database, asked = pocket.encode(ready, split.database), pocket.encode(ready, split.query)
+        distances = (database.unpack() != asked.unpack()[2]).sum(axis=1)
+        assert side.distances.tolist() == distances.tolist()
+        assert [hit.distance for hit in side.hits] == np.sort(distances)[:6].tolist()
+        own = database.unpack()[split.database.labels == split.query.labels[2]].mean(axis=0) > 0.5
+        assert side.strays == tuple(np.flatnonzero(asked.unpack()[2].astype(bool) != own))
+        wrong = {hit.label for hit in side.hits} - {found.label}
+        assert (side.rival in wrong) if wrong else (side.rival is None and side.shared == ())
+        assert set(side.shared) <= set(side.strays)
+    for hit in found.only_full:
+        assert found.condensed.distances[hit.place] > found.condensed.hits[-1].distance
+    assert [view.likeness for view in found.views] == sorted((v.likeness for v in found.views), reverse=True)
+    assert all(view.label == made.card.class_names[made.labels[view.stored]] for view in found.views)
+    assert all(0 <= view.tile < 4 for view in found.views)
+    assert "found by the condensed model alone" in "\n".join(told(found))
+
+
+def test_two_equal_models_have_nothing_to_explain() -> None:
+    split, made, full, _ = explained()
+    found = explain(split, 0, full, full, made, k=5)
+    assert (found.only_full, found.only_condensed) == ([], [])
+    with pytest.raises(ValueError, match="query 99 is outside the allowed range 0 to 6"):
+        explain(split, 99, full, full, made)
+    with pytest.raises(ValueError, match="k=0"):
+        explain(split, 0, full, full, made, k=0)
+
+
+def test_explain_reads_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POCKET_HOME", str(tmp_path))
+    shutil.copytree(kit_dir("data") / "sample_run", tmp_path / "runs" / "tour")
+    done = CliRunner().invoke(app, ["explain", "--query", "3", "-k", "4"])
+    assert done.exit_code == 0, done.output
+    assert "synthetic views nearest to the query" in done.output
