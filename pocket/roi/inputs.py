@@ -345,9 +345,14 @@ class RoiInputs(Record):
         return self._rebuilt(settings)
 
     def remeasured(self, run: Run | Path) -> Self:
-        """Return a copy whose measured figures are read again from ``run``; changed ones stay as they are."""
+        """Return a copy whose measured figures are read again from ``run``; changed ones stay as they are.
+
+        What was assumed of hybrid operation until it is measured gives way to the measurement.
+        """
         fresh = type(self).from_run(run, ipc=self.ipc or None)
         measured = {name for name in SPECS if self.estimate(name).source == "measured"}
+        if self.map_hybrid.note == HYBRID_UNMEASURED:
+            measured |= {"map_hybrid", "seconds_finetune", "real_share"}
         return self._rebuilt({name: fresh.estimate(name) for name in measured} | {"start": self.start or fresh.start})
 
     def _rebuilt(self, changes: dict[str, object]) -> Self:

@@ -12,7 +12,7 @@ from pocket.evaluation.diagnostics.diversity import (
     effective_rank,
     spread_ratio,
 )
-from pocket.evaluation.diagnostics.drift import Drift, DriftMonitor, divergence
+from pocket.evaluation.diagnostics.drift import Advice, Drift, DriftMonitor, advice, divergence
 from pocket.evaluation.diagnostics.leakage import Leakage, leakage
 from pocket.evaluation.diagnostics.neighbourhood import (
     Neighbourhood,
@@ -28,6 +28,7 @@ from pocket.evaluation.diagnostics.robustness import Robustness, robustness
 __all__ = [
     "CORRUPTIONS",
     "SEVERITIES",
+    "Advice",
     "AnomalyDetection",
     "BitHealth",
     "ClassBias",
@@ -40,6 +41,7 @@ __all__ = [
     "Neighbourhood",
     "RareClasses",
     "Robustness",
+    "advice",
     "anomaly_detection",
     "anomaly_scores",
     "bit_health",
