@@ -7,23 +7,10 @@ from typing import Self
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
 
 from pocket.evaluation.codes import Codes
 from pocket.evaluation.search import HammingIndex
-from pocket.runs.artefacts import Part
-
-
-class Drift(Part):
-    """One window of a stream, measured."""
-
-    window: int = Field(gt=0)
-    divergence: float = Field(ge=0, description="mean over bits of the Jensen-Shannon divergence of their shares, bits")
-    divergence_limit: float
-    distance_shift: float = Field(description="mean distance to the nearest code - that of the reference, bits")
-    distance_limit: float
-    false_alarm: float = Field(gt=0, lt=1, description="chance that a window without drift sets off the alarm")
-    alarm: bool
+from pocket.runs.diagnostics import Drift
 
 
 @dataclass(frozen=True, eq=False)
