@@ -7,8 +7,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from pocket.presentation import roi_text
-from pocket.presentation.i18n import data_size, duration, money, number, translator
-from pocket.presentation.i18n import date as month_of
+from pocket.presentation.i18n import data_size, duration, full_date, money, number, translator
 from pocket.presentation.meeting import paired_difference
 from pocket.roi import RoiInputs, RoiReport
 from pocket.runs import Run, audit
@@ -74,7 +73,7 @@ def provenance_lines(run: Run, cell: Cell, lang: str) -> list[tuple[str, str]]:
         (t("brief.ipc"), str(cell.ipc)),
         (t("brief.device"), cell.device),
         (t("brief.commit"), made.commit or t("brief.unknown")),
-        (t("brief.made"), t("brief.day", day=day.day, month=month_of(day, lang))),
+        (t("brief.made"), full_date(day, lang)),
     ]
 
 
