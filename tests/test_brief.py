@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import unicodedata
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -14,11 +16,12 @@ from runs_for_tests import cell, make_run, run  # noqa: F401 (run is a fixture)
 from typer.testing import CliRunner
 
 from pocket.cli import app
+from pocket.presentation import roi_text
 from pocket.presentation.brief import write_brief
 from pocket.presentation.i18n import translator
 from pocket.presentation.pdf import find_browser, print_pdf
 from pocket.roi import RoiInputs, compute
-from pocket.runs import Run, audit, provenance
+from pocket.runs import ArtefactError, Run, audit, provenance
 from pocket.runs.records import CondensationRecord, TrainingRecord
 
 
@@ -54,6 +57,50 @@ def test_one_file_that_needs_nothing_else(run: Run, lang: str, heading: str) -> 
     assert all(attributes.get("scope") for attributes in page.named("th"))
     assert len(page.named("h1")) == 1
     assert text.index(heading) < text.index("0.971")
+
+
+SECTIONS = (
+    "decision", "axes", "key", "contents", "full", "evidence", "compare", "risks", "checklist", "rollout", "kpi",
+    "meeting", "not-shown", "assumptions", "audit", "glossary",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("lang", ["en", "ja"])
+def test_every_section_stands_in_order_and_its_tables_stack(run: Run, lang: str) -> None:  # noqa: F811
+    page = Page(write_brief(run, lang).read_text(encoding="utf-8"))
+    assert [h["id"] for h in page.named("h2")] == list(SECTIONS)
+    links = [str(a["href"]) for a in page.named("a")]
+    assert links == [f"#{name}" for name in SECTIONS[4:]], "the contents list all that follows them"
+    assert len(page.named("table")) == 7
+    assert all("stack" in str(table["class"]).split() for table in page.named("table"))
+    assert all(cell.get("data-label") for cell in page.named("td")), "a cell alone has to say what it is"
+
+
+@pytest.mark.parametrize("lang", ["en", "ja"])
+def test_the_audit_head_is_that_of_the_log_before_the_page(run: Run, lang: str) -> None:  # noqa: F811
+    log = run.path("audit.jsonl")
+    before = log.read_bytes().splitlines()
+    text = unescape(write_brief(run, lang).read_text(encoding="utf-8"))
+    assert hashlib.sha256(before[-1]).hexdigest() in text
+    assert translator(lang)("audit.text", lines=len(before)) in text
+    assert translator(lang)("audit.limit") in text
+    assert len(log.read_bytes().splitlines()) == len(before) + 1
+
+
+def test_a_broken_chain_makes_no_brief(run: Run) -> None:  # noqa: F811
+    log = run.path("audit.jsonl")
+    log.write_bytes(b"".join(log.read_bytes().splitlines(keepends=True)[1:]))
+    with pytest.raises(ArtefactError, match="the chain is broken"):
+        write_brief(run, "en")
+    assert not run.path("brief.en.html").exists()
+
+
+def test_numbers_that_lie_close_are_told_apart(run: Run) -> None:  # noqa: F811
+    npv = {a.name: a.npv for a in compute(RoiInputs.from_run(run)).alternatives}
+    text = write_brief(run, "en").read_text(encoding="utf-8")
+    for name in ("condensed", "random"):
+        assert f"JPY\N{NO-BREAK SPACE}−{-npv[name]:,.0f}" in text
+    assert f"−{-npv['condensed'] / 1e4:,.1f}万円" in write_brief(run, "ja").read_text(encoding="utf-8")
 
 
 def test_numbers_evidence_and_log(run: Run) -> None:  # noqa: F811
@@ -116,7 +163,7 @@ def test_an_unknown_language_is_refused(run: Run) -> None:  # noqa: F811
 
 def plain(text: str) -> str:
     """Text without its spaces and without the look-alikes that PDF readers find for some letters."""
-    return "".join(unicodedata.normalize("NFKC", text).split())
+    return re.sub("[\N{SOFT HYPHEN}‒–—−‐-]", "-", "".join(unicodedata.normalize("NFKC", text).split()))
 
 
 @pytest.mark.browser
@@ -135,6 +182,38 @@ def test_it_is_printed_with_its_words(run: Run, lang: str) -> None:  # noqa: F81
     for key in ("brief.title", "axis.time", "axis.effort", "brief.risks", "brief.not_shown"):
         assert plain(t(key)) in plain(text), key
     assert round(float(sheets[0].mediabox.width)) == 595, "A4"
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("lang", ["en", "ja"])
+@pytest.mark.parametrize("scale", [1, 4000])
+def test_the_decision_fits_on_the_first_sheet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lang: str, scale: float
+) -> None:
+    if find_browser() is None:
+        assert not os.environ.get("CI"), "Chromium is missing in CI"
+        pytest.skip("no Chromium on this machine: apt-get install chromium")
+    monkeypatch.setenv("POCKET_HOME", str(tmp_path))
+    made = make_run(sample=True)  # with the banner, which takes room too
+    inputs = RoiInputs.from_run(made).with_base("workload_scale", scale).with_base("failure_cost", 100)
+    report = compute(inputs)
+    assert report.decision.verdict == ("stop" if scale == 1 else "go")
+    assert (report.decision.flip is None) == (scale == 1), "with a flip the page is fuller"
+    sheets = [plain(s.extract_text()) for s in PdfReader(print_pdf(write_brief(made, lang, report))).pages]
+    t = translator(lang)
+    lines = [roi_text.decision(report, lang), roi_text.flip(report, lang), *roi_text.axes(report, lang)]
+    first = {t(f"roi.{key}") for key in ("break_even", "payback", "npv", "range")}
+    lines += [line for line in roi_text.key_figures(report, lang) if line.label in first]
+    assert len(lines) == 10
+    for line in lines:
+        for text in line:
+            assert plain(text) in sheets[0], text
+    chance = f"{t('roi.p_negative')}:"
+    advice = t(f"brief.next_{report.decision.verdict}")
+    for text in (t("brief.asked"), t("axis.title"), chance, t("brief.recommendation"), advice):
+        assert plain(text) in sheets[0], text
+    assert plain(t("brief.full_figures")) not in sheets[0]
+    assert sheets[1].startswith(plain(t("brief.full_figures"))), "the second sheet begins behind the decision"
 
 
 def test_without_a_browser_the_page_is_written_and_a_line_says_what_to_do(

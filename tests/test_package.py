@@ -143,6 +143,25 @@ def test_the_readme_holds_the_manifest_and_a_recorded_result() -> None:
         assert (ROOT / target).exists(), f"README links {target}, which is not there"
 
 
+@pytest.mark.parametrize(
+    ("name", "lang", "other"), [("README.md", "en", "README.ja.md"), ("README.ja.md", "ja", "README.md")]
+)
+def test_the_readmes_hold_the_sample_runs_results_and_the_glossary(name: str, lang: str, other: str) -> None:
+    from pocket.presentation.glossary import glossary_block
+    from pocket.runs import Run
+    from pocket.workflows.publish import results_block
+
+    readme = (ROOT / name).read_text(encoding="utf-8")
+    again = "make notebooks, or pocket.workflows.publish.refresh_readmes"
+    made = results_block(Run.read(kit_dir("data") / "sample_run"), lang)
+    assert f"<!-- results -->\n{made}\n<!-- /results -->" in readme, f"{name} is behind the sample run: {again}"
+    made = glossary_block(lang)
+    assert f"<!-- glossary -->\n{made}\n<!-- /glossary -->" in readme, f"{name} is behind the texts: {again}"
+    assert f"]({other})" in "\n".join(readme.splitlines()[:5]), "the first lines lead to the other language"
+    for target in re.findall(r"\]\((?!http)([^)#]+)(?:#[^)]*)?\)", readme):
+        assert (ROOT / target).exists(), f"{name} links {target}, which is not there"
+
+
 def test_the_sample_run_says_so_and_is_whole() -> None:
     from pocket.data import CondensedSet
     from pocket.hashing import HashModel

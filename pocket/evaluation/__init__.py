@@ -2,14 +2,16 @@
 
 from pocket.evaluation.codes import Codes, encode
 from pocket.evaluation.compatibility import STYLES, compatible_map
-from pocket.evaluation.diagnostics import DiagnosticReport, DiagnosticsRecord, DriftMonitor, diagnose
+from pocket.evaluation.diagnostics import DriftMonitor, diagnose
 from pocket.evaluation.histograms import Histograms, distance_histograms
 from pocket.evaluation.intervals import Interval, bootstrap_mean
-from pocket.evaluation.latency import Latency, search_latency
+from pocket.evaluation.latency import search_latency
 from pocket.evaluation.lookup import Hit, ImageSearch
-from pocket.evaluation.report import RetrievalComparison, RetrievalReport, evaluate, evaluate_codes
+from pocket.evaluation.report import evaluate, evaluate_codes
 from pocket.evaluation.search import HammingIndex, Within
 from pocket.evaluation.synthetic import clustered_codes, uniform_codes
+from pocket.runs.diagnostics import DiagnosticReport, DiagnosticsRecord
+from pocket.runs.retrieval import Latency, RetrievalComparison, RetrievalReport
 
 __all__ = [
     "STYLES",

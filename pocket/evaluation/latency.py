@@ -6,26 +6,12 @@ import time
 from typing import TYPE_CHECKING
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, NonNegativeFloat, PositiveInt
 
 from pocket.evaluation.codes import Codes
+from pocket.runs.retrieval import Latency
 
 if TYPE_CHECKING:
     from pocket.evaluation.search import HammingIndex
-
-
-class Latency(BaseModel):
-    """Milliseconds of single searches at three percentiles, and queries a second in one batch."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-    database: PositiveInt
-    bits: PositiveInt
-    k: PositiveInt
-    p50_ms: NonNegativeFloat
-    p95_ms: NonNegativeFloat
-    p99_ms: NonNegativeFloat
-    batch_queries_per_second: NonNegativeFloat
-    device: str
 
 
 def search_latency(index: HammingIndex, queries: Codes, k: int = 10, *, singles: int = 200) -> Latency:

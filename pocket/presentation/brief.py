@@ -2,36 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from IPython.display import HTML
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from pocket.presentation import roi_figures, roi_text
+from pocket.presentation import brief_evidence as evidence
+from pocket.presentation import roi_figures, roi_text, rollout
+from pocket.presentation.checklist import checklist, diagnosed, real_images
+from pocket.presentation.glossary import glossary
 from pocket.presentation.html import escape, png_uri
-from pocket.presentation.i18n import data_size, duration, money, number, plain, points, translator
+from pocket.presentation.i18n import duration, money, number, plain, translator
+from pocket.presentation.meeting import phrases
 from pocket.roi import SPECS, RoiInputs, RoiReport, alternatives, compute
 from pocket.runs import Run, write_text
 from pocket.runs.audit import digest_of
-from pocket.runs.records import Cell, TrainingRecord, summarise
 
 RISKS = {"quality": "ml", "drift": "ops", "cost": "finance", "privacy": "privacy", "lock": "it"}
+# The first page is the whole decision: these of the key figures stand there, all others behind it.
+FIRST_PAGE = ("roi.break_even", "roi.payback", "roi.npv", "roi.range")
 NOT_SHOWN = ("scale", "online", "device", "shift", "independent")
-
-
-class EvidenceRow(NamedTuple):
-    """One alternative as measured, in words."""
-
-    name: str
-    images: str
-    size: str
-    map: str
-    train: str
-    prepare: str
-    condense: str
-    seeds: str
 
 
 def write_brief(run: Run, lang: str, report: RoiReport | None = None) -> Path:
@@ -40,7 +31,8 @@ def write_brief(run: Run, lang: str, report: RoiReport | None = None) -> Path:
     Parameters
     ----------
     run : Run
-        A run with ``training.json`` and ``condensation.json``.
+        A run with ``training.json`` and ``condensation.json``. What ``retrieval.json`` and ``diagnostics.json`` hold
+        is told too; without them the page says "not measured".
     lang : {"en", "ja"}
         Language of the page.
     report : RoiReport, optional
@@ -109,6 +101,8 @@ def _content(run: Run, report: RoiReport, lang: str) -> dict[str, Any]:
             (roi_figures.figure_tornado, roi_figures.alt_tornado),
         )
     ]
+    first, rest = _split(roi_text.key_figures(report, lang), {t(label) for label in FIRST_PAGE})
+    lines, digest = evidence.audit_head(run)
     return {
         "lang": lang,
         "run": run,
@@ -118,29 +112,58 @@ def _content(run: Run, report: RoiReport, lang: str) -> dict[str, Any]:
         "advice": t(f"brief.next_{key if key == 'random_better' else report.decision.verdict}"),
         "flip": roi_text.flip(report, lang),
         "axes": roi_text.axes(report, lang),
-        "figures": roi_text.key_figures(report, lang),
-        "energy": roi_text.energy(report, lang),
+        "first": first,
+        "rest": rest + roi_text.energy(report, lang),
         "rule": _rule(report, lang),
-        "scale": _scale(inputs, lang),
+        "notes": [_range_note(report, lang), _scale(inputs, lang)],
         "charts": charts,
         "evidence": [
-            _evidence(name, cells, lang)
+            evidence.evidence_row(name, cells, lang)
             for name, cells in (("full", full), ("condensed", condensed), ("random", random))
         ],
-        "difference": _difference(condensed, random, lang),
+        "difference": evidence.difference_text(condensed, random, lang),
         "teacher": t(
             f"brief.teacher_{'counted' if inputs.count_teacher else 'not_counted'}",
             seconds=duration(inputs.seconds_teacher.base, lang),
         ),
-        "provenance": _provenance(run, condensed[0], lang),
-        "costs": _costs(report, lang),
-        "assumptions": [_assumption(name, inputs, lang) for name in SPECS],
+        "provenance": evidence.provenance_lines(run, condensed[0], lang),
+        "costs": evidence.cost_table(report, lang),
         "risks": [
             (t(f"brief.risk_{key}"), t(f"brief.risk_{key}_response"), t(f"brief.owner_{owner}"))
             for key, owner in RISKS.items()
         ],
+        "real_images": real_images(run, lang),
+        "checklist_text": _checklist_text(run, report, lang),
+        "checklist": checklist(run, report, lang),
+        "rollout_text": rollout.introduction(report, lang),
+        "stages": rollout.stages(report, lang),
+        "kpis": rollout.kpis(run, report, full, condensed, lang),
+        "phrases": phrases(run, report, condensed, random, lang),
         "not_shown": [t(f"brief.not_shown_{key}") for key in NOT_SHOWN],
+        "assumptions": [evidence.assumption_row(name, inputs, lang) for name in SPECS],
+        "audit_text": t("audit.text", lines=number(lines)) if lines else t("audit.none"),
+        "digest": digest if lines else "",
+        "glossary": glossary(lang),
     }
+
+
+def _split(lines: list[roi_text.Line], first: set[str]) -> tuple[list[roi_text.Line], list[roi_text.Line]]:
+    """Part the lines whose labels stand on the first page from the others."""
+    return [line for line in lines if line.label in first], [line for line in lines if line.label not in first]
+
+
+def _checklist_text(run: Run, report: RoiReport, lang: str) -> str:
+    t = translator(lang)
+    if diagnosed(run) is None:
+        return t("checklist.text_unmeasured")
+    limit = number(100 * report.inputs.thresholds.go_map_loss, 1)
+    return t("checklist.text", limit=t("format.points", value=limit))
+
+
+def _range_note(report: RoiReport, lang: str) -> str:
+    found = report.outcomes
+    middle = money(found.p50, report.inputs.currency, lang)
+    return translator(lang)("brief.range_note", draws=number(found.draws), p50=middle)
 
 
 def _rule(report: RoiReport, lang: str) -> str:
@@ -160,86 +183,3 @@ def _rule(report: RoiReport, lang: str) -> str:
 def _scale(inputs: RoiInputs, lang: str) -> str:
     t, scale = translator(lang), inputs.workload_scale.base
     return t("brief.scale_one") if scale == 1 else t("brief.scale_other", scale=plain(scale))
-
-
-def _evidence(name: str, cells: list[Cell], lang: str) -> EvidenceRow:
-    t = translator(lang)
-
-    def seconds(values: Iterable[float]) -> str:
-        mean, half_width, count = summarise(values)
-        if not mean:
-            return t("brief.none")
-        return duration(mean, lang) + (f" ± {number(half_width, 1)}" if count > 1 and mean < 60 else "")
-
-    mean, half_width, count = summarise(cell.map for cell in cells)
-    spread = f" ± {number(half_width, 3)}" if count > 1 else f" ({t('brief.one_seed')})"
-    return EvidenceRow(
-        name=t(f"alternative.{name}"),
-        images=number(cells[0].images),
-        size=data_size(cells[0].image_bytes, lang),
-        map=number(mean, 3) + spread,
-        train=seconds(cell.train_seconds for cell in cells),
-        prepare=seconds(cell.teacher_seconds + cell.pool_seconds for cell in cells),
-        condense=seconds(cell.condense_seconds for cell in cells),
-        seeds=str(count),
-    )
-
-
-def _difference(condensed: list[Cell], random: list[Cell], lang: str) -> str:
-    """Return the paired difference: the same seed shares initialisation and codebook."""
-    t = translator(lang)
-    ours, theirs = ({cell.seed: cell.map for cell in cells} for cells in (condensed, random))
-    if ours.keys() != theirs.keys():
-        return t("brief.difference_unpaired")
-    mean, half_width, count = summarise(ours[seed] - theirs[seed] for seed in ours)
-    spread = f" ± {number(100 * half_width, 1)}" if count > 1 else f" ({t('brief.one_seed')})"
-    text = t("brief.difference", value=points(mean, lang) + spread)
-    unclear = count > 1 and abs(mean) <= half_width
-    return f"{text} {t('brief.difference_zero')}" if unclear else text
-
-
-def _provenance(run: Run, cell: Cell, lang: str) -> list[tuple[str, str]]:
-    t = translator(lang)
-    made = TrainingRecord.load(run.path("training.json")).provenance
-    return [
-        (t("brief.dataset"), cell.dataset),
-        (t("brief.protocol"), cell.protocol),
-        (t("brief.hashing"), f"{cell.hashing}, {t('brief.bits', bits=cell.bits)}"),
-        (t("brief.ipc"), str(cell.ipc)),
-        (t("brief.device"), cell.device),
-        (t("brief.commit"), made.commit or t("brief.unknown")),
-        (t("brief.made"), made.created[:10]),
-    ]
-
-
-def _costs(report: RoiReport, lang: str) -> dict[str, Any]:
-    """Return the table of costs: one row per component, one column per alternative."""
-    t, currency = translator(lang), report.inputs.currency
-    months = round(report.inputs.horizon_months.base)
-    columns = report.alternatives
-
-    def row(label: str, values: list[float]) -> list[str]:
-        return [label, *(money(value, currency, lang) for value in values)]
-
-    once = list(dict.fromkeys(key for a in columns for key in a.once))
-    monthly = list(dict.fromkeys(key for a in columns for key in a.monthly))
-    return {
-        "head": [t(f"alternative.{a.name}") for a in columns],
-        "once": [row(t(f"cost.{key}"), [a.once.get(key, 0.0) for a in columns]) for key in once],
-        "monthly": [row(t(f"cost.{key}"), [a.monthly.get(key, 0.0) for a in columns]) for key in monthly],
-        "total": [
-            row(t("cost.total"), [a.total for a in columns]),
-            row(t("roi.npv"), [a.npv for a in columns]),
-        ],
-        "text": t("brief.compare_text", months=months),
-    }
-
-
-def _assumption(name: str, inputs: RoiInputs, lang: str) -> tuple[str, str, str, str]:
-    t, e = translator(lang), inputs.estimate(name)
-    base = roi_text.input_value(name, e.base, inputs, lang)
-    spread = "–" if e.low == e.high else roi_text.input_range(name, e.low, e.high, inputs, lang)
-    source = t(f"tag.{e.source}")
-    if e.source == "price":
-        source += f": {e.note}"
-    return t(f"input.{name}"), base, spread, source

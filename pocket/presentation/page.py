@@ -12,8 +12,18 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from pocket.data import CondensedSet
 from pocket.presentation.figures import NAMES, cell_name, figure_map, image_grid
 from pocket.presentation.html import as_html
+from pocket.presentation.i18n import translator
 from pocket.runs import Run, write_text
-from pocket.runs.records import AblationRow, Cell, CondensationRecord, TrainingRecord, select, strongest, summarise
+from pocket.runs.records import (
+    AblationRow,
+    Cell,
+    CondensationRecord,
+    Summary,
+    TrainingRecord,
+    select,
+    strongest,
+    summarise,
+)
 
 _LINKS = (
     ("brief.en.html", "Executive brief (English)"),
@@ -95,7 +105,7 @@ def _kinds(cells: Sequence[Cell]) -> list[list[Cell]]:
     return [select(cells, method=method, ipc=ipc, formation=formation) for method, ipc, formation in keys]
 
 
-def result_rows(cells: Sequence[Cell]) -> list[dict[str, str]]:
+def result_rows(cells: Sequence[Cell], lang: str = "en") -> list[dict[str, str]]:
     """Return the table of results as text: one row per kind of training set, means over seeds."""
     full = [c for c in cells if c.method == "full"]
     whole = summarise(c.map for c in full).mean
@@ -105,10 +115,10 @@ def result_rows(cells: Sequence[Cell]) -> list[dict[str, str]]:
         first = group[0]
         rows.append(
             {
-                "name": cell_name(first),
+                "name": _cell_name(first, lang),
                 "protocol": first.protocol,
                 "images": f"{first.images:,} ({first.images / full[0].images:.1%})",
-                "map": _with_interval(c.map for c in group),
+                "map": _with_interval((c.map for c in group), lang),
                 "band": f"{min(c.map_low for c in group):.3f} – {max(c.map_high for c in group):.3f}",
                 "share": f"{score.mean / whole:.1%}",
                 "make": f"{summarise(c.make_seconds for c in group).mean:.1f}",
@@ -119,19 +129,41 @@ def result_rows(cells: Sequence[Cell]) -> list[dict[str, str]]:
     return rows
 
 
-def claims(cells: Sequence[Cell]) -> list[str]:
+def claims(cells: Sequence[Cell], lang: str = "en") -> list[str]:
     """Say what was found, in sentences that also come out when it is not in IEM's favour."""
-    sentences = []
+    t, sentences = translator(lang), []
     for ipc in sorted({c.ipc for c in cells if c.method == "iem"}):
         iem = {c.seed: c.map for c in strongest(cells, "iem", ipc)}
-        told = f"IEM with {ipc} image{'s' if ipc > 1 else ''} a class: mAP {summarise(iem.values()).mean:.3f}"
+        told = t(f"results.{'many' if ipc > 1 else 'one'}", ipc=ipc, map=f"{summarise(iem.values()).mean:.3f}")
         for rival in ("random", "dm"):
             if select(cells, method=rival, ipc=ipc):
                 other = strongest(cells, rival, ipc)
-                gap = paired(iem, {c.seed: c.map for c in other})
-                told += f"; {gap.text} the stronger {NAMES[rival]} ({_kind(other[0])}{gap.caution})"
-        sentences.append(told + ".")
+                gap = _gap(iem, {c.seed: c.map for c in other})
+                caution = "one_seed" if gap.seeds == 1 else "" if abs(gap.mean) > gap.half_width else "unclear"
+                told += t(
+                    f"results.{'above' if gap.mean > 0 else 'below'}",
+                    gap=f"{abs(gap.mean):.3f}" + (f" ± {gap.half_width:.3f}" if gap.seeds > 1 else ""),
+                    rival=_method_name(rival, lang),
+                    kind=t(f"results.{'tiles' if other[0].formation > 1 else 'whole'}"),
+                    caution=caution and t(f"results.{caution}"),
+                )
+        sentences.append(told + t("results.end"))
     return sentences
+
+
+def _method_name(method: str, lang: str) -> str:
+    """Return the name of a method: abbreviations are the same in every language, words are not."""
+    words = ("full", "random")
+    return translator(lang)(f"results.{method}") if method in words else NAMES.get(method, method)
+
+
+def _cell_name(cell: Cell, lang: str) -> str:
+    """Return what `cell_name` says, in another language."""
+    name = _method_name(cell.method, lang)
+    if cell.method == "full":
+        return name
+    tiles = "_tiles" if cell.method in ("random", "dm") and cell.formation > 1 else ""
+    return translator(lang)(f"results.cell{tiles}", name=name, ipc=cell.ipc)
 
 
 class Gap(NamedTuple):
@@ -143,7 +175,7 @@ class Gap(NamedTuple):
 
 def paired(ours: Mapping[int, float], theirs: Mapping[int, float]) -> Gap:
     """Say how far ours stand above or below theirs, paired over the seeds that both have."""
-    gap = summarise(ours[seed] - theirs[seed] for seed in ours if seed in theirs)
+    gap = _gap(ours, theirs)
     place = "above" if gap.mean > 0 else "below"
     if gap.seeds == 1:
         return Gap(f"{abs(gap.mean):.3f} {place}", ", one seed, no interval")
@@ -151,8 +183,8 @@ def paired(ours: Mapping[int, float], theirs: Mapping[int, float]) -> Gap:
     return Gap(f"{abs(gap.mean):.3f} ± {gap.half_width:.3f} {place}", caution)
 
 
-def _kind(cell: Cell) -> str:
-    return "tiles" if cell.formation > 1 else "whole images"
+def _gap(ours: Mapping[int, float], theirs: Mapping[int, float]) -> Summary:
+    return summarise(ours[seed] - theirs[seed] for seed in ours if seed in theirs)
 
 
 def ablation_rows(rows: Sequence[AblationRow]) -> list[dict[str, str]]:
@@ -169,9 +201,11 @@ def ablation_rows(rows: Sequence[AblationRow]) -> list[dict[str, str]]:
     ]
 
 
-def _with_interval(values: Iterable[float]) -> str:
+def _with_interval(values: Iterable[float], lang: str = "en") -> str:
     score = summarise(values)
-    return f"{score.mean:.3f} ± {score.half_width:.3f}" if score.seeds > 1 else f"{score.mean:.3f} (one seed)"
+    return f"{score.mean:.3f}" + (
+        f" ± {score.half_width:.3f}" if score.seeds > 1 else translator(lang)("results.alone")
+    )
 
 
 def _chart_text(cells: Sequence[Cell]) -> str:

@@ -1,4 +1,4 @@
-"""Put the outputs of a real run where readers see them: the committed notebooks, the sample run and the README.
+"""Put the outputs of a real run where readers see them: the committed notebooks, the sample run and the READMEs.
 
 Used by ``make notebooks`` and ``make results``; no figure in these places is typed by hand.
 """
@@ -9,13 +9,16 @@ import re
 import shutil
 import sys
 import tempfile
+from datetime import datetime
 from pathlib import Path
 
 import nbformat
 
 from pocket.presentation import benchmark, search_results
 from pocket.presentation.figures import figure_map
+from pocket.presentation.glossary import glossary_block
 from pocket.presentation.html import png_bytes
+from pocket.presentation.i18n import full_date, translator
 from pocket.presentation.notebook_html import without_widgets
 from pocket.presentation.page import claims, measured_cells, result_rows
 from pocket.runs import Run, RunRecord, results, write_bytes, write_text
@@ -74,7 +77,7 @@ def publish(name: str) -> None:
         opened.note(write_bytes(sample / f"roi.{lang}.xlsx", marked))
         opened.note(print_pdf(write_brief(opened, lang)))
     write_bytes(sample / "map.png", png_bytes(figure_map(measured_cells(run)), dpi=120))
-    refresh_readme(kit_dir("data").parent / "README.md", run)
+    refresh_readmes(run)
 
 
 def _unwanted(folder: Path, names: list[str], root: Path) -> set[str]:
@@ -103,25 +106,38 @@ def as_committed(executed: nbformat.NotebookNode) -> nbformat.NotebookNode:
     return notebook
 
 
-def refresh_readme(readme: Path, run: Run) -> None:
-    """Rewrite what stands between the README's markers: the notebook table and the measured results."""
-    rows = result_rows(measured_cells(run))
-    head = "| training set | stored images | expected mAP | of full data | s to make | s to train |\n"
-    head += "|---|---|---|---|---|---|\n"
+def refresh_readmes(run: Run) -> None:
+    """Rewrite what stands between the markers of both READMEs: notebooks, measured results and glossary."""
+    for name, lang in (("README.md", "en"), ("README.ja.md", "ja")):
+        path = kit_dir("data").parent / name
+        text = path.read_text(encoding="utf-8")
+        text = replace_block(text, "results", results_block(run, lang))
+        text = replace_block(text, "glossary", glossary_block(lang))
+        if lang == "en":
+            text = replace_block(text, "notebooks", table())
+        write_text(path, text)
+
+
+def results_block(run: Run, lang: str) -> str:
+    """Return the README's text about what a run found, every figure from the run's records."""
+    t, cells, made = translator(lang), measured_cells(run), run.record.provenance
+    rows = result_rows(cells, lang)
+    names = [t(f"results.{column}") for column in ("set", "images", "map", "share", "make", "train")]
+    head = f"| {' | '.join(names)} |\n" + "|---" * len(names) + "|\n"
     body = "\n".join(
         f"| {r['name']} | {r['images']} | {r['map']} | {r['share']} | {r['make']} | {r['train']} |" for r in rows
     )
-    told = "\n".join(f"- {claim}" for claim in claims(measured_cells(run)))
-    made = run.record.provenance
-    source = (
-        f"Made by `make notebooks` at commit `{made.commit}` on {made.created[:10]}: "
-        f"protocol `{rows[0]['protocol']}`, {len(run.settings.seeds)} seeds, {run.settings.bits} bits, "
-        f"mean ± 95 % interval, {made.cpu_count} CPU cores."
+    told = "\n".join(f"- {claim}" for claim in claims(cells, lang))
+    source = t(
+        "results.source",
+        commit=made.commit,
+        date=full_date(datetime.fromisoformat(made.created).date(), lang),
+        protocol=rows[0]["protocol"],
+        seeds=len(run.settings.seeds),
+        bits=run.settings.bits,
+        cores=made.cpu_count,
     )
-    text = readme.read_text(encoding="utf-8")
-    text = replace_block(text, "notebooks", table())
-    text = replace_block(text, "results", f"{told}\n\n{head}{body}\n\n{source}")
-    write_text(readme, text)
+    return f"{told}\n\n{head}{body}\n\n{source}"
 
 
 def publish_results() -> None:

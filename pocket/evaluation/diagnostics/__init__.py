@@ -1,21 +1,19 @@
 """Diagnostics: what a mean score does not say. `pocket.diagnose` runs them all."""
 
-from pocket.evaluation.diagnostics.anomaly import AnomalyDetection, anomaly_detection, anomaly_scores, missing_classes
-from pocket.evaluation.diagnostics.bits import BitHealth, bit_health
-from pocket.evaluation.diagnostics.classes import ClassBias, RareClasses, class_bias, gini, rare_classes
+from pocket.evaluation.diagnostics.anomaly import anomaly_detection, anomaly_scores, missing_classes
+from pocket.evaluation.diagnostics.bits import bit_health
+from pocket.evaluation.diagnostics.classes import class_bias, gini, rare_classes
 from pocket.evaluation.diagnostics.corruptions import CORRUPTIONS, SEVERITIES, corrupt
-from pocket.evaluation.diagnostics.diagnose import DiagnosticReport, DiagnosticsRecord, diagnose
+from pocket.evaluation.diagnostics.diagnose import diagnose
 from pocket.evaluation.diagnostics.diversity import (
-    Diversity,
     coverage_density,
     diversity,
     effective_rank,
     spread_ratio,
 )
-from pocket.evaluation.diagnostics.drift import Advice, Drift, DriftMonitor, advice, divergence
-from pocket.evaluation.diagnostics.leakage import Leakage, leakage
+from pocket.evaluation.diagnostics.drift import Advice, DriftMonitor, advice, divergence
+from pocket.evaluation.diagnostics.leakage import leakage
 from pocket.evaluation.diagnostics.neighbourhood import (
-    Neighbourhood,
     chance_among,
     hamming_matrix,
     linear_cka,
@@ -23,7 +21,20 @@ from pocket.evaluation.diagnostics.neighbourhood import (
     neighbourhood,
     trustworthiness,
 )
-from pocket.evaluation.diagnostics.robustness import Robustness, robustness
+from pocket.evaluation.diagnostics.robustness import robustness
+from pocket.runs.diagnostics import (
+    AnomalyDetection,
+    BitHealth,
+    ClassBias,
+    DiagnosticReport,
+    DiagnosticsRecord,
+    Diversity,
+    Drift,
+    Leakage,
+    Neighbourhood,
+    RareClasses,
+    Robustness,
+)
 
 __all__ = [
     "CORRUPTIONS",

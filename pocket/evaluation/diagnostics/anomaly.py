@@ -6,24 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
 from sklearn.metrics import roc_auc_score, roc_curve
 
 from pocket.evaluation.codes import Codes
 from pocket.evaluation.search import HammingIndex
-from pocket.runs.artefacts import Part
-
-
-class AnomalyDetection(Part):
-    """How well the distance to the index tells unknown images from known ones."""
-
-    k: int = Field(gt=0)
-    known: int = Field(gt=0)
-    unknown: int = Field(gt=0)
-    auroc: float = Field(ge=0, le=1, description="chance that an unknown image lies farther than a known one; ties 1/2")
-    fpr95: float = Field(ge=0, le=1, description="share of known images flagged where 95 % of the unknown are")
-    known_distance: float = Field(ge=0, description="mean distance of known images, bits")
-    unknown_distance: float = Field(ge=0, description="mean distance of unknown images, bits")
+from pocket.runs.diagnostics import AnomalyDetection
 
 
 def anomaly_scores(index: HammingIndex, queries: Codes, k: int = 1) -> npt.NDArray[np.float64]:

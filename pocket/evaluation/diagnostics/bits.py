@@ -4,27 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
 
 from pocket.evaluation.codes import Codes
-from pocket.runs.artefacts import Part
-
-
-class BitHealth(Part):
-    """What K bits carry; a good hash has balanced, uncorrelated bits (Weiss, Torralba and Fergus, NIPS 2008)."""
-
-    ones: tuple[float, ...] = Field(description="share of items in which each bit is 1; 0.5 is balanced")
-    entropy: float = Field(ge=0, le=1, description="mean over bits of -p log2 p - (1 - p) log2(1 - p), in bits")
-    constant_bits: int = Field(ge=0, description="bits that are the same in every item")
-    correlation: float = Field(ge=0, le=1, description="mean absolute correlation over pairs of varying bits")
-    correlation_worst: float = Field(ge=0, le=1, description="the largest of them")
-    effective_bits: float = Field(
-        ge=0, description="(sum e)^2 / sum e^2 over eigenvalues e of the bits' covariance: K if all are independent"
-    )
-    unique: float = Field(gt=0, le=1, description="different codes / items")
-    collisions: float | None = Field(
-        ge=0, le=1, description="share of items whose very code an item of another class has too; None without labels"
-    )
+from pocket.runs.diagnostics import BitHealth
 
 
 def bit_health(codes: Codes) -> BitHealth:

@@ -6,37 +6,15 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
 
 from pocket.evaluation import metrics
 from pocket.evaluation.codes import Codes
 from pocket.evaluation.histograms import distance_histograms
-from pocket.evaluation.report import RetrievalReport, mean_of
-from pocket.runs.artefacts import Part
+from pocket.evaluation.report import mean_of
+from pocket.runs.diagnostics import ClassBias, RareClasses
+from pocket.runs.retrieval import RetrievalReport
 
 SHARES = (1.0, 0.5, 0.2, 0.1, 0.05, 0.02)
-
-
-class RareClasses(Part):
-    """mAP of a class's queries as the database holds fewer of that class, each class thinned alone."""
-
-    shares: tuple[float, ...] = Field(description="of the class's items that are kept; at least one is")
-    map: tuple[float, ...] = Field(description="mean over all classes, one a share")
-    rarest: tuple[str, ...] = Field(description="the fifth of the classes with the fewest items")
-    rarest_map: tuple[float, ...] = Field(description="mean over those")
-
-
-class ClassBias(Part):
-    """Whether some classes pay for the others. A class's loss is 1 - the mean AP of its queries."""
-
-    worst: str
-    worst_map: float = Field(ge=0, le=1)
-    gap: float = Field(ge=0, le=1, description="best class's mean AP - worst class's")
-    gini: float = Field(ge=0, le=1, description="of the losses: 0, all classes lose alike; near 1, one bears all")
-    against: dict[str, float] | None = Field(
-        description="by class, mean AP - that of the reference model: negative, the class lost; None without one"
-    )
-    worst_against: str | None = Field(description="the class that lost most against the reference")
 
 
 def rare_classes(

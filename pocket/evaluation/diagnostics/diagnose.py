@@ -3,61 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 import numpy as np
-from pydantic import Field
 
 from pocket.data import CondensedSet, ImageSet, RetrievalSplit
 from pocket.evaluation.codes import Codes, encode
-from pocket.evaluation.diagnostics.anomaly import AnomalyDetection, anomaly_detection, missing_classes
-from pocket.evaluation.diagnostics.bits import BitHealth, bit_health
-from pocket.evaluation.diagnostics.classes import ClassBias, RareClasses, class_bias, rare_classes
+from pocket.evaluation.diagnostics.anomaly import anomaly_detection, missing_classes
+from pocket.evaluation.diagnostics.bits import bit_health
+from pocket.evaluation.diagnostics.classes import class_bias, rare_classes
 from pocket.evaluation.diagnostics.corruptions import CORRUPTIONS, SEVERITIES, corrupt
-from pocket.evaluation.diagnostics.diversity import Diversity, diversity
-from pocket.evaluation.diagnostics.drift import Drift, DriftMonitor
-from pocket.evaluation.diagnostics.leakage import Leakage, leakage
-from pocket.evaluation.diagnostics.neighbourhood import Neighbourhood, neighbourhood
-from pocket.evaluation.diagnostics.robustness import Robustness, robustness
+from pocket.evaluation.diagnostics.diversity import diversity
+from pocket.evaluation.diagnostics.drift import DriftMonitor
+from pocket.evaluation.diagnostics.leakage import leakage
+from pocket.evaluation.diagnostics.neighbourhood import neighbourhood
+from pocket.evaluation.diagnostics.robustness import robustness
 from pocket.evaluation.report import evaluate_codes
 from pocket.evaluation.search import HammingIndex
 from pocket.hashing import HashModel, recalibrate
 from pocket.hashing.calibration import features, represent
-from pocket.runs.artefacts import Record
-from pocket.runs.provenance import Provenance
-
-
-class DiagnosticReport(Record):
-    """What `diagnose` found. A section is None where what it needs was not given; ``skipped`` says what that is."""
-
-    kind: ClassVar[str] = "diagnostics"
-    version: ClassVar[int] = 2
-    protocol: str
-    bits: BitHealth = Field(description="of the database's codes")
-    neighbours: Neighbourhood | None = Field(description="against the reference model, of the database")
-    diversity: Diversity | None = Field(description="of the condensed set's training views in the model's Z")
-    diversity_of_random: Diversity | None = Field(description="the same of as many random real images")
-    robustness: Robustness
-    rare: RareClasses
-    anomalies: AnomalyDetection | None = Field(
-        description="the unknown images against the queries of classes in the database"
-    )
-    missing: dict[str, float] = Field(description="by class, the AUROC of its queries once the database lacks it")
-    bias: ClassBias
-    leakage: Leakage | None = Field(description="of the condensed set's training views, in the model's Z")
-    calm: Drift | None = Field(description="a window of queries that the monitor has not seen")
-    drifted: Drift | None = Field(description="the same window after a corruption: the monitor should fire")
-    drifted_by: str | None = Field(description="that corruption: the one that costs most mAP, at the highest severity")
-    skipped: dict[str, str] = Field(description="section and why it is None")
-
-
-class DiagnosticsRecord(Record):
-    """``diagnostics.json`` (notebook 04): the report of each model, by name."""
-
-    kind: ClassVar[str] = "diagnostics-comparison"
-    version: ClassVar[int] = 1
-    models: dict[str, DiagnosticReport]
-    provenance: Provenance
+from pocket.runs.diagnostics import DiagnosticReport
 
 
 def diagnose(

@@ -4,28 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
 from sklearn.neighbors import NearestNeighbors
 
 from pocket.evaluation.diagnostics.neighbourhood import Matrix, finite
-from pocket.runs.artefacts import Part
-
-
-class Diversity(Part):
-    """A set of images against the real ones, in a model's Z. Compare with a random real subset of the same size."""
-
-    items: int = Field(gt=0)
-    k: int = Field(gt=0)
-    coverage: float = Field(ge=0, le=1, description="share of real images with a synthetic one in their k-NN ball")
-    density: float = Field(ge=0, description="mean number of real k-NN balls around a synthetic image, over k")
-    spread_ratio: float | None = Field(
-        ge=0, description="mean over classes of variance within, synthetic / real; None if each class has one image"
-    )
-    nearest: float = Field(
-        ge=0,
-        description="mean distance of real images to the nearest of the set, over their root mean square distance",
-    )
-    effective_rank: float = Field(ge=0, description="directions that the set's Z fills")
+from pocket.runs.diagnostics import Diversity
 
 
 def coverage_density(real: npt.ArrayLike, other: npt.ArrayLike, k: int = 5) -> tuple[float, float]:

@@ -8,26 +8,12 @@ from typing import Literal, Self
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
 
 from pocket.evaluation.codes import Codes
 from pocket.evaluation.search import HammingIndex
-from pocket.runs.artefacts import Part
-
+from pocket.runs.diagnostics import Drift
 
 Advice = Literal["calm", "look", "condense"]
-
-
-class Drift(Part):
-    """One window of a stream, measured."""
-
-    window: int = Field(gt=0)
-    divergence: float = Field(ge=0, description="mean over bits of the Jensen-Shannon divergence of their shares, bits")
-    divergence_limit: float
-    distance_shift: float = Field(description="mean distance to the nearest code - that of the reference, bits")
-    distance_limit: float
-    false_alarm: float = Field(gt=0, lt=1, description="chance that a window without drift sets off the alarm")
-    alarm: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +119,6 @@ class DriftMonitor:
             alarm=bool(moved > self.limits[0] or far > self.limits[1]),
         )
 
-
     def watch(self, stream: Codes) -> list[Drift]:
         """Measure a stream window by window; what is left at its end is too short for a window, and waits.
 
@@ -151,9 +136,9 @@ class DriftMonitor:
 def advice(found: Sequence[Drift]) -> Advice:
     """Say what the last windows of a stream call for.
 
-    ``"condense"`` where at least 2 of the last 3 alarmed: without drift that happens in ``3 a^2 - 2 a^3`` of all cases,
-    for a false-alarm rate a of 1 % about 3 in 10,000. ``"look"`` where 1 did, else ``"calm"``. Codes that drift say that
-    images have changed, not that labels have: look at the images first, then condense their classes anew.
+    ``"condense"`` where at least 2 of the last 3 alarmed: without drift that happens in ``3 a^2 - 2 a^3`` of all
+    cases, for a false-alarm rate a of 1 % about 3 in 10,000. ``"look"`` where 1 did, else ``"calm"``. Codes that drift
+    say that images have changed, not that labels have: look at the images first, then condense their classes anew.
 
     Raises
     ------

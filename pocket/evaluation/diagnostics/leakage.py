@@ -4,27 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
 from sklearn.neighbors import NearestNeighbors
 
 from pocket.evaluation.diagnostics.neighbourhood import finite
-from pocket.runs.artefacts import Part
-
-
-class Leakage(Part):
-    """Distances to the nearest real image, against those of real images among themselves.
-
-    Few near copies do not prove privacy: a synthetic image can give away what its class shares, and who was in the
-    training set can be asked in other ways (membership inference), which this does not measure.
-    """
-
-    nearest: tuple[float, ...] = Field(repr=False, description="of each synthetic image, to its nearest real one")
-    nearest_real: tuple[int, ...] = Field(repr=False, description="which real image that is, by place")
-    real: int = Field(gt=0, description="real images that were searched")
-    median: float = Field(ge=0, description="median of nearest")
-    baseline: float = Field(ge=0, description="median distance of real images to their nearest other real one")
-    threshold: float = Field(ge=0, description="the distance below which an image counts as a near copy")
-    near_copies: float = Field(ge=0, le=1, description="share of synthetic images below the threshold or at 0")
+from pocket.runs.diagnostics import Leakage
 
 
 def leakage(
@@ -64,6 +47,7 @@ def leakage(
         real=len(x),
         median=float(np.median(distance)),
         baseline=float(np.median(among)),
+        chance=quantile,
         threshold=threshold,
         near_copies=float(((distance < threshold) | (distance == 0)).mean()),
     )

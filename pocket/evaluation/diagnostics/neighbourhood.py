@@ -9,23 +9,11 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
 
 from pocket.evaluation.codes import Codes
-from pocket.runs.artefacts import Part
+from pocket.runs.diagnostics import Neighbourhood
 
 Matrix = npt.NDArray[np.float64]
-
-
-class Neighbourhood(Part):
-    """How far the neighbours under one model are those under another; 1 is all of them."""
-
-    items: int = Field(gt=0, description="items compared, all pairs of them")
-    k: int = Field(gt=0)
-    overlap: float = Field(ge=0, le=1, description="share of the k nearest that both have in common")
-    trustworthiness: float = Field(le=1, description="1: what is near now was near before")
-    continuity: float = Field(le=1, description="1: what was near before is near now")
-    cka: float = Field(ge=0, le=1, description="linear CKA of the continuous representations V")
 
 
 def hamming_matrix(codes: Codes) -> Matrix:

@@ -4,28 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pydantic import Field
-
 from pocket.data import ImageSet
 from pocket.evaluation.codes import Codes, encode
 from pocket.evaluation.diagnostics.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from pocket.evaluation.report import evaluate_codes
 from pocket.hashing import HashModel
-from pocket.runs.artefacts import Part
-
-
-class Robustness(Part):
-    """Expected mAP of corrupted queries, searched in the clean database."""
-
-    severities: tuple[int, ...]
-    clean: float = Field(ge=0, le=1, description="mAP of the same queries before")
-    map: dict[str, tuple[float, ...]] = Field(description="by corruption, one a severity")
-    mean: tuple[float, ...] = Field(description="over corruptions, one a severity")
-
-    @property
-    def worst(self) -> str:
-        """The corruption that costs most at the highest severity measured."""
-        return min(self.map, key=lambda name: self.map[name][-1])
+from pocket.runs.diagnostics import Robustness
 
 
 def robustness(

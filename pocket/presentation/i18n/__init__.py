@@ -158,6 +158,11 @@ def date(day: datetime.date, lang: str) -> str:
     return translator(lang)("format.month", year=day.year, name=name)
 
 
+def full_date(day: datetime.date, lang: str) -> str:
+    """Return a date to the day: "24 November 2026", 2026年11月24日."""
+    return translator(lang)("format.day", day=day.day, month=date(day, lang))
+
+
 def data_size(count: float, lang: str) -> str:
     """Return a number of bytes in B, kB, MB, GB or TB (powers of 1,000)."""
     texts(lang)

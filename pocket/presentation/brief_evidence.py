@@ -1,0 +1,131 @@
+"""What the brief rests on: measured rows, where they come from, costs by component, and what was put in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from pocket.presentation import roi_text
+from pocket.presentation.i18n import data_size, duration, full_date, money, number, translator
+from pocket.presentation.meeting import paired_difference
+from pocket.roi import RoiInputs, RoiReport
+from pocket.runs import Run, audit
+from pocket.runs.records import Cell, TrainingRecord, summarise
+
+
+class EvidenceRow(NamedTuple):
+    """One alternative as measured, in words."""
+
+    name: str
+    images: str
+    size: str
+    map: str
+    train: str
+    prepare: str
+    condense: str
+    seeds: str
+
+
+def evidence_row(name: str, cells: list[Cell], lang: str) -> EvidenceRow:
+    """Return the row of one alternative: means over its seeds with their intervals."""
+    t = translator(lang)
+
+    def seconds(values: Iterable[float]) -> str:
+        mean, half_width, count = summarise(values)
+        if not mean:
+            return t("brief.none")
+        return duration(mean, lang) + (f" ± {number(half_width, 1)}" if count > 1 and 1 <= mean < 60 else "")
+
+    mean, half_width, count = summarise(cell.map for cell in cells)
+    spread = f" ± {number(half_width, 3)}" if count > 1 else f" ({t('brief.one_seed')})"
+    return EvidenceRow(
+        name=t(f"alternative.{name}"),
+        images=number(cells[0].images),
+        size=data_size(cells[0].image_bytes, lang),
+        map=number(mean, 3) + spread,
+        train=seconds(cell.train_seconds for cell in cells),
+        prepare=seconds(cell.teacher_seconds + cell.pool_seconds for cell in cells),
+        condense=seconds(cell.condense_seconds for cell in cells),
+        seeds=str(count),
+    )
+
+
+def difference_text(condensed: list[Cell], random: list[Cell], lang: str) -> str:
+    """Say how far the condensed set is ahead of the random subset, and whether that is beyond chance."""
+    t, found = translator(lang), paired_difference(condensed, random, lang)
+    if found is None:
+        return t("brief.difference_unpaired")
+    text = t("brief.difference", value=found.text)
+    unclear = found.sign == 0 and len(condensed) > 1
+    return f"{text} {t('brief.difference_zero')}" if unclear else text
+
+
+def provenance_lines(run: Run, cell: Cell, lang: str) -> list[tuple[str, str]]:
+    """Return label and value of what the figures were measured on, and when."""
+    t = translator(lang)
+    made = TrainingRecord.load(run.path("training.json")).provenance
+    day = datetime.fromisoformat(made.created).date()
+    return [
+        (t("brief.dataset"), cell.dataset),
+        (t("brief.protocol"), cell.protocol),
+        (t("brief.hashing"), f"{cell.hashing}, {t('brief.bits', bits=cell.bits)}"),
+        (t("brief.ipc"), str(cell.ipc)),
+        (t("brief.device"), cell.device),
+        (t("brief.commit"), made.commit or t("brief.unknown")),
+        (t("brief.made"), full_date(day, lang)),
+    ]
+
+
+def audit_head(run: Run) -> tuple[int, str]:
+    """Return the line count and the head digest of the run's audit log, checked; 0 lines where there is no log.
+
+    Raises
+    ------
+    ArtefactError
+        If the chain of the log is broken.
+    """
+    return audit.verify(run.path("audit.jsonl"))
+
+
+def cost_table(report: RoiReport, lang: str) -> dict[str, Any]:
+    """Return the table of costs: one row per component, one column per alternative."""
+    t, currency = translator(lang), report.inputs.currency
+    months = round(report.inputs.horizon_months.base)
+    columns = report.alternatives
+
+    def row(label: str, values: list[float]) -> list[str]:
+        return [label, *(_amount(value, currency, lang) for value in values)]
+
+    once = list(dict.fromkeys(key for a in columns for key in a.once))
+    monthly = list(dict.fromkeys(key for a in columns for key in a.monthly))
+    return {
+        "head": [t(f"alternative.{a.name}") for a in columns],
+        "once": [row(t(f"cost.{key}"), [a.once.get(key, 0.0) for a in columns]) for key in once],
+        "monthly": [row(t(f"cost.{key}"), [a.monthly.get(key, 0.0) for a in columns]) for key in monthly],
+        "total": [
+            row(t("cost.total"), [a.total for a in columns]),
+            row(t("roi.npv"), [a.npv for a in columns]),
+        ],
+        "text": t("brief.compare_text", months=months),
+    }
+
+
+def _amount(value: float, currency: str, lang: str) -> str:
+    """Return money for a table, in which what lies close has to be told apart: millions with more digits."""
+    if not 1e6 <= abs(value) < (1e8 if lang == "ja" else 1e9):
+        return money(value, currency, lang)
+    if lang == "ja":
+        return f"{number(value / 1e4, 1)}万" + ("円" if currency == "JPY" else f"\N{NO-BREAK SPACE}{currency}")
+    return f"{currency}\N{NO-BREAK SPACE}{number(value)}"
+
+
+def assumption_row(name: str, inputs: RoiInputs, lang: str) -> tuple[str, str, str, str]:
+    """Return label, base value, range and source of one input."""
+    t, e = translator(lang), inputs.estimate(name)
+    base = roi_text.input_value(name, e.base, inputs, lang)
+    spread = "–" if e.low == e.high else roi_text.input_range(name, e.low, e.high, inputs, lang)
+    source = t(f"tag.{e.source}")
+    if e.source == "price":
+        source += f": {e.note}"
+    return t(f"input.{name}"), base, spread, source

@@ -1,0 +1,195 @@
+"""The staged roll-out of the brief: stages with go / no-go criteria from the run's limits, and KPIs with targets."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import NamedTuple
+
+from pocket.presentation.checklist import CONDENSED, FULL, diagnosed
+from pocket.presentation.i18n import date as month_of
+from pocket.presentation.i18n import duration, money, number, percent, translator
+from pocket.roi import RoiReport
+from pocket.runs import Run
+from pocket.runs.records import Cell, summarise
+from pocket.runs.retrieval import RetrievalComparison
+
+TRAFFIC = 0.1  # of the searches in stage 3
+RANK = 10  # a search has failed that finds no match among so many hits
+
+
+class _Plan(NamedTuple):
+    """When a stage begins, months after the start, how many weeks it takes, and who owns it."""
+
+    month: int
+    weeks: int | None
+    owner: str
+
+
+# Assumed, and said so on the page: there is no measuring how long a company takes.
+PLAN = {
+    "poc": _Plan(0, 4, "ml"),
+    "shadow": _Plan(1, 4, "ops"),
+    "part": _Plan(2, 8, "ops"),
+    "full": _Plan(4, None, "it"),
+}
+
+
+class Stage(NamedTuple):
+    """A stage in words."""
+
+    name: str
+    time: str
+    go: str
+    stop: str
+    owner: str
+
+
+class Kpi(NamedTuple):
+    """A figure to watch: today's value, what the condensed set gives, the target, how it is measured, who owns it."""
+
+    name: str
+    full: str
+    condensed: str
+    target: str
+    how: str
+    owner: str
+
+
+def introduction(report: RoiReport, lang: str) -> str:
+    """Say how far the roll-out is proposed at all, by the verdict."""
+    reason, verdict = report.decision.reason, report.decision.verdict
+    return translator(lang)(f"rollout.text_{reason if reason == 'random_better' else verdict}")
+
+
+def stages(report: RoiReport, lang: str) -> list[Stage]:
+    """Return the four stages: small trial, shadow run, part of the traffic, all of it."""
+    t, inputs = translator(lang), report.inputs
+    limits, currency = inputs.thresholds, inputs.currency
+    per_point = inputs.failure_share_per_point.base
+    said = {
+        "go_npv": money(limits.go_npv, currency, lang),
+        "stop_npv": money(limits.stop_npv, currency, lang),
+        "months": limits.go_payback_months,
+        "go_loss": _points(limits.go_map_loss, lang),
+        "stop_loss": _points(limits.stop_map_loss, lang),
+        "go_rise": _rise(limits.go_map_loss, per_point),
+        "stop_rise": _rise(limits.stop_map_loss, per_point),
+        "cost": money(_monthly_cost(report, "condensed"), currency, lang),
+        "share": percent(TRAFFIC, lang, 0),
+    }
+    return [
+        Stage(
+            t(f"rollout.{key}", **said),
+            _when(inputs.start, plan, lang),
+            t(f"rollout.{key}_go", **said),
+            t(f"rollout.{key}_stop", **said),
+            t(f"brief.owner_{plan.owner}"),
+        )
+        for key, plan in PLAN.items()
+    ]
+
+
+def kpis(run: Run, report: RoiReport, full: list[Cell], condensed: list[Cell], lang: str) -> list[Kpi]:
+    """Return the KPIs with the values of this run.
+
+    Parameters
+    ----------
+    run : Run
+        ``retrieval.json`` and ``diagnostics.json`` are read where they are there; else a line says "not measured".
+    report : RoiReport
+    full, condensed : list of Cell
+        The seeds of the two trainings that the report compares.
+    lang : {"en", "ja"}
+
+    Raises
+    ------
+    ArtefactError
+        If a record is there and damaged.
+    """
+    t, inputs = translator(lang), report.inputs
+    limits, scale = inputs.thresholds, inputs.workload_scale.base
+
+    def line(key: str, before: str, after: str, target: str, owner: str, how: str = "", **words: object) -> Kpi:
+        told = t(f"kpi.{how or key + '_how'}", **words)
+        return Kpi(t(f"kpi.{key}"), before, after, target, told, t(f"brief.owner_{owner}"))
+
+    def at_most(value: str) -> str:
+        return t("kpi.at_most", value=value)
+
+    least = max(inputs.map_full.base - limits.go_map_loss, 0.0)
+    found = diagnosed(run)
+    calm = found.condensed.calm if found else None
+    make, slowest = making_seconds(report)
+    trainings = trainings_per_month(report)
+    today = trainings * inputs.seconds_full.base * scale
+    later = trainings * inputs.seconds_condensed.base * scale + make * inputs.recondensations_per_year.base / 12
+    costs = {name: money(_monthly_cost(report, name), inputs.currency, lang) for name in ("full", "condensed")}
+    failed = {name: _failed(run, name, lang) for name in (FULL, CONDENSED)}
+    rise = t("kpi.rise", value=_rise(limits.go_map_loss, inputs.failure_share_per_point.base))
+    return [
+        line("map", _score(full), _score(condensed), t("kpi.at_least", value=number(least, 3)), "ml"),
+        line("failed", failed[FULL], failed[CONDENSED], rise, "ops", rank=RANK),
+        line("hours", duration(today, lang), duration(later, lang), at_most(duration(later, lang)), "ml"),
+        line("cost", costs["full"], costs["condensed"], at_most(costs["condensed"]), "finance"),
+        line(
+            "drift",
+            "–",
+            t(f"checklist.{'alarm' if calm.alarm else 'no_alarm'}") if calm else t("kpi.unmeasured"),
+            t("kpi.drift_target", rate=percent(calm.false_alarm, lang)) if calm else "–",
+            "ops",
+            how="drift_how" if calm else "drift_how_plain",
+            **({"window": calm.window} if calm else {}),
+        ),
+        line("condense", "–", duration(make, lang), at_most(duration(slowest, lang)), "ml"),
+    ]
+
+
+def trainings_per_month(report: RoiReport) -> float:
+    """Return the trainings a month that the inputs add up to."""
+    return report.trainings_per_month
+
+
+def making_seconds(report: RoiReport) -> tuple[float, float]:
+    """Return base and high of the seconds that making the set takes, with the teacher's where counted, as scaled."""
+    inputs = report.inputs
+    parts = [inputs.seconds_condense, *([inputs.seconds_teacher] if inputs.count_teacher else [])]
+    scale = inputs.workload_scale.base
+    return scale * sum(part.base for part in parts), scale * sum(part.high for part in parts)
+
+
+def _when(start: date | None, plan: _Plan, lang: str) -> str:
+    t = translator(lang)
+    if start is None:
+        return t("rollout.onward") if plan.weeks is None else t("rollout.weeks", weeks=plan.weeks)
+    years, month = divmod(start.month - 1 + plan.month, 12)
+    first = month_of(date(start.year + years, month + 1, 1), lang)
+    if plan.weeks is None:
+        return t("rollout.onward_from", date=first)
+    return t("rollout.weeks_from", weeks=plan.weeks, date=first)
+
+
+def _points(loss: float, lang: str) -> str:
+    return translator(lang)("format.points", value=number(100 * loss, 1))
+
+
+def _rise(loss: float, per_point: float) -> str:
+    """Return the percentage points of searches that fail more at this loss of mAP, by the inputs' own link."""
+    return number(100 * min(100 * loss * per_point, 1.0), 2)
+
+
+def _monthly_cost(report: RoiReport, name: str) -> float:
+    (found,) = (a for a in report.alternatives if a.name == name)
+    return sum(found.monthly.values())
+
+
+def _score(cells: list[Cell]) -> str:
+    mean, half_width, count = summarise(cell.map for cell in cells)
+    return number(mean, 3) + (f" ± {number(half_width, 3)}" if count > 1 else "")
+
+
+def _failed(run: Run, model: str, lang: str) -> str:
+    path = run.path("retrieval.json")
+    report = RetrievalComparison.load(path).models.get(model) if path.is_file() else None
+    if report is None or RANK not in report.hit_rate_at:
+        return translator(lang)("kpi.unmeasured")
+    return percent(1 - report.hit_rate_at[RANK], lang)
