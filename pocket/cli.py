@@ -203,6 +203,13 @@ def main() -> None:
     except (ValueError, ArtefactError, ConnectionError, FileNotFoundError) as error:
         typer.echo(f"pocket: {error}", err=True)
         raise SystemExit(1) from None
+    except ModuleNotFoundError as error:
+        from pocket.runs.extras import explain
+
+        if not (sentence := explain(error.name)):
+            raise
+        typer.echo(f"pocket: {sentence}", err=True)
+        raise SystemExit(1) from None
     except RuntimeError as error:
         from pocket.workflows.tour import TourError
 
