@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from pocket.runs.run import Run
 
 app = typer.Typer(
     help="Does condensing a training set pay for deep hashing retrieval? Start with: pocket tour",
@@ -127,17 +130,10 @@ def search(
     """Find the nearest images of a run's database, as a table and a contact sheet."""
     from pathlib import Path
 
-    from pocket.runs.paths import run_dir
-    from pocket.runs.run import Run
     from pocket.workflows.search import search_images
 
-    folder = run_dir(run)
-    if not (folder / "run.json").is_file():
-        known = sorted(path.parent.name for path in folder.parent.glob("*/run.json"))
-        there = f"there is {', '.join(known)}" if known else "there is none yet"
-        raise ValueError(f"no run {run!r} in {folder.parent}: {there}; pocket tour --run {run} makes it")
     sheet, unreadable = search_images(
-        Run.read(folder),
+        _existing_run(run),
         [Path(image).expanduser() for image in images],
         models=tuple(dict.fromkeys(model.split(","))),
         k=k,
@@ -149,6 +145,39 @@ def search(
         typer.echo(f"pocket: left out {trouble}", err=True)
     if unreadable:
         raise typer.Exit(1)
+
+
+def _existing_run(name: str) -> Run:
+    """Open a run, or say which ones there are."""
+    from pocket.runs.paths import run_dir
+    from pocket.runs.run import Run
+
+    folder = run_dir(name)
+    if not (folder / "run.json").is_file():
+        known = sorted(path.parent.name for path in folder.parent.glob("*/run.json"))
+        there = f"there is {', '.join(known)}" if known else "there is none yet"
+        raise ValueError(f"no run {name!r} in {folder.parent}: {there}; pocket tour --run {name} makes it")
+    return Run.read(folder)
+
+
+@app.command()
+def dashboard(
+    run: Annotated[str | None, typer.Option("--run", help="Name of the run. Default: the kit's sample run.")] = None,
+    port: Annotated[int, typer.Option(help="Port to serve on; 0 takes one that is free.", min=0, max=65535)] = 0,
+    lang: Annotated[str, typer.Option(help="Language to begin with: en or ja.")] = "en",
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in the browser.")] = True,
+) -> None:
+    """Serve the ROI panel of a run as a page, to this computer only; Ctrl-C ends it."""
+    from pocket.presentation.i18n import translator
+    from pocket.runs.paths import kit_dir
+    from pocket.runs.run import Run
+
+    translator(lang)
+    shown = _existing_run(run) if run else Run.read(kit_dir("data") / "sample_run")
+    from pocket.workflows.dashboard import serve
+
+    typer.echo("starting the panel ...")
+    serve(shown, lang=lang, port=port, browser=browser, say=typer.echo)
 
 
 @app.command()
