@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from pocket.runs.run import Run
 
 app = typer.Typer(
     help="Does condensing a training set pay for deep hashing retrieval? Start with: pocket tour",
@@ -127,17 +130,10 @@ def search(
     """Find the nearest images of a run's database, as a table and a contact sheet."""
     from pathlib import Path
 
-    from pocket.runs.paths import run_dir
-    from pocket.runs.run import Run
     from pocket.workflows.search import search_images
 
-    folder = run_dir(run)
-    if not (folder / "run.json").is_file():
-        known = sorted(path.parent.name for path in folder.parent.glob("*/run.json"))
-        there = f"there is {', '.join(known)}" if known else "there is none yet"
-        raise ValueError(f"no run {run!r} in {folder.parent}: {there}; pocket tour --run {run} makes it")
     sheet, unreadable = search_images(
-        Run.read(folder),
+        _existing_run(run),
         [Path(image).expanduser() for image in images],
         models=tuple(dict.fromkeys(model.split(","))),
         k=k,
@@ -158,10 +154,9 @@ app.add_typer(audit, name="audit")
 @audit.command()
 def verify(run: Annotated[str, typer.Argument(help="Name of the run: folder runs/NAME.")] = "tour") -> None:
     """Find any altered, removed or reordered line of a run's audit log, and any artefact that is not as logged."""
-    from pocket.runs.paths import run_dir
     from pocket.runs.verification import HIDDEN, verify_run
 
-    found = verify_run(run_dir(run))
+    found = verify_run(_existing_run(run).folder)
     for problem in found.problems:
         typer.echo(f"✕ {problem}", err=True)
     typer.echo(f"{found.lines} lines, head {found.head or 'unknown'}, {found.files} files logged")
@@ -182,14 +177,12 @@ def explain(
     """Say where the condensed model answers otherwise than the full one, through which bits, and what shaped it."""
     from pocket.data import CondensedSet
     from pocket.hashing import HashModel
-    from pocket.runs.paths import run_dir
-    from pocket.runs.run import Run
     from pocket.workflows.explain import explain as explained
     from pocket.workflows.explain import told
     from pocket.workflows.measure import load_split
     from pocket.workflows.search import model_files
 
-    opened = Run.read(run_dir(run))
+    opened = _existing_run(run)
     kept = model_files(opened)
     if missing := [name for name in ("full", "iem") if name not in kept]:
         raise ValueError(f"run {run!r} has kept no model {', '.join(missing)}; pocket tour --run {run} trains them")
@@ -198,6 +191,39 @@ def explain(
     found = explained(load_split(opened.settings), query, full, condensed, images, k=k)
     for line in told(found):
         typer.echo(line)
+
+
+def _existing_run(name: str) -> Run:
+    """Open a run, or say which ones there are."""
+    from pocket.runs.paths import run_dir
+    from pocket.runs.run import Run
+
+    folder = run_dir(name)
+    if not (folder / "run.json").is_file():
+        known = sorted(path.parent.name for path in folder.parent.glob("*/run.json"))
+        there = f"there is {', '.join(known)}" if known else "there is none yet"
+        raise ValueError(f"no run {name!r} in {folder.parent}: {there}; pocket tour --run {name} makes it")
+    return Run.read(folder)
+
+
+@app.command()
+def dashboard(
+    run: Annotated[str | None, typer.Option("--run", help="Name of the run. Default: the kit's sample run.")] = None,
+    port: Annotated[int, typer.Option(help="Port to serve on; 0 takes one that is free.", min=0, max=65535)] = 0,
+    lang: Annotated[str, typer.Option(help="Language to begin with: en or ja.")] = "en",
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in the browser.")] = True,
+) -> None:
+    """Serve the ROI panel of a run as a page, to this computer only; Ctrl-C ends it."""
+    from pocket.presentation.i18n import translator
+    from pocket.runs.paths import kit_dir
+    from pocket.runs.run import Run
+
+    translator(lang)
+    shown = _existing_run(run) if run else Run.read(kit_dir("data") / "sample_run")
+    from pocket.workflows.dashboard import serve
+
+    typer.echo("starting the panel ...")
+    serve(shown, lang=lang, port=port, browser=browser, say=typer.echo)
 
 
 @app.command()
@@ -251,6 +277,13 @@ def main() -> None:
         app()
     except (ValueError, ArtefactError, ConnectionError, FileNotFoundError) as error:
         typer.echo(f"pocket: {error}", err=True)
+        raise SystemExit(1) from None
+    except ModuleNotFoundError as error:
+        from pocket.runs.extras import explain
+
+        if not (sentence := explain(error.name)):
+            raise
+        typer.echo(f"pocket: {sentence}", err=True)
         raise SystemExit(1) from None
     except RuntimeError as error:
         from pocket.workflows.tour import TourError

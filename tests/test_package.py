@@ -5,9 +5,11 @@ from __future__ import annotations
 import ast
 import itertools
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
+from importlib.metadata import requires
 from pathlib import Path
 
 import pytest
@@ -16,11 +18,15 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import pocket
+from pocket.runs.extras import EXTRAS
 from pocket.runs.paths import kit_dir
 from pocket.workflows.manifest import table
 
 ROOT = Path(pocket.__file__).parent.parent
 ROOMS = ("runs", "data", "hashing", "condensation", "evaluation", "roi", "presentation", "workflows", "cli", "__main__")
+# Where a distribution is not called as its module is; and what of the kit comes with voila.
+_DISTRIBUTIONS = {"faiss": "faiss-gpu", "sklearn": "scikit-learn"}
+_WITH_VOILA = {"nbformat", "nbclient", "nbconvert"}
 SOURCES = sorted((ROOT / "pocket").rglob("*.py"))
 
 
@@ -116,8 +122,60 @@ def test_every_direct_dependency_is_pinned_inside_its_range() -> None:
         assert requirement.specifier.contains(pinned, prereleases=True), f"{requirement} does not admit {pinned}"
 
 
+def test_the_light_install_brings_nothing_of_the_kit() -> None:
+    """Neither named in it, nor brought by what it names: the environment of this test holds their metadata."""
+    heavy = {canonicalize_name(_DISTRIBUTIONS.get(module, module)) for module in EXTRAS["kit"]} - _WITH_VOILA
+    waiting = [*project()["dependencies"], *project()["optional-dependencies"]["dashboard"]]
+    seen: set[str] = set()
+    while waiting:
+        requirement = Requirement(waiting.pop())
+        name = canonicalize_name(requirement.name)
+        if name in seen or (requirement.marker and not requirement.marker.evaluate({"extra": ""})):
+            continue
+        seen.add(name)
+        waiting += requires(name) or []
+    assert len(seen) > 50, "the walk must reach what voila and matplotlib bring"
+    assert not seen & heavy
+
+
+def test_every_extra_is_known_by_its_modules() -> None:
+    for extra, modules in EXTRAS.items():
+        named = {canonicalize_name(Requirement(line).name) for line in project()["optional-dependencies"][extra]}
+        expected = {canonicalize_name(_DISTRIBUTIONS.get(module, module)) for module in modules}
+        assert named - {"faiss-cpu"} == expected
+
+
+def light(code: str) -> subprocess.CompletedProcess[str]:
+    """Run code where none of the kit's modules can be imported, as after a light install."""
+    hidden = f"import sys; sys.modules.update(dict.fromkeys({EXTRAS['kit']!r}))"
+    call = [sys.executable, "-c", f"{hidden}\n{code}"]
+    return subprocess.run(call, capture_output=True, text=True, encoding="utf-8")
+
+
+@pytest.mark.parametrize("words", [["tour"], ["bench"], ["search", "x.png", "--run", "sample"]])
+def test_a_command_that_wants_the_kit_says_so_in_one_line(home: Path, words: list[str]) -> None:
+    shutil.copytree(kit_dir("data") / "sample_run", home / "runs" / "sample")
+    done = light(f"from pocket.cli import main; sys.argv = ['pocket', *{words!r}]; main()")
+    assert done.returncode == 1 and done.stdout == ""
+    (line,) = done.stderr.strip().splitlines()
+    assert line.startswith("pocket: ") and 'pip install "pocket[kit]"' in line
+    assert [path.name for path in (home / "runs").iterdir()] == ["sample"], "nothing was begun"
+
+
+@pytest.mark.parametrize("call", ["pocket.train", "pocket.HammingIndex", "pocket.load('digits')"])
+def test_the_python_api_says_what_brings_the_kit(call: str) -> None:
+    done = light(f"import pocket\ntry:\n    {call}\nexcept ImportError as error:\n    print(error)")
+    assert 'pip install "pocket[kit]"' in done.stdout, done.stderr
+
+
+def test_the_doctor_knows_the_light_install(home: Path) -> None:
+    done = light("from pocket.cli import main; sys.argv = ['pocket', 'doctor']; main()")
+    assert done.returncode == 0, done.stderr
+    assert "[warn] kit: light install" in done.stdout and 'pip install "pocket[kit]"' in done.stdout
+
+
 def test_exactly_one_faiss_whatever_the_platform() -> None:
-    found = [Requirement(d) for d in project()["dependencies"] if d.startswith("faiss")]
+    found = [Requirement(d) for d in project()["optional-dependencies"]["kit"] if d.startswith("faiss")]
     for system, machine in (("Linux", "x86_64"), ("Linux", "aarch64"), ("Windows", "AMD64"), ("Darwin", "arm64")):
         environment = {"platform_system": system, "platform_machine": machine}
         chosen = [r.name for r in found if r.marker is None or r.marker.evaluate(environment)]
@@ -128,7 +186,7 @@ def test_the_conda_environment_installs_the_same_project() -> None:
     dependencies = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))["dependencies"]
     assert f"python{project()['requires-python']}" in dependencies
     (pip,) = (entry["pip"] for entry in dependencies if isinstance(entry, dict))
-    assert pip == ["-c constraints.txt", "-e ."]
+    assert pip == ["-c constraints.txt", "-e .[kit,dashboard]"]
     # Nothing else: every other version comes from pyproject.toml and constraints.txt.
     assert len(dependencies) == 3
 

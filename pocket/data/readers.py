@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pocket.data.decoding import Source
+from pocket.runs.extras import need
 from pocket.runs.paths import cache_dir, kit_dir
 
 _IMAGE_ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
@@ -65,6 +66,7 @@ def _ignored(path: Path) -> bool:
 
 def read_parquet(folder: Path) -> tuple[Encoded, Encoded]:
     """Read Hugging Face image Parquet: ``image`` = struct{bytes, path}, ``label`` = int64."""
+    need("pyarrow")
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -98,6 +100,7 @@ def _class_names(metadata: dict[bytes, bytes], labels: npt.NDArray[np.int64]) ->
 
 def read_digits() -> tuple[Encoded, Encoded]:
     """Return scikit-learn's digits as train and query of the protocol ``digits-v1``."""
+    need("sklearn")
     from sklearn.datasets import load_digits
 
     bunch = load_digits()

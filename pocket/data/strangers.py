@@ -6,6 +6,7 @@ import numpy as np
 
 from pocket.data.decoding import decode_image
 from pocket.data.images import ImageSet
+from pocket.runs.extras import need
 
 
 def photographs(like: ImageSet, count: int = 200, *, seed: int = 0) -> ImageSet:
@@ -32,6 +33,7 @@ def photographs(like: ImageSet, count: int = 200, *, seed: int = 0) -> ImageSet:
     ValueError
         If ``count`` is below 1.
     """
+    need("sklearn")
     from sklearn.datasets import load_sample_images
 
     if count < 1:

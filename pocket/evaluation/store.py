@@ -275,7 +275,7 @@ def _connect(folder: Path):  # type: ignore[no-untyped-def]
     try:
         import lancedb
     except ImportError:
-        raise ImportError('CodeStore keeps its codes in LanceDB: pip install "pocket[store]"') from None
+        raise ImportError('CodeStore keeps its codes in LanceDB: pip install "pocket[store]"', name="lancedb") from None
     return lancedb.connect(folder)
 
 

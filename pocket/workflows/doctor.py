@@ -8,6 +8,7 @@ import shutil
 import sys
 from typing import ClassVar, Literal, NamedTuple
 
+from pocket.runs.extras import command, missing
 from pocket.runs.paths import data_home, home
 from pocket.runs.provenance import installed
 from pocket.runs.records import Cells
@@ -34,14 +35,14 @@ class EnvironmentRecord(Cells):
 
 
 def examine() -> list[Finding]:
-    """Look at Python, torch, the device, FAISS, memory, disk, data folder and browser.
+    """Look at Python, torch, the device, FAISS, the dashboard, memory, disk, data folder and browser.
 
     Returns
     -------
     list of Finding
-        ``stop`` means that the tour cannot run.
+        ``stop`` means that the tour cannot run, though the extra ``kit`` was installed for it.
     """
-    return [_python(), *_torch(), _faiss(), _memory(), _disk(), _data(), _browser()]
+    return [_python(), *_kit(), _dashboard(), _memory(), _disk(), _data(), _browser()]
 
 
 def _python() -> Finding:
@@ -51,11 +52,29 @@ def _python() -> Finding:
     return Finding("stop", "Python", found, "pocket runs on Python 3.11 to 3.13: make an environment with one of them")
 
 
+def _kit() -> list[Finding]:
+    absent = missing("kit")
+    if {"torch", "torchvision", "faiss"} <= set(absent):
+        advice = f"to condense, to train and to run the tour: {command('kit')}"
+        return [Finding("warn", "kit", "light install without torch: ROI, brief, workbook, dashboard only", advice)]
+    findings = [*_torch(), _faiss()]
+    if rest := set(absent) - {"torch", "torchvision", "faiss"}:
+        findings.append(Finding("stop", "kit", f"lacks {', '.join(sorted(rest))}", f"{command('kit')} brings it"))
+    return findings
+
+
+def _dashboard() -> Finding:
+    if absent := missing("dashboard"):
+        found = f"not installed ({', '.join(absent)} missing)"
+        return Finding("ok", "dashboard", found, f"to open the ROI panel as a page: {command('dashboard')}")
+    return Finding("ok", "dashboard", f"Voila {installed('voila')}")
+
+
 def _torch() -> list[Finding]:
     try:
         import torch
     except (ImportError, OSError) as error:
-        return [Finding("stop", "torch", f"cannot be imported ({error})", "install the kit: pip install .")]
+        return [Finding("stop", "torch", f"cannot be imported ({error})", f"install the kit: {command('kit')}")]
     findings = [Finding("ok", "torch", torch.__version__)]
     try:
         import torchvision
@@ -81,7 +100,7 @@ def _faiss() -> Finding:
         return Finding("stop", "FAISS", f"cannot be imported ({error})", advice)
     both = [name for name in ("faiss-gpu", "faiss-cpu") if installed(name)]
     if len(both) == 2:
-        advice = "both give the module faiss: pip uninstall both, then pip install . again"
+        advice = f"both give the module faiss: pip uninstall both, then {command('kit')}"
         return Finding("warn", "FAISS", f"{faiss.__version__}, twice: {' and '.join(both)}", advice)
     gpus = faiss.get_num_gpus() if hasattr(faiss, "get_num_gpus") else 0
     return Finding("ok", "FAISS", f"{faiss.__version__} ({', '.join(both) or 'not from a wheel'}), {gpus} GPUs")
@@ -97,7 +116,8 @@ def _memory() -> Finding:
 
 
 def _disk() -> Finding:
-    free = shutil.disk_usage(home()).free / 2**30
+    there = next(folder for folder in (home(), *home().parents) if folder.exists())  # POCKET_HOME may be made later
+    free = shutil.disk_usage(there).free / 2**30
     if free < 1:
         return Finding("warn", "disk", f"{free:.1f} GiB free", "a run writes up to 1 GB: make room")
     return Finding("ok", "disk", f"{free:.0f} GiB free where runs are written")

@@ -16,6 +16,7 @@ from pocket.data.sources import registry
 from pocket.presentation.notebook_html import write_html
 from pocket.presentation.page import write_page
 from pocket.runs import Provenance, Record, Run, open_run, provenance
+from pocket.runs.extras import EXTRAS, need
 from pocket.runs.paths import home
 from pocket.runs.provenance import peak_mb
 from pocket.workflows.manifest import Notebook, notebooks
@@ -79,9 +80,12 @@ def tour(
     ------
     ValueError
         If ``first`` is no notebook's number, or a setting is wrong.
+    ModuleNotFoundError
+        If this is the light install, which cannot run notebooks; the message names the command that mends it.
     TourError
         If a notebook fails; its executed copy with the error stays in the run's folder.
     """
+    need(*EXTRAS["kit"])  # before a run is made that cannot go on
     numbers = [notebook.number for notebook in notebooks()]
     if first not in numbers:
         raise ValueError(f"--from {first}: choose one of {', '.join(numbers)}")

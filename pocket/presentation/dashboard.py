@@ -1,0 +1,76 @@
+"""The page of `pocket dashboard` as its kernel and its server see it: what it starts from, and its words. No torch."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from pocket.presentation.i18n import LANGUAGES, texts, translator
+from pocket.roi import RoiInputs, RoiReport
+from pocket.runs import Run
+from pocket.runs.paths import home
+
+if TYPE_CHECKING:
+    from pocket.presentation.roi_panel import RoiPanel
+
+FOLDER = Path(__file__).resolve().parent / "templates" / "dashboard"
+_RUN, _LANGUAGE = "POCKET_DASHBOARD_RUN", "POCKET_DASHBOARD_LANG"
+
+
+def inputs_of(run: Run) -> RoiInputs:
+    """Return the inputs of a run: those kept in its ``roi.json`` with freshly read measurements, or the defaults.
+
+    Raises
+    ------
+    ArtefactError
+        If a record of the run is missing or damaged.
+    ValueError
+        If the run lacks one of the alternatives.
+    """
+    saved = run.path("roi.json")
+    return RoiReport.load(saved).inputs.remeasured(run) if saved.is_file() else RoiInputs.from_run(run)
+
+
+def environment(run: Run, lang: str) -> dict[str, str]:
+    """Return the environment variables that tell a kernel which panel to show."""
+    translator(lang)
+    return {_RUN: str(run.folder.resolve()), _LANGUAGE: lang}
+
+
+def panel() -> RoiPanel:
+    """Return the panel that the environment of this kernel asks for: the only call of the served notebook."""
+    from pocket.presentation.roi_panel import RoiPanel
+
+    run = Run.read(Path(os.environ[_RUN]))
+    # The kit's own sample run is nobody's to write into.
+    scenarios = home() / "scenarios" if run.is_sample else run.path("scenarios")
+    return RoiPanel(inputs_of(run), os.environ[_LANGUAGE], scenarios=scenarios)
+
+
+def page(name: str, run: Run, lang: str, **more: object) -> str:
+    """Render ``head.html.j2`` (what stands above the panel) or ``refused.html.j2``.
+
+    Parameters
+    ----------
+    name : str
+        Name of the template.
+    run : Run
+    lang : {"en", "ja"}
+        The language that the page begins with; the panel's own switch changes it.
+    **more
+        Further values that the template wants.
+    """
+    loader = PackageLoader("pocket.presentation", "templates/dashboard")
+    templates = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    # Both languages travel with the page: it follows the panel's switch without asking the server.
+    words = {code: _words(run, code) for code in LANGUAGES}
+    return templates.get_template(name).render(lang=lang, words=words, sample=run.is_sample, **more)
+
+
+def _words(run: Run, lang: str) -> dict[str, str]:
+    t = translator(lang)
+    known = [key.removeprefix("dashboard.") for key in texts(lang) if key.startswith("dashboard.")]
+    return {key: t(f"dashboard.{key}", run=run.name) for key in known} | {"sample": t("brief.sample")}
