@@ -37,7 +37,8 @@ def inputs_of(run: Run) -> RoiInputs:
 def environment(run: Run, lang: str) -> dict[str, str]:
     """Return the environment variables that tell a kernel which panel to show."""
     translator(lang)
-    return {_RUN: str(run.folder.resolve()), _LANGUAGE: lang}
+    # The kernel works in the folder of the served notebook: what is relative to here must not be to there.
+    return {_RUN: str(run.folder.resolve()), _LANGUAGE: lang, "POCKET_HOME": str(home())}
 
 
 def panel() -> RoiPanel:
