@@ -220,9 +220,9 @@ def dashboard(
 
     translator(lang)
     shown = _existing_run(run) if run else Run.read(kit_dir("data") / "sample_run")
+    typer.echo("starting the panel ...")
     from pocket.workflows.dashboard import serve
 
-    typer.echo("starting the panel ...")
     serve(shown, lang=lang, port=port, browser=browser, say=typer.echo)
 
 

@@ -1,10 +1,12 @@
-"""A real headless Chromium, and a real JupyterLab to point it at."""
+"""A real headless Chromium, and a real JupyterLab and a real dashboard to point it at."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -13,7 +15,9 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
+import psutil
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
@@ -71,6 +75,40 @@ def jupyterlab(root: Path) -> Iterator[str]:
         finally:
             server.terminate()
             server.wait(timeout=30)
+
+
+class Served(NamedTuple):
+    """A running `pocket dashboard`: its process, its address without and with the token."""
+
+    process: psutil.Process
+    address: str
+    opening: str
+
+    def kernels(self) -> list[psutil.Process]:
+        return [child for child in self.process.children(recursive=True) if "ipykernel_launcher" in child.cmdline()]
+
+
+@contextmanager
+def dashboard(root: Path, *words: str, python: str = sys.executable, seconds: float = 60) -> Iterator[Served]:
+    """Run `pocket dashboard` as people do, without a browser, until the block ends; then Ctrl-C must end it cleanly."""
+    environment = os.environ | {"POCKET_HOME": str(root), "PYTHONUNBUFFERED": "1"}
+    call = [python, "-m", "pocket", "dashboard", "--no-browser", *words]
+    log = root / "dashboard.log"
+    with log.open("w", encoding="utf-8") as told:
+        server = subprocess.Popen(call, env=environment, stdout=told, stderr=subprocess.STDOUT, cwd=root)
+    try:
+        until = time.monotonic() + seconds
+        while not (found := re.search(r"(http://\S+/)\?token=\S+", log.read_text(encoding="utf-8"))):
+            assert server.poll() is None, log.read_text(encoding="utf-8")
+            assert time.monotonic() < until, f"no address within {seconds} s: {log.read_text(encoding='utf-8')}"
+            time.sleep(0.1)
+        yield Served(psutil.Process(server.pid), found[1], found[0])
+    finally:
+        if server.poll() is None:
+            server.send_signal(signal.SIGINT)
+        server.wait(timeout=30)
+    assert server.returncode == 0, log.read_text(encoding="utf-8")
+    assert log.read_text(encoding="utf-8").rstrip().endswith("stopped"), log.read_text(encoding="utf-8")
 
 
 def _wait_until_served(url: str, server: subprocess.Popen[bytes], seconds: float = 60) -> None:

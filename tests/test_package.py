@@ -41,8 +41,10 @@ def test_import_is_cheap() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["pocket", "pocket.roi", "pocket.presentation.brief", "pocket.presentation.roi_panel", "pocket.cli"]
-)
+    "module",
+    ["pocket", "pocket.roi", "pocket.presentation.brief", "pocket.presentation.roi_panel",
+     "pocket.presentation.dashboard", "pocket.workflows.dashboard", "pocket.cli"],
+)  # fmt: skip
 def test_what_executives_need_loads_no_torch(module: str) -> None:
     code = f"import sys, {module}; print([m for m in ('torch', 'torchvision', 'faiss') if m in sys.modules])"
     assert fresh(code) == "[]"
