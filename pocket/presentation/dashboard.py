@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from pocket.presentation.i18n import LANGUAGES, texts, translator
 from pocket.roi import RoiInputs, RoiReport
 from pocket.runs import Run
+from pocket.runs.paths import home
 
 if TYPE_CHECKING:
     from pocket.presentation.roi_panel import RoiPanel
@@ -34,9 +35,10 @@ def inputs_of(run: Run) -> RoiInputs:
 
 
 def environment(run: Run, lang: str) -> dict[str, str]:
-    """Return the environment variables that tell a kernel which panel to show."""
+    """Return the environment variables that tell a kernel which panel to show, and where the user's runs are."""
     translator(lang)
-    return {_RUN: str(run.folder.resolve()), _LANGUAGE: lang}
+    # The kernel works in the folder of its notebook, which lies inside the package.
+    return {_RUN: str(run.folder.resolve()), _LANGUAGE: lang, "POCKET_HOME": str(home())}
 
 
 def panel() -> RoiPanel:
