@@ -52,7 +52,7 @@ def test_one_file_that_needs_nothing_else(run: Run, lang: str, heading: str) -> 
     assert not re.search(r"https?://|@import|url\(", text)
     assert not any(name.startswith("on") for _, attributes in page.tags for name in attributes)
     pictures = page.named("img")
-    assert len(pictures) == 3
+    assert len(pictures) == 4
     assert all(str(p["src"]).startswith("data:image/png;base64,") and p["alt"] for p in pictures)
     assert all(attributes.get("scope") for attributes in page.named("th"))
     assert len(page.named("h1")) == 1
@@ -71,7 +71,7 @@ def test_every_section_stands_in_order_and_its_tables_stack(run: Run, lang: str)
     assert [h["id"] for h in page.named("h2")] == list(SECTIONS)
     links = [str(a["href"]) for a in page.named("a")]
     assert links == [f"#{name}" for name in SECTIONS[4:]], "the contents list all that follows them"
-    assert len(page.named("table")) == 7
+    assert len(page.named("table")) == 8
     assert all("stack" in str(table["class"]).split() for table in page.named("table"))
     assert all(cell.get("data-label") for cell in page.named("td")), "a cell alone has to say what it is"
 
@@ -142,7 +142,7 @@ def test_names_are_escaped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     made.record = made.record.model_copy(update={"name": "<img src=x onerror=y>"})
     for lang in ("en", "ja"):
         text = write_brief(made, lang).read_text(encoding="utf-8")
-        assert not Page(text).named("script") and len(Page(text).named("img")) == 3
+        assert not Page(text).named("script") and len(Page(text).named("img")) == 4
         assert "&lt;script&gt;" in text and "&lt;img src=x" in text
 
 

@@ -98,6 +98,7 @@ def _content(run: Run, report: RoiReport, lang: str) -> dict[str, Any]:
         for draw, alt in (
             (roi_figures.figure_break_even, roi_figures.alt_break_even),
             (roi_figures.figure_cash_flow, roi_figures.alt_cash_flow),
+            (roi_figures.figure_fan, roi_figures.alt_fan),
             (roi_figures.figure_tornado, roi_figures.alt_tornado),
         )
     ]
@@ -111,6 +112,7 @@ def _content(run: Run, report: RoiReport, lang: str) -> dict[str, Any]:
         "decision": roi_text.decision(report, lang),
         "advice": t(f"brief.next_{key if key == 'random_better' else report.decision.verdict}"),
         "flip": roi_text.flip(report, lang),
+        "better": roi_text.better(report, lang),
         "axes": roi_text.axes(report, lang),
         "first": first,
         "rest": rest + roi_text.energy(report, lang),
@@ -128,6 +130,8 @@ def _content(run: Run, report: RoiReport, lang: str) -> dict[str, Any]:
         ),
         "provenance": evidence.provenance_lines(run, condensed[0], lang),
         "costs": evidence.cost_table(report, lang),
+        "rests_on": [(row[0], row[4]) for row in roi_text.alternatives(report, lang)[1]],
+        "years": roi_text.years(report, lang),
         "risks": [
             (t(f"brief.risk_{key}"), t(f"brief.risk_{key}_response"), t(f"brief.owner_{owner}"))
             for key, owner in RISKS.items()

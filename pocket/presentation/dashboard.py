@@ -35,9 +35,9 @@ def inputs_of(run: Run) -> RoiInputs:
 
 
 def environment(run: Run, lang: str) -> dict[str, str]:
-    """Return the environment variables that tell a kernel which panel to show."""
+    """Return the environment variables that tell a kernel which panel to show, and where the user's runs are."""
     translator(lang)
-    # The kernel works in the folder of the served notebook: what is relative to here must not be to there.
+    # The kernel works in the folder of its notebook, which lies inside the package.
     return {_RUN: str(run.folder.resolve()), _LANGUAGE: lang, "POCKET_HOME": str(home())}
 
 

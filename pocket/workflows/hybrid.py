@@ -39,7 +39,8 @@ def frontier(
     config : TrainConfig, optional
         Of the fine-tuning. Default: `TrainConfig.fine`.
     alone : bool
-        Also train on those real images alone, from scratch: what the condensed set adds is the difference.
+        Also train on those real images alone, from scratch, where they are not all: what the condensed set adds is
+        the difference.
     say : callable, optional
         Takes a line for each model.
 
@@ -59,7 +60,7 @@ def frontier(
             real = keep(split.train, share, seed)
             tuned = fine_tune(model, real, condensed, seed, config=config) if real else model
             scratch = None
-            if real and alone:
+            if real and alone and share < 1:
                 small = TrainConfig.small(len(split.train))
                 only = train(real, settings.hashing, settings.bits, seed, width=settings.width, config=small)
                 scratch = evaluate(only, split).map
