@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 
-from pocket.data.intake.findings import Finding, Level
+from pocket.data.intake.findings import Finding
 from pocket.runs.artefacts import Part, Record
 from pocket.runs.provenance import Provenance
 
@@ -89,7 +89,8 @@ class CheckRecord(Record):
     ratio: float | None = Field(None, description="share of each class that is suggested, where classes differ much")
     ipc: PositiveInt | None = Field(None, description="images of each class that are suggested, where they do not")
     split: str | None = Field(None, description="SHA-256 of the split's key, groups, train and query, in hex")
-    near_threshold: float | None = None
+    split_given: bool = Field(False, description="the images came split")
+    near_threshold: float | None = Field(None, description="correlation from which images count as near copies")
     exact: tuple[CopySet, ...] = ()
     near: tuple[CopySet, ...] = ()
     agreement: float | None = Field(None, ge=0, le=1, description="of a simple classifier with the labels")
@@ -97,8 +98,3 @@ class CheckRecord(Record):
     seconds: NonNegativeFloat
     peak_mb: NonNegativeFloat | None
     provenance: Provenance
-
-    def level(self) -> Level:
-        """Return the gravest level among the findings."""
-        levels = {finding.level for finding in self.findings}
-        return "stop" if "stop" in levels else "warn" if "warn" in levels else "note"
