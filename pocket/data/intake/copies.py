@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,8 @@ NEIGHBOURS = 32  # nearest hashes that each image is compared with
 _LEAST, _MOST = 0.97, 0.995  # bounds of the correlation that makes a near copy
 _FLAT = 2.0  # grey levels of standard deviation below which an image shows nothing to compare
 _BLOCK = 4096
+_QUERIES = 256
+_CROWD = 500  # neighbours a hash on average, from which only the nearest are asked for
 
 Pairs = npt.NDArray[np.int64]
 
@@ -89,30 +91,51 @@ def near_copies(thumbs: npt.NDArray[np.uint8], good: npt.NDArray[np.bool_], join
     hashes = difference_hash(thumbs[mine])
     index = faiss.IndexBinaryFlat(64)
     index.add(hashes)
-    found: list[Pairs] = []
-    likenesses: list[npt.NDArray[np.float32]] = []
-    nearest: list[npt.NDArray[np.float32]] = []
-    for start in range(0, len(mine), _BLOCK):
-        asked = mine[start : start + _BLOCK]
-        bits, places = index.search(hashes[start : start + _BLOCK], min(NEIGHBOURS, len(mine)))
-        others = mine[places]
-        # Vectors of up to 4,096 x 32 neighbours at once would be 130 MB: a part at a time.
-        alike = np.concatenate(
-            [
-                np.einsum("nd,nkd->nk", _unit(vectors, a), _unit(vectors, o))
-                for a, o in zip(np.array_split(asked, 16), np.array_split(others, 16), strict=True)
-            ]
-        )
-        alike[others == asked[:, None]] = -1
-        nearest.append(alike.max(axis=1))
-        near = (bits <= RADIUS) & (alike >= _LEAST)
-        rows, columns = np.nonzero(near)
-        found.append(np.stack([asked[rows], others[rows, columns]], axis=1))
-        likenesses.append(alike[rows, columns])
-    usual = float(np.median(np.concatenate(nearest)))
-    threshold = min(max(1 - (1 - usual) / 4, _LEAST), _MOST)
-    pairs = np.sort(np.concatenate(found)[np.concatenate(likenesses) >= threshold], axis=1)
-    return NearCopies(np.unique(pairs, axis=0) if len(pairs) else pairs, threshold)
+    places = _within(index, hashes)
+    pairs = np.unique(np.sort(mine[places], axis=1), axis=0)
+    threshold = min(max(1 - (1 - _usual(vectors, mine, index, hashes)) / 4, _LEAST), _MOST)
+    alike = np.empty(len(pairs), dtype=np.float32)
+    for start in range(0, len(pairs), _BLOCK):
+        first, second = pairs[start : start + _BLOCK].T
+        alike[start : start + _BLOCK] = np.einsum("nd,nd->n", _unit(vectors, first), _unit(vectors, second))
+    return NearCopies(pairs[alike >= threshold], threshold)
+
+
+def _within(index: Any, hashes: npt.NDArray[np.uint8]) -> Pairs:
+    """Return pairs of hashes within `RADIUS`, of each at most its `NEIGHBOURS` nearest, shape (P, 2)."""
+    found: list[Pairs] = [np.empty((0, 2), dtype=np.int64)]
+    for start in range(0, len(hashes), _QUERIES):
+        asked = hashes[start : start + _QUERIES]
+        limits, bits, others = index.range_search(asked, RADIUS + 1)  # FAISS: below, not up to
+        if len(others) > _CROWD * len(asked):
+            # Images that all resemble each other: a list of everything would be long to sort.
+            bits, others = (part.ravel() for part in index.search(asked, min(NEIGHBOURS, len(hashes))))
+            own = np.repeat(np.arange(len(asked)), len(bits) // len(asked))
+        else:
+            own = np.repeat(np.arange(len(asked)), np.diff(limits.astype(np.int64)))
+            order = np.lexsort((others, bits, own))
+            rank = np.arange(len(order)) - np.searchsorted(own, own)
+            chosen = order[rank < NEIGHBOURS]
+            bits, others, own = bits[chosen], others[chosen], own[chosen]
+        pairs = np.stack([own + start, others], axis=1)
+        found.append(pairs[(bits <= RADIUS) & (pairs[:, 0] != pairs[:, 1])].astype(np.int64))
+    return np.concatenate(found)
+
+
+def _usual(
+    vectors: npt.NDArray[np.uint8], mine: npt.NDArray[np.int64], index: Any, hashes: npt.NDArray[np.uint8]
+) -> float:
+    """Return the median, over up to 2,000 images evenly spread, of the correlation with the likest other one."""
+    some = np.unique(np.linspace(0, len(mine) - 1, min(2000, len(mine)), dtype=np.int64))
+    _, places = index.search(hashes[some], min(NEIGHBOURS, len(mine)))
+    alike = np.concatenate(
+        [
+            np.einsum("nd,nkd->nk", _unit(vectors, mine[a]), _unit(vectors, mine[others]))
+            for a, others in zip(np.array_split(some, 16), np.array_split(places, 16), strict=True)
+        ]
+    )
+    alike[places == some[:, None]] = -1
+    return float(np.median(alike.max(axis=1)))
 
 
 def _vectors(thumbs: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:

@@ -23,6 +23,7 @@ from pocket.data.intake.suspects import find_suspects
 FEW = 10  # images of a class below which its scores say little
 UNEVEN = 10  # times as many images in the largest class as in the smallest: a warning
 RATIO_FROM = 3  # times, from which a share of each class is suggested
+MOST_DOUBTED = 0.05  # of all labels, the most that are listed where they are hints at most
 RATIO, IPC = 0.1, 10  # what is suggested: a tenth of each class, or ten images
 TRUSTED = 0.8  # agreement with the labels, from which doubts count as a warning
 
@@ -37,13 +38,14 @@ def judge_images(intake: Intake, findings: Findings) -> None:
         findings.add(trouble.kind, listing.names[i], trouble.detail)
     if any(trouble.kind == "too_large" for trouble in looks.troubles.values()):
         findings.say("too_large", pixels=f"{MAX_PIXELS:,}")
+    large = looks.large
     for i in np.flatnonzero(looks.good).tolist():
         name, mode, form = listing.names[i], looks.modes[i], looks.formats[i]
         wanted = ENDINGS.get(PurePosixPath(name).suffix.lower(), form)
         if wanted != form and (wanted, form) != ("JPEG", "MPO"):
             findings.add("wrong_ending", name, form)
         size = f"{looks.sizes[i, 0]} x {looks.sizes[i, 1]}"
-        if looks.large[i]:
+        if large[i]:
             findings.add("large", name, size)
         if mode.startswith("I") or mode == "F":
             findings.add("deep", name, mode)
@@ -197,7 +199,10 @@ class Doubts(NamedTuple):
 
 
 def judge_labels(intake: Intake, findings: Findings) -> Doubts:
-    """Rank the labels that the images contradict; nothing is changed."""
+    """Rank the labels that the images contradict; nothing is changed.
+
+    Where the classifier behind it agrees with few labels, no more than one in twenty is listed.
+    """
     listing, looks = intake.listing, intake.looks
     places = np.flatnonzero(intake.usable)
     present, labels = np.unique(listing.labels[places], return_inverse=True)
@@ -213,6 +218,8 @@ def judge_labels(intake: Intake, findings: Findings) -> Doubts:
         )
         for i, other, margin in zip(found.places.tolist(), found.suggested, found.margins, strict=True)
     )
+    if found.agreement < TRUSTED:
+        suspects = suspects[: max(FEW, round(MOST_DOUBTED * len(places)))]
     if suspects:
         kind = "suspect" if found.agreement >= TRUSTED else "suspect_weak"
         findings.say(
