@@ -115,9 +115,9 @@ def look_at(source: Source, *, detail: bool = False) -> Look | Trouble:
         with open_image(source) as image:
             width, height, mode, form = *image.size, image.mode, image.format or ""
             frames = bool(getattr(image, "is_animated", False))
-            turned = image.getexif().get(_TURNED, 1) in range(2, 9)
             transparent = mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in image.info
             upright = to_8_bit(image, at_least=2 * SIZES[-1])
+            turned = image.getexif().get(_TURNED, 1) in range(2, 9)  # not before: of a PNG it decodes the whole
     except (TooLargeError, Image.DecompressionBombError):
         return Trouble("too_large", f"> {MAX_PIXELS:,} px")
     except PermissionError as error:
