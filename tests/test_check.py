@@ -317,14 +317,14 @@ def test_a_file_that_may_not_be_read_is_named(tmp_path: Path, home: Path, monkey
     import pocket.data.intake.look as look
 
     root = clean_folder(tmp_path / "images")
-    real = look.open_image
+    real = look.opened
 
     def refusing(source: Any) -> Any:
         if isinstance(source, Path) and source.name == "03.png":
             raise PermissionError(13, "Permission denied")
         return real(source)
 
-    monkeypatch.setattr(look, "open_image", refusing)
+    monkeypatch.setattr(look, "opened", refusing)
     _no_permission(root / "free" / "locked", monkeypatch)
     put(root / "free" / "locked" / "0.png")
     record = checked(root, home)
@@ -376,6 +376,33 @@ def test_a_bomb_takes_no_memory_and_a_huge_jpeg_little(tmp_path: Path) -> None:
     assert isinstance(found, Look)
     assert (found.width, found.height) == (5000, 4000)
     assert 512 <= min(decoded[0]) < 1100, "it was decoded in full size"
+
+
+def test_a_big_image_without_scales_is_brought_down_in_strips(tmp_path: Path) -> None:
+    """Each mode, turned: the same as the whole image, converted and then scaled."""
+    from pocket.data.decoding import decode_image
+
+    side = 4100
+    ramp = np.add.outer(np.arange(side), np.arange(side) * 2) / (3 * side)  # brightest below on the right
+    grey = Image.fromarray((ramp * 255).astype(np.uint8))
+    clear = grey.convert("RGBA")
+    clear.putalpha(Image.new("L", grey.size, 128))
+    turned = Image.Exif()
+    turned[0x0112] = 3  # upside down
+    for name, image, least, most in (
+        ("grey", grey, 0, 255),
+        ("deep", Image.fromarray((ramp * 9000 + 500).astype(np.uint16)), 0, 255),
+        ("clear", clear, 127, 255),
+        ("colour", grey.convert("RGB"), 0, 255),
+    ):
+        path = tmp_path / f"{name}.png"
+        image.save(path, exif=turned, compress_level=1)
+        small = decode_image(path, 64, 1)[0].astype(float)
+        expected = least + (most - least) * np.add.outer(np.arange(64) + 0.5, 2 * np.arange(64) + 1)[::-1, ::-1] / 192
+        assert np.abs(small - expected).max() < 3, name
+        found = look_at(path)
+        assert isinstance(found, Look)
+        assert (found.width, found.turned) == (side, True)
 
 
 def test_a_look_holds_few_images_at_a_time() -> None:

@@ -6,10 +6,11 @@ import io
 import os
 import struct
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,9 +23,12 @@ MAX_PIXELS = 90_000_000
 # decoded in full, so that an image set's pixels do not depend on it.
 LARGE_PIXELS = 4_000_000
 
-# Images above this are decoded one at a time, so that many threads do not fill the memory.
-_ONE_AT_A_TIME = 16_000_000
+# Images above this are decoded one at a time, so that many threads do not fill the memory, and are scaled down while
+# they are converted.
+BIG_PIXELS = 16_000_000
 _big = threading.Lock()
+
+TURNED = 0x0112  # EXIF's number for the orientation
 
 
 # What an image may come as: an encoded file's bytes, its path, or pixels (H, W) or (H, W, 3).
@@ -81,7 +85,7 @@ def decode_image(source: Source, size: int, channels: int | None = None) -> npt.
         If it is not a whole image or is larger than `MAX_PIXELS`.
     """
     try:
-        with open_image(source) as image:
+        with opened(source) as image:
             upright = to_8_bit(image, at_least=2 * size)
     except TooLargeError:
         raise
@@ -95,6 +99,23 @@ def decode_image(source: Source, size: int, channels: int | None = None) -> npt.
     return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
 
 
+@contextmanager
+def opened(source: Source) -> Iterator[Image.Image]:
+    """Open an image that may be decoded: others wait as long as it is a big one.
+
+    Raises
+    ------
+    TooLargeError
+        If it has more than `MAX_PIXELS`.
+    """
+    with open_image(source) as image:
+        pixels = image.width * image.height
+        if pixels > MAX_PIXELS:
+            raise TooLargeError(f"{image.width} x {image.height} pixels are more than the {MAX_PIXELS:,} allowed")
+        with _big if pixels > BIG_PIXELS else nullcontext():
+            yield image
+
+
 def to_8_bit(image: Image.Image, at_least: int) -> Image.Image:
     """Decode an opened image to upright 8-bit grey (``L``) or colour (``RGB``).
 
@@ -102,36 +123,60 @@ def to_8_bit(image: Image.Image, at_least: int) -> Image.Image:
     ----------
     image : PIL.Image.Image
     at_least : int
-        Pixels a side that have to remain of a JPEG above `LARGE_PIXELS`.
-
-    Raises
-    ------
-    TooLargeError
-        If it has more than `MAX_PIXELS`.
+        Pixels a side that have to remain of a JPEG above `LARGE_PIXELS`, and of any image above `BIG_PIXELS`.
     """
     pixels = image.width * image.height
-    if pixels > MAX_PIXELS:
-        raise TooLargeError(f"{image.width} x {image.height} pixels are more than the {MAX_PIXELS:,} allowed")
     if pixels > LARGE_PIXELS:
         image.draft(None, (at_least, at_least))  # does nothing but for JPEG
-    with _big if image.width * image.height > _ONE_AT_A_TIME else nullcontext():
-        return _flattened(ImageOps.exif_transpose(image))
+    upright = _flattened(image) if image.width * image.height <= BIG_PIXELS else _reduced(image, at_least)
+    upright.getexif()[TURNED] = image.getexif().get(TURNED, 1)
+    ImageOps.exif_transpose(upright, in_place=True)
+    return upright
+
+
+def _reduced(image: Image.Image, at_least: int) -> Image.Image:
+    """Convert and scale down a big image, some rows at a time."""
+    if image.mode.startswith("I") or image.mode == "F":
+        image = _scaled(np.asarray(image))
+    factor = max(1, min(image.size) // at_least)
+    step = factor * (1 + 256 // factor)
+    bands = []
+    for top in range(0, image.height, step):
+        band = image.crop((0, top, image.width, min(top + step, image.height)))
+        bands.append(_flattened(band).reduce(factor))
+    whole = Image.new(bands[0].mode, (bands[0].width, sum(band.height for band in bands)))
+    top = 0
+    for band in bands:
+        whole.paste(band, (0, top))
+        top += band.height
+    return whole
 
 
 def _flattened(image: Image.Image) -> Image.Image:
     """Bring any mode to L or RGB."""
     if image.mode.startswith("I") or image.mode == "F":
-        # Pillow clips 16-bit values at 255: scale them by the image's own range instead.
-        values = np.asarray(image, dtype=np.float64)
-        if not np.isfinite(values).all():
-            raise OSError("it has pixels that are not numbers")
-        low, high = float(values.min()), float(values.max())
-        return Image.fromarray(((values - low) * (255 / max(high - low, 1e-9))).round().astype(np.uint8))
+        return _scaled(np.asarray(image))
     if image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info:
         rgba = image.convert("RGBA")
         white = Image.new("RGBA", rgba.size, "white")
         return Image.alpha_composite(white, rgba).convert("L" if image.mode == "LA" else "RGB")
-    return image.convert("L" if image.mode in ("1", "L") else "RGB")
+    mode = "L" if image.mode in ("1", "L") else "RGB"
+    if image.mode == mode:
+        image.load()
+        return image
+    return image.convert(mode)
+
+
+def _scaled(values: npt.NDArray[Any]) -> Image.Image:
+    """Scale deep values by their own range, where Pillow would clip them at 255; some rows at a time."""
+    low, high = float(values.min()), float(values.max())
+    if not np.isfinite([low, high]).all():
+        raise OSError("it has pixels that are not numbers")
+    levels = np.empty(values.shape, dtype=np.uint8)
+    for top in range(0, len(values), 256):
+        rows = values[top : top + 256].astype(np.float64)
+        levels[top : top + 256] = ((rows - low) * (255 / max(high - low, 1e-9))).round()
+    return Image.fromarray(levels)
 
 
 def decode_all(sources: Sequence[Source], size: int, channels: int) -> tuple[npt.NDArray[np.uint8], dict[int, str]]:

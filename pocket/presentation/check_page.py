@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
-from pocket.data.decoding import DAMAGED, open_image, to_8_bit
+from pocket.data.decoding import opened, to_8_bit
 from pocket.data.intake.findings import Finding
 from pocket.data.intake.listing import Listing
 from pocket.data.intake.records import CheckRecord
@@ -202,9 +202,9 @@ def _pictures(listing: Listing, names: set[str]) -> dict[str, str]:
     found = {}
     for i, source in zip(places, listing.open(places), strict=True):
         try:
-            with open_image(source) as image:
+            with opened(source) as image:
                 small = to_8_bit(image, at_least=2 * _SIDE)
-        except (ValueError, *DAMAGED):
+        except Exception:  # it is gone by now, or was never whole: the page does without
             continue
         small.thumbnail((_SIDE, _SIDE))
         if max(small.size) < _SIDE // 2:  # digits and the like are too small to be seen

@@ -17,13 +17,12 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from pocket.data.decoding import DAMAGED, LARGE_PIXELS, MAX_PIXELS, Source, TooLargeError, open_image, to_8_bit
+from pocket.data.decoding import LARGE_PIXELS, MAX_PIXELS, TURNED, Source, TooLargeError, opened, to_8_bit
 
 THUMB = 32  # pixels a side, grey
 TINT = 8  # pixels a side, colour
 SIZES = (32, 48, 64, 96, 128, 192, 256)
 
-_TURNED = 0x0112  # EXIF's number for the orientation
 _CHUNK = 32  # images a task: fewer would cost more than they take
 _DETAIL_EVERY = 200  # images of which the detail is measured, evenly spread
 
@@ -112,17 +111,18 @@ def look_at(source: Source, *, detail: bool = False) -> Look | Trouble:
     if isinstance(source, bytes) and not source:
         return Trouble("zero_bytes", "")
     try:
-        with open_image(source) as image:
+        with opened(source) as image:
             width, height, mode, form = *image.size, image.mode, image.format or ""
             frames = bool(getattr(image, "is_animated", False))
             transparent = mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in image.info
+            turned = image.getexif().get(TURNED, 1) in range(2, 9)  # not after: turning it takes the mark away
             upright = to_8_bit(image, at_least=2 * SIZES[-1])
-            turned = image.getexif().get(_TURNED, 1) in range(2, 9)  # not before: of a PNG it decodes the whole
     except (TooLargeError, Image.DecompressionBombError):
         return Trouble("too_large", f"> {MAX_PIXELS:,} px")
     except PermissionError as error:
         return Trouble("locked", error.strerror or str(error))
-    except (ValueError, *DAMAGED) as error:
+    except Exception as error:
+        # Not all of Pillow's decoders were written to raise OSError, and one file must never end the check.
         if isinstance(source, Path) and _is_empty(source):
             return Trouble("zero_bytes", "")
         return Trouble("broken", _reason(error))
