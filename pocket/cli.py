@@ -92,6 +92,43 @@ def _whole_numbers(text: str | None) -> tuple[int, ...] | None:
 
 
 @app.command()
+def check(
+    path: Annotated[str, typer.Argument(help="A folder with one sub-folder per class, a CSV list, or Parquet.")],
+    out: Annotated[
+        str | None, typer.Option(help="Folder of the report, never inside PATH. Default: runs/check-NAME.")
+    ] = None,
+    groups: Annotated[
+        str | None, typer.Option(help="CSV with path,group: images that show the same thing. Default: PATH/groups.csv.")
+    ] = None,
+    lang: Annotated[str, typer.Option(help="en or ja: of the report and of what is said here.")] = "en",
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 3 on warnings.")] = False,
+) -> None:
+    """Check images of your own before any training: pass (0), warn (0; 3 under --strict) or stop (4)."""
+    from pathlib import Path
+
+    from pocket.presentation.i18n import LANGUAGES, translator
+    from pocket.workflows.check import UsageError, exit_code
+    from pocket.workflows.check import check as run_check
+
+    if lang not in LANGUAGES:
+        raise typer.BadParameter(f"{lang!r}: choose one of {', '.join(LANGUAGES)}", param_hint="--lang")
+    try:
+        checked = run_check(
+            Path(path).expanduser(),
+            out=Path(out).expanduser() if out else None,
+            groups=Path(groups).expanduser() if groups else None,
+            lang=lang,
+            say=typer.echo,
+        )
+    except UsageError as error:
+        raise typer.BadParameter(str(error)) from None
+    except KeyboardInterrupt:
+        typer.echo(f"pocket: {translator(lang)('check.stopped')}", err=True)
+        raise typer.Exit(130) from None
+    raise typer.Exit(exit_code(checked.record, strict=strict))
+
+
+@app.command()
 def brief(
     run: RunName = "tour",
     lang: Annotated[str, typer.Option(help="en, ja or both.")] = "both",

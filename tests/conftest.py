@@ -15,6 +15,14 @@ def _no_screen() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Splits that tests have made are kept among the tests' files."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("POCKET_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder as POCKET_HOME: runs of the test are written below it."""

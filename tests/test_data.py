@@ -218,7 +218,7 @@ def test_a_folder_of_which_nothing_can_be_read(tmp_path: Path) -> None:
         path = tmp_path / "ab"[i % 2] / f"{i}.png"
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(b"broken")
-    with pytest.warns(UserWarning, match="unreadable"), pytest.raises(ValueError, match="none of its 4 images"):
+    with pytest.warns(UserWarning, match="unreadable"), pytest.raises(ValueError, match="none of its 6 images"):
         load(tmp_path)
 
 

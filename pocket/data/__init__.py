@@ -2,6 +2,7 @@
 
 from pocket.data.condensed import CondensedCard, CondensedSet
 from pocket.data.images import ImageSet, RetrievalSplit
+from pocket.data.intake import images_per_class
 from pocket.data.sources import load, registry
 from pocket.data.strangers import photographs
 from pocket.data.summary import DataRecord, describe
@@ -13,6 +14,7 @@ __all__ = [
     "ImageSet",
     "RetrievalSplit",
     "describe",
+    "images_per_class",
     "load",
     "photographs",
     "registry",

@@ -5,9 +5,12 @@ from __future__ import annotations
 import io
 import os
 import struct
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,13 +19,24 @@ from PIL import Image, ImageOps
 # A decompression bomb is refused before it is decoded.
 MAX_PIXELS = 90_000_000
 
+# A JPEG above this is decoded at a reduced scale: several times faster, in a fraction of the memory. Smaller ones are
+# decoded in full, so that an image set's pixels do not depend on it.
+LARGE_PIXELS = 4_000_000
+
+# Images above this are decoded one at a time, so that many threads do not fill the memory, and are scaled down while
+# they are converted.
+BIG_PIXELS = 16_000_000
+_big = threading.Lock()
+
+TURNED = 0x0112  # EXIF's number for the orientation
+
 
 # What an image may come as: an encoded file's bytes, its path, or pixels (H, W) or (H, W, 3).
 Source = bytes | Path | npt.NDArray[np.uint8]
 
 
 # What Pillow's parsers raise on damaged files; its decoders were not all written to say OSError.
-_DAMAGED = (
+DAMAGED = (
     OSError,
     SyntaxError,
     TypeError,
@@ -37,6 +51,10 @@ _DAMAGED = (
 
 # What cameras and scanners write. Pillow knows more, some of which call other programs (EPS) or are rarely tested.
 _FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
+
+
+class TooLargeError(ValueError):
+    """An image has more than `MAX_PIXELS`."""
 
 
 def open_image(source: Source) -> Image.Image:
@@ -67,11 +85,11 @@ def decode_image(source: Source, size: int, channels: int | None = None) -> npt.
         If it is not a whole image or is larger than `MAX_PIXELS`.
     """
     try:
-        with open_image(source) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise ValueError(f"{image.width} x {image.height} pixels are more than the {MAX_PIXELS:,} allowed")
-            upright = _to_8_bit(ImageOps.exif_transpose(image))
-    except _DAMAGED as error:
+        with opened(source) as image:
+            upright = to_8_bit(image, at_least=2 * size)
+    except TooLargeError:
+        raise
+    except DAMAGED as error:
         raise ValueError(f"not a whole image ({error})") from None
     mode = {1: "L", 3: "RGB", None: upright.mode}[channels]
     upright = upright.convert(mode)
@@ -81,20 +99,84 @@ def decode_image(source: Source, size: int, channels: int | None = None) -> npt.
     return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
 
 
-def _to_8_bit(image: Image.Image) -> Image.Image:
+@contextmanager
+def opened(source: Source) -> Iterator[Image.Image]:
+    """Open an image that may be decoded: others wait as long as it is a big one.
+
+    Raises
+    ------
+    TooLargeError
+        If it has more than `MAX_PIXELS`.
+    """
+    with open_image(source) as image:
+        pixels = image.width * image.height
+        if pixels > MAX_PIXELS:
+            raise TooLargeError(f"{image.width} x {image.height} pixels are more than the {MAX_PIXELS:,} allowed")
+        with _big if pixels > BIG_PIXELS else nullcontext():
+            yield image
+
+
+def to_8_bit(image: Image.Image, at_least: int) -> Image.Image:
+    """Decode an opened image to upright 8-bit grey (``L``) or colour (``RGB``).
+
+    Parameters
+    ----------
+    image : PIL.Image.Image
+    at_least : int
+        Pixels a side that have to remain of a JPEG above `LARGE_PIXELS`, and of any image above `BIG_PIXELS`.
+    """
+    pixels = image.width * image.height
+    if pixels > LARGE_PIXELS:
+        image.draft(None, (at_least, at_least))  # does nothing but for JPEG
+    upright = _flattened(image) if image.width * image.height <= BIG_PIXELS else _reduced(image, at_least)
+    upright.getexif()[TURNED] = image.getexif().get(TURNED, 1)
+    ImageOps.exif_transpose(upright, in_place=True)
+    return upright
+
+
+def _reduced(image: Image.Image, at_least: int) -> Image.Image:
+    """Convert and scale down a big image, some rows at a time."""
+    if image.mode.startswith("I") or image.mode == "F":
+        image = _scaled(np.asarray(image))
+    factor = max(1, min(image.size) // at_least)
+    step = factor * (1 + 256 // factor)
+    bands = []
+    for top in range(0, image.height, step):
+        band = image.crop((0, top, image.width, min(top + step, image.height)))
+        bands.append(_flattened(band).reduce(factor))
+    whole = Image.new(bands[0].mode, (bands[0].width, sum(band.height for band in bands)))
+    top = 0
+    for band in bands:
+        whole.paste(band, (0, top))
+        top += band.height
+    return whole
+
+
+def _flattened(image: Image.Image) -> Image.Image:
     """Bring any mode to L or RGB."""
     if image.mode.startswith("I") or image.mode == "F":
-        # Pillow clips 16-bit values at 255: scale them by the image's own range instead.
-        values = np.asarray(image, dtype=np.float64)
-        if not np.isfinite(values).all():
-            raise OSError("it has pixels that are not numbers")
-        low, high = float(values.min()), float(values.max())
-        return Image.fromarray(((values - low) * (255 / max(high - low, 1e-9))).round().astype(np.uint8))
+        return _scaled(np.asarray(image))
     if image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info:
         rgba = image.convert("RGBA")
         white = Image.new("RGBA", rgba.size, "white")
         return Image.alpha_composite(white, rgba).convert("L" if image.mode == "LA" else "RGB")
-    return image.convert("L" if image.mode in ("1", "L") else "RGB")
+    mode = "L" if image.mode in ("1", "L") else "RGB"
+    if image.mode == mode:
+        image.load()
+        return image
+    return image.convert(mode)
+
+
+def _scaled(values: npt.NDArray[Any]) -> Image.Image:
+    """Scale deep values by their own range, where Pillow would clip them at 255; some rows at a time."""
+    low, high = float(values.min()), float(values.max())
+    if not np.isfinite([low, high]).all():
+        raise OSError("it has pixels that are not numbers")
+    levels = np.empty(values.shape, dtype=np.uint8)
+    for top in range(0, len(values), 256):
+        rows = values[top : top + 256].astype(np.float64)
+        levels[top : top + 256] = ((rows - low) * (255 / max(high - low, 1e-9))).round()
+    return Image.fromarray(levels)
 
 
 def decode_all(sources: Sequence[Source], size: int, channels: int) -> tuple[npt.NDArray[np.uint8], dict[int, str]]:
@@ -118,25 +200,3 @@ def decode_all(sources: Sequence[Source], size: int, channels: int) -> tuple[npt
     good = [result for result in results if not isinstance(result, str)]
     bad = {i: result for i, result in enumerate(results) if isinstance(result, str)}
     return (np.stack(good) if good else np.empty((0, channels, size, size), dtype=np.uint8)), bad
-
-
-def _look(sources: Sequence[Source]) -> list[Image.Image]:
-    """Return up to 64 of the images, evenly spread, those that open."""
-    images = []
-    for position in np.linspace(0, len(sources) - 1, min(64, len(sources)), dtype=int):
-        try:
-            images.append(open_image(sources[position]))
-        except (ValueError, *_DAMAGED):
-            continue
-    return images
-
-
-def usual_channels(sources: Sequence[Source]) -> int:
-    """Return 1 if a look at up to 64 images finds only grey ones, else 3."""
-    return 1 if all(image.mode in ("1", "L", "F") or image.mode.startswith("I") for image in _look(sources)) else 3
-
-
-def usual_size(sources: Sequence[Source]) -> int:
-    """Return 64 where half of the images fill it, else 32: sizes that two CPU cores train in minutes."""
-    sides = [min(image.size) for image in _look(sources)]
-    return 64 if sides and np.median(sides) >= 64 else 32

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,10 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pocket.data.decoding import Source
+from pocket.data.intake.parquets import class_names
 from pocket.runs.extras import need
 from pocket.runs.paths import cache_dir, kit_dir
-
-_IMAGE_ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
 
 
 class Encoded(NamedTuple):
@@ -29,39 +27,6 @@ class Encoded(NamedTuple):
     def take(self, indices: npt.NDArray[np.int64]) -> Encoded:
         """Return the images at ``indices``, in that order."""
         return Encoded([self.sources[i] for i in indices], self.labels[indices], self.class_names)
-
-
-def read_folder(folder: Path) -> Encoded:
-    """List the images of a folder with one sub-folder per class; folders below it belong to the class."""
-    root = folder.resolve()
-    classes: dict[str, list[Path]] = {}
-    for sub in sorted(p for p in folder.iterdir() if p.is_dir() and not _ignored(p)):
-        files = [
-            path
-            for path in sorted(sub.rglob("*"))
-            if path.suffix.lower() in _IMAGE_ENDINGS
-            and not any(_ignored(part) for part in (path, *path.relative_to(folder).parents) if part.name)
-            and path.is_file()  # before resolve, which fails on a link to itself
-            and path.resolve().is_relative_to(root)
-        ]
-        if files:
-            classes[sub.name] = files
-    if small := [name for name, files in classes.items() if len(files) < 2]:
-        warnings.warn(f"{folder}: classes with a single image were left out: {', '.join(small)}", stacklevel=3)
-        classes = {name: files for name, files in classes.items() if len(files) >= 2}
-    if len(classes) < 2:
-        found = f"only the class {next(iter(classes))!r}" if classes else "no class"
-        raise ValueError(
-            f"{folder} holds {found} with at least two images; retrieval needs two classes or more: put the images "
-            f"of each class into a sub-folder of their own ({folder.name}/cats/1.png, {folder.name}/dogs/1.png, ...)"
-        )
-    paths = [path for files in classes.values() for path in files]
-    labels = np.repeat(np.arange(len(classes)), [len(files) for files in classes.values()])
-    return Encoded(paths, labels, tuple(classes))
-
-
-def _ignored(path: Path) -> bool:
-    return path.name.startswith(".") or path.name in ("__MACOSX", "Thumbs.db")
 
 
 def read_parquet(folder: Path) -> tuple[Encoded, Encoded]:
@@ -82,20 +47,12 @@ def read_parquet(folder: Path) -> tuple[Encoded, Encoded]:
         except (pa.ArrowException, KeyError) as error:
             raise ValueError(f"{files[0]} is not image Parquet with the columns image and label ({error})") from None
         labels = given.to_numpy().astype(np.int64)
-        return Encoded(sources, labels, _class_names(table.schema.metadata or {}, labels))
+        return Encoded(sources, labels, class_names(table.schema.metadata or {}, labels.tolist()))
 
     train, query = half("train"), half("test")
     if len(query.class_names) > len(train.class_names):
         raise ValueError(f"{folder}: the test file has classes that the train file lacks")
     return train, query._replace(class_names=train.class_names)
-
-
-def _class_names(metadata: dict[bytes, bytes], labels: npt.NDArray[np.int64]) -> tuple[str, ...]:
-    try:
-        features = json.loads(metadata[b"huggingface"])["info"]["features"]
-        return tuple(map(str, features["label"]["names"]))
-    except (KeyError, TypeError, json.JSONDecodeError):
-        return tuple(f"class {c}" for c in range(int(labels.max()) + 1))
 
 
 def read_digits() -> tuple[Encoded, Encoded]:

@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pocket.data.decoding import decode_all, usual_channels, usual_size
+from pocket.data.decoding import decode_all
 from pocket.data.images import ImageSet, RetrievalSplit
-from pocket.data.readers import Encoded, read_digits, read_folder, read_parquet, read_torchvision
+from pocket.data.intake import Findings, IntakeError, SplitRecord, list_images, store_split, stored_split, take_in
+from pocket.data.intake.intake import TABLES
+from pocket.data.intake.sizes import usual_size
+from pocket.data.readers import Encoded, read_digits, read_parquet, read_torchvision
 from pocket.runs.paths import data_home, kit_dir
-
-QUERY_SHARE = 0.2
 
 DOWNLOADS: dict[str, Callable[[], tuple[Encoded, Encoded]]] = {
     "cifar10": partial(read_torchvision, "cifar10", "CIFAR10", {"train": True}, {"train": False}),
@@ -44,29 +45,35 @@ def load(
     resolution: int | None = None,
     train_per_class: int | None = None,
     protocol: str | None = None,
+    groups: str | Path | None = None,
 ) -> RetrievalSplit:
     """Load an image set as train, database and query.
 
     Parameters
     ----------
     name_or_path : str or Path
-        ``"digits"`` (offline), ``"cifar10"``, ``"fashion_mnist"``, ``"imagenette"``, or a folder: one
-        sub-folder per class, or Hugging Face image Parquet (``train-*.parquet``, ``test-*.parquet``).
+        ``"digits"`` (offline), ``"cifar10"``, ``"fashion_mnist"``, ``"imagenette"``, or a path: a folder with one
+        sub-folder per class, a CSV list of images (``path,label[,split,group]``), or Hugging Face image Parquet (a
+        folder with ``train-*.parquet`` and ``test-*.parquet``, or one file).
         For a name, image Parquet in the folder ``POCKET_DATA/NAME`` goes before a download.
     resolution : int, optional
-        Pixels a side, 8 to 512. Default: the set's own (``data/datasets.toml``); for a folder 32 or 64,
-        whichever its images fill.
+        Pixels a side, 8 to 512. Default: the set's own (``data/datasets.toml``); for a path 32 to 256, chosen from
+        the images (`pocket.data.intake.sizes.choose_size`).
     train_per_class : int, optional
         Keep so many train images of each class (the same ones every time), also as database.
     protocol : str, optional
         For sets with several, such as ``"cifar10-unseen"``: who is trained on, searched and asked. Default: the
         first that ``data/datasets.toml`` names.
+    groups : str or Path, optional
+        For a folder or list: a table ``path,group`` of images that show the same thing. Default: the folder's
+        ``groups.csv``, the list's column ``group``, or what ``pocket check`` was given.
 
     Returns
     -------
     RetrievalSplit
-        With the protocol id that every number measured on it carries. A folder of classes is split
-        80 : 20 by class, always in the same way.
+        With the protocol id that every number measured on it carries. Images of one's own that come without a split
+        are split about 80 : 20 by class; copies and groups stay on one side. The split is kept (that of
+        ``pocket check``, or one made here), so that it is the same every time.
 
     Raises
     ------
@@ -88,27 +95,83 @@ def load(
         train, query = _read_named(name)
         size, mirror = resolution or entry["resolution"], entry["mirror"]
     else:
-        folder = Path(name_or_path).expanduser()
-        if not folder.is_dir():
+        path = Path(name_or_path).expanduser()
+        if not path.is_dir() and not (path.is_file() and path.suffix.lower() in (*TABLES, ".parquet")):
             raise ValueError(
                 f"{name!r} is neither an image set that pocket knows ({', '.join(known)}) nor a folder; "
-                "give one of these names, or the path of a folder with one sub-folder per class"
+                "give one of these names, or the path of a folder with one sub-folder per class, of a CSV list, or of "
+                "a Parquet file"
             )
-        if sorted(folder.glob("train-*.parquet")):
-            chosen, (train, query) = "holdout", read_parquet(folder)
+        if path.is_dir() and sorted(path.glob("train-*.parquet")):
+            chosen, (train, query) = "holdout", read_parquet(path)
+            own = usual_size(train.sources)
         else:
-            chosen, (train, query) = "own-data", _split(read_folder(folder))
+            if protocol not in (None, "own-data"):
+                raise ValueError(f"{path} is split by protocol 'own-data', not {protocol!r}")
+            return _own(path, Path(groups).expanduser() if groups else None, resolution, train_per_class)
         if protocol not in (None, chosen):
-            raise ValueError(f"{folder} is split by protocol {chosen!r}, not {protocol!r}")
-        name, size, mirror = folder.resolve().name, resolution or usual_size(train.sources), False
+            raise ValueError(f"{path} is split by protocol {chosen!r}, not {protocol!r}")
+        name, size, mirror = path.resolve().name, resolution or own.resolution, False
     train, database, query = PROTOCOLS.get(chosen, _searched_is_train)(train, query)
     if train_per_class is not None:
         kept = _keep(train, train_per_class, name)
         train, database = kept, kept if database is train else database
-    finish = partial(_decode, size=size, channels=usual_channels(train.sources), mirror=mirror)
+    finish = partial(_decode, size=size, channels=usual_size(train.sources).channels, mirror=mirror)
     trained = finish(train, name=name)
     searched = trained if database is train else finish(database, name=f"{name} database")
     return RetrievalSplit(trained, searched, finish(query, name=f"{name} queries"), chosen)
+
+
+def _own(path: Path, groups: Path | None, resolution: int | None, train_per_class: int | None) -> RetrievalSplit:
+    """Load images of one's own by the split that a check has made, or by one that is made and kept here."""
+    findings = Findings()
+    listing = list_images(path, findings, groups)
+    try:
+        record = stored_split(listing) or store_split(take_in(listing, findings))
+    except IntakeError as error:
+        if error.finding.kind == "none_readable":
+            _warn_of_unreadable(path, {file.name: file.detail for file in error.finding.affected})
+        raise
+    name, size = listing.name, resolution or record.size.resolution
+    _warn_of(path, record)
+    place = {image: i for i, image in enumerate(listing.names)}
+    present = sorted({int(listing.labels[place[image]]) for image in (*record.train, *record.query)})
+    number = {c: i for i, c in enumerate(present)}
+    names = tuple(listing.class_names[c] for c in present)
+
+    def half(images: tuple[str, ...]) -> Encoded:
+        places = sorted(place[image] for image in images)
+        labels = np.array([number[int(listing.labels[i])] for i in places], dtype=np.int64)
+        return Encoded(list(listing.open(places)), labels, names)
+
+    train = half(record.train)
+    if train_per_class is not None:
+        train = _keep(train, train_per_class, name)
+    finish = partial(_decode, size=size, channels=record.size.channels, mirror=False)
+    trained = finish(train, name=name)
+    searched = finish(half(record.database), name=f"{name} database") if record.database else trained
+    return RetrievalSplit(trained, searched, finish(half(record.query), name=f"{name} queries"), "own-data")
+
+
+def _warn_of(path: Path, record: SplitRecord) -> None:
+    """Say aloud what a split leaves out."""
+    if record.single:
+        told = ", ".join(record.single)
+        warnings.warn(f"{path}: classes with a single image were left out: {told}", stacklevel=4)
+    if record.unreadable:
+        _warn_of_unreadable(path, record.unreadable)
+    if record.kept_apart:
+        shown = ", ".join(record.kept_apart[:5])
+        warnings.warn(
+            f"{path}: {len(record.kept_apart)} queries were left out, since a copy or their group is on the other "
+            f"side: {shown}",
+            stacklevel=4,
+        )
+
+
+def _warn_of_unreadable(path: Path, reasons: dict[str, str]) -> None:
+    shown = "; ".join(f"{image}: {why}" for image, why in list(reasons.items())[:5])
+    warnings.warn(f"{path}: {len(reasons)} unreadable images were left out: {shown}", stacklevel=5)
 
 
 Halves = tuple[Encoded, Encoded, Encoded]
@@ -180,16 +243,6 @@ def _keep(half: Encoded, per_class: int, name: str) -> Encoded:
         raise ValueError(f"train_per_class={per_class}, but of {name!r} {', '.join(short[:5])}")
     order = np.random.default_rng(0).permutation(len(half.labels))
     return half.take(np.sort(np.concatenate([order[half.labels[order] == c][:per_class] for c in range(len(counts))])))
-
-
-def _split(whole: Encoded) -> tuple[Encoded, Encoded]:
-    """Split by class, a fifth (at least one image) of each as queries; the same split every time."""
-    order = np.random.default_rng(0).permutation(len(whole.labels))
-    query = np.zeros(len(order), dtype=bool)
-    for c in range(len(whole.class_names)):
-        members = order[whole.labels[order] == c]
-        query[members[: max(1, round(QUERY_SHARE * len(members)))]] = True
-    return whole.take(np.flatnonzero(~query)), whole.take(np.flatnonzero(query))
 
 
 def _decode(half: Encoded, *, name: str, size: int, channels: int, mirror: bool) -> ImageSet:

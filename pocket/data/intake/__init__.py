@@ -1,0 +1,25 @@
+"""Images of one's own, before any training: what there is, what cannot be used, and a split that does not leak."""
+
+from pocket.data.intake.findings import KINDS, Affected, Finding, Findings, IntakeError, Level
+from pocket.data.intake.intake import Intake, list_images, store_split, stored_split, take_in
+from pocket.data.intake.listing import Listing
+from pocket.data.intake.records import CheckRecord, SplitRecord
+from pocket.data.intake.sizes import images_per_class
+
+__all__ = [
+    "KINDS",
+    "Affected",
+    "CheckRecord",
+    "Finding",
+    "Findings",
+    "Intake",
+    "IntakeError",
+    "Level",
+    "Listing",
+    "SplitRecord",
+    "images_per_class",
+    "list_images",
+    "store_split",
+    "stored_split",
+    "take_in",
+]

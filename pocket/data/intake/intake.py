@@ -1,0 +1,344 @@
+"""From a path to images that can be used and a split that does not leak: what `load` and ``pocket check`` share."""
+
+from __future__ import annotations
+
+import errno
+import os
+import unicodedata
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from pocket.data.intake.copies import NearCopies, Pairs, components, exact_copies, linked, near_copies
+from pocket.data.intake.findings import Findings, IntakeError
+from pocket.data.intake.folders import GROUPS_FILE, list_folder
+from pocket.data.intake.listing import ENDINGS, Listing
+from pocket.data.intake.look import Looks, Progress, look_at_all
+from pocket.data.intake.manifests import list_manifest
+from pocket.data.intake.names import shown
+from pocket.data.intake.parquets import list_parquet
+from pocket.data.intake.records import Size, SplitRecord
+from pocket.data.intake.sizes import choose_size
+from pocket.data.intake.splits import QUERY_SHARE, choose_queries
+from pocket.data.intake.tables import read_groups
+from pocket.runs.artefacts import ArtefactError
+from pocket.runs.paths import cache_dir, home
+
+TABLES = (".csv", ".tsv", ".txt")
+SEED = 0
+
+
+def list_images(path: Path, findings: Findings, groups: Path | None = None) -> Listing:
+    """List the images of a folder of classes, of a CSV list, or of Parquet, whichever ``path`` is.
+
+    Parameters
+    ----------
+    path : Path
+    findings : Findings
+        What is noted on the way.
+    groups : Path, optional
+        A table ``path,group``. Default for a folder: its ``groups.csv``.
+
+    Raises
+    ------
+    IntakeError
+        If there is nothing that could be used.
+    """
+    listing = _list(path, findings)
+    table = groups
+    if table is None and path.is_dir() and (path / GROUPS_FILE).is_file():
+        table = path / GROUPS_FILE
+    if table is not None:
+        listing = _grouped(listing, table, findings)
+    return listing
+
+
+def _list(path: Path, findings: Findings) -> Listing:
+    ending = path.suffix.lower()
+    try:
+        if path.is_dir():
+            if any(path.glob("train-*.parquet")):
+                return list_parquet(path, findings)
+            return list_folder(path, findings)
+        exists = path.is_file()
+    except PermissionError:
+        message = f"{path} cannot be read: ask its owner for the right to read it"
+        raise findings.stop("no_permission", message, shown(path)) from None
+    if exists and ending == ".parquet":
+        return list_parquet(path, findings)
+    if exists and ending in TABLES:
+        return list_manifest(path, findings)
+    if exists and ending in (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar", ".lzh"):
+        raise findings.stop(
+            "is_zip",
+            f"{path} is an archive: unpack it first and name the folder (with Japanese names from Windows: "
+            f"unzip -O cp932 {path.name})",
+            shown(path.name),
+        )
+    if exists:
+        raise findings.stop(
+            "is_other_file",
+            f"{path} is a file, but no list of images: name the folder that holds one sub-folder per class, a CSV "
+            "file with the columns path,label, or a .parquet file",
+            shown(path.name),
+        )
+    raise findings.stop("not_a_folder", f"{path}: {os.strerror(errno.ENOENT)}; check how it is written", shown(path))
+
+
+def _grouped(listing: Listing, table: Path, findings: Findings) -> Listing:
+    """Take the groups of a table; rows that name no image are noted."""
+
+    def plain(path: str) -> str:
+        return unicodedata.normalize("NFC", path.replace("\\", "/").removeprefix("./"))
+
+    place = {plain(name): i for i, name in enumerate(listing.names)}
+    for i, name in enumerate(listing.names):  # a row of Parquet goes by the path that it carries, too
+        place.setdefault(plain(name.partition(" ")[2]) if "#" in name else plain(name), i)
+    given = [""] * len(listing)
+    for line, path, group in read_groups(table, findings):
+        found = place.get(plain(path))
+        if found is None:
+            findings.add("group_unmatched", line, path)
+        else:
+            given[found] = group
+    return replace(listing, groups=tuple(given), own_groups=True)
+
+
+@dataclass(frozen=True)
+class Intake:
+    """Images that were looked at, with the split that was chosen.
+
+    Attributes
+    ----------
+    listing : Listing
+    looks : Looks
+    usable : ndarray of bool, shape (N,)
+        Readable, of a class with two readable images or more.
+    single : tuple of str
+        Classes left out for having fewer.
+    exact : ndarray of int64, shape (P, 2)
+        Pairs that join exact copies.
+    near : NearCopies
+    units : ndarray of int64, shape (N,)
+        What stays on one side: groups, exact and near copies.
+    loose : ndarray of bool, shape (N,)
+        Images whose near copies had to be let go, since all of their class hung together by them.
+    query : ndarray of bool, shape (N,)
+    kept_apart : ndarray of bool, shape (N,)
+        Given queries that are left out for having a copy, or their group, on the other side.
+    size : Size
+    """
+
+    listing: Listing
+    looks: Looks
+    usable: npt.NDArray[np.bool_]
+    single: tuple[str, ...]
+    exact: Pairs
+    near: NearCopies
+    units: npt.NDArray[np.int64]
+    loose: npt.NDArray[np.bool_]
+    query: npt.NDArray[np.bool_]
+    kept_apart: npt.NDArray[np.bool_]
+    size: Size
+
+    @property
+    def train(self) -> npt.NDArray[np.bool_]:
+        """Images to train on, shape (N,)."""
+        if self.listing.sides:
+            return self.usable & (np.array(self.listing.sides) == "train")
+        return self.usable & ~self.query
+
+    @property
+    def database(self) -> npt.NDArray[np.bool_]:
+        """Images to search where the source says so, shape (N,); none: the train images are searched."""
+        return self.usable & (np.array(self.listing.sides or ("",) * len(self.listing)) == "database")
+
+    @property
+    def record(self) -> SplitRecord:
+        """The split by name."""
+        names = np.array(self.listing.names, dtype=object)
+
+        def named(mask: npt.NDArray[np.bool_]) -> tuple[str, ...]:
+            return tuple(names[mask])
+
+        return SplitRecord(
+            name=self.listing.name,
+            key=self.listing.key,
+            groups_key=self.listing.groups_key,
+            seed=SEED,
+            share=QUERY_SHARE,
+            given=bool(self.listing.sides),
+            size=self.size,
+            train=named(self.train),
+            database=named(self.database),
+            query=named(self.query),
+            unreadable={self.listing.names[i]: trouble_text(t) for i, t in self.looks.troubles.items()},
+            single=self.single,
+            kept_apart=named(self.kept_apart),
+        )
+
+
+def trouble_text(trouble: tuple[str, str]) -> str:
+    """Return why an image cannot be used, in English."""
+    kind, detail = trouble
+    words = {
+        "zero_bytes": "the file is empty (0 bytes)",
+        "too_large": f"too many pixels ({detail})",
+        "locked": f"may not be read ({detail})",
+        "broken": f"not a whole image ({detail})",
+    }
+    return words[kind]
+
+
+def take_in(
+    listing: Listing, findings: Findings, progress: Progress | None = None, before: SplitRecord | None = None
+) -> Intake:
+    """Look at all images, find copies, choose the split.
+
+    Parameters
+    ----------
+    listing : Listing
+    findings : Findings
+    progress : callable, optional
+        Called with (done, count).
+    before : SplitRecord, optional
+        A split of the same images and groups, which is taken again as long as it keeps copies together.
+
+    Raises
+    ------
+    IntakeError
+        If fewer than two classes have two images or more.
+    """
+    require_classes(listing, np.ones(len(listing), dtype=bool), findings)
+    looks = look_at_all(listing.open(), len(listing), progress)
+    if not looks.good.any():
+        findings.say("none_readable", ((listing.names[i], trouble_text(t)) for i, t in looks.troubles.items()))
+        raise findings.stop("none_readable", f"{listing.root}: none of its {len(listing)} images could be read")
+    usable, single = require_classes(listing, looks.good, findings)
+    exact = exact_copies(looks.digests)
+    near = near_copies(looks.thumbs, looks.good, exact)
+    groups = linked(listing.groups)
+    units, loose = _units(listing, usable, exact, near.pairs, groups)
+    query, kept_apart = _queries(listing, usable, units, before)
+    size = Size(**choose_size(looks)._asdict())
+    return Intake(listing, looks, usable, single, exact, near, units, loose, query, kept_apart, size)
+
+
+def require_classes(
+    listing: Listing, good: npt.NDArray[np.bool_], findings: Findings
+) -> tuple[npt.NDArray[np.bool_], tuple[str, ...]]:
+    """Return which good images are of a class with two or more, and the names of the other classes.
+
+    Raises
+    ------
+    IntakeError
+        If fewer than two classes are left.
+    """
+    counts = np.bincount(listing.labels[good], minlength=len(listing.class_names))
+    enough = np.flatnonzero(counts >= 2)
+    if len(enough) < 2:
+        _stop_for_want_of_classes(listing, [listing.class_names[c] for c in enough], findings)
+    return good & np.isin(listing.labels, enough), tuple(
+        name for c, name in enumerate(listing.class_names) if counts[c] < 2
+    )
+
+
+def _stop_for_want_of_classes(listing: Listing, names: list[str], findings: Findings) -> None:
+    root = listing.root
+    found = f"only the class {names[0]!r}" if names else "no class"
+    message = (
+        f"{root} holds {found} with at least two images; retrieval needs two classes or more: put the images of each "
+        f"class into a sub-folder of their own ({root.name}/cats/1.png, {root.name}/dogs/1.png, ...)"
+    )
+    if names:
+        raise findings.stop("one_class", message, names[0])
+    tables = [shown(p.name) for p in sorted(root.glob("*.csv")) if p.name != GROUPS_FILE] if root.is_dir() else []
+    parquets = [shown(p.name) for p in sorted(root.glob("*.parquet"))] if root.is_dir() else []
+    if tables or parquets:
+        message += f"; or name the list itself: {root / (tables + parquets)[0]}"
+    empty = not len(listing) and not (root.is_dir() and any(root.iterdir()))
+    raise findings.stop("empty" if empty else "no_classes", message, *tables, *parquets)
+
+
+def _units(
+    listing: Listing, usable: npt.NDArray[np.bool_], exact: Pairs, near: Pairs, groups: Pairs
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    """Join what must stay together; where near copies chain all of a class into one unit, they are let go."""
+    count = len(listing)
+    firm = components(count, exact, groups)
+    units = components(count, exact, groups, near)
+    loose = np.zeros(count, dtype=bool)
+    for c in np.unique(listing.labels[usable]):
+        mine = usable & (listing.labels == c)
+        if len(np.unique(units[mine])) == 1 and len(np.unique(firm[mine])) > 1:
+            loose |= units == units[mine][0]
+    if loose.any():
+        units = components(count, exact, groups, near[~loose[near[:, 0]]])
+    return units, loose & usable
+
+
+def _queries(
+    listing: Listing,
+    usable: npt.NDArray[np.bool_],
+    units: npt.NDArray[np.int64],
+    before: SplitRecord | None,
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Choose the queries, or take the given ones less those that have a copy, or their group, on the other side."""
+    none = np.zeros(len(listing), dtype=bool)
+    if not listing.sides:
+        places = np.flatnonzero(usable)
+        names = [listing.names[i] for i in places]
+        query = none.copy()
+        if before is not None and (before.key, before.groups_key) == (listing.key, listing.groups_key):
+            asked, known = set(before.query), {*before.train, *before.query}
+            query[places] = [name in asked for name in names]
+            sides = {unit for unit in units[query]} & {unit for unit in units[usable & ~query]}
+            if known == set(names) and not sides:
+                return query, none
+            query = none.copy()
+        query[places] = choose_queries(listing.labels[places], units[places], names, seed=SEED)
+        return query, none
+    asked = usable & (np.array(listing.sides) == "query")
+    other = usable & ~asked
+    apart = asked & np.isin(units, units[other])
+    if listing.root.suffix.lower() in TABLES:
+        return asked & ~apart, apart
+    return asked, none  # a published split stays as it is; what leaks is reported
+
+
+def stored_split(listing: Listing) -> SplitRecord | None:
+    """Return the split that was made before for these very images, by a check or by `load`; else None."""
+    places = [_store(listing), *sorted((home() / "runs").glob("check-*/split.json"))]
+    for place in places:
+        try:
+            record = SplitRecord.load(place)
+        except (ArtefactError, OSError):
+            continue
+        if record.key == listing.key and listing.groups_key in ("", record.groups_key):
+            return record
+    return None
+
+
+def store_split(intake: Intake) -> SplitRecord:
+    """Keep a split, so that whatever loads these images takes the same."""
+    record = intake.record
+    record.save(_store(intake.listing))
+    return record
+
+
+def _store(listing: Listing) -> Path:
+    return cache_dir() / "splits" / f"{listing.key[:32]}.json"
+
+
+__all__ = [
+    "ENDINGS",
+    "Intake",
+    "IntakeError",
+    "list_images",
+    "require_classes",
+    "store_split",
+    "stored_split",
+    "take_in",
+]

@@ -1,0 +1,133 @@
+"""Sizes chosen from the data: pixels a side, grey or colour, and how many images a class to condense to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from pocket.data.decoding import Source
+from pocket.data.intake.look import SIZES, Looks, look_at_all
+
+ENOUGH = 0.8  # of the contrast
+_MOST_IMAGES = 0.9  # of the images that were measured
+_COLOURED = 6  # levels between channels: JPEG gives grey images less
+
+
+class Chosen(NamedTuple):
+    """A size with what it was chosen by.
+
+    Attributes
+    ----------
+    resolution : int
+        Pixels a side, one of `SIZES`.
+    channels : int
+        1 (grey) or 3 (colour).
+    why : {"small", "enough", "largest"}
+        The images have no more pixels; it keeps enough of their contrast; no smaller one does, and it is the largest.
+    kept : float
+        Share of the contrast that it keeps of nine images in ten.
+    side : int
+        Median of the images' shorter sides, in pixels.
+    coloured : int
+        Images that show colour.
+    """
+
+    resolution: int
+    channels: Literal[1, 3]
+    why: Literal["small", "enough", "largest"]
+    kept: float
+    side: int
+    coloured: int
+
+
+def choose_size(looks: Looks) -> Chosen:
+    """Choose the smallest of 32 to 256 pixels that keeps 80 % of the contrast of nine images in ten.
+
+    It is never above the median of the shorter sides: enlarging adds nothing. Training time grows with its square.
+    Colour is taken as soon as one image shows any.
+
+    Raises
+    ------
+    ValueError
+        If no image can be read.
+    """
+    good = looks.good
+    if not good.any():
+        raise ValueError("no image can be read, so no size can be chosen")
+    side = int(np.median(looks.sizes[good].min(axis=1)))
+    coloured = int((_colour(looks.tints[good]) > _COLOURED).sum())
+    allowed = [size for size in SIZES if size <= side] or [SIZES[0]]
+    measured = looks.kept if len(looks.kept) else np.ones((1, len(SIZES)), dtype=np.float32)
+    kept = np.quantile(measured, 1 - _MOST_IMAGES, axis=0)
+    enough = [size for size in allowed if kept[SIZES.index(size)] >= ENOUGH]
+    size = enough[0] if enough else allowed[-1]
+    why: Literal["small", "enough", "largest"]
+    if size == allowed[-1] and size < SIZES[-1] and (not enough or size == SIZES[0]):
+        why = "small"
+    else:
+        why = "enough" if enough else "largest"
+    return Chosen(size, 3 if coloured else 1, why, float(kept[SIZES.index(size)]), side, coloured)
+
+
+def usual_size(sources: Sequence[Source]) -> Chosen:
+    """Choose the size of a set by a look at up to 256 of its images, evenly spread.
+
+    Raises
+    ------
+    ValueError
+        If none of them can be read.
+    """
+    places = np.unique(np.linspace(0, len(sources) - 1, min(256, len(sources)), dtype=int))
+    return choose_size(look_at_all([sources[i] for i in places], len(places)))
+
+
+def _colour(tints: npt.NDArray[np.uint8]) -> npt.NDArray[np.int16]:
+    """Return the largest difference between channels of each image's 8 x 8 colour thumbnail, shape (N,)."""
+    signed = tints.astype(np.int16)
+    return (signed.max(axis=3) - signed.min(axis=3)).max(axis=(1, 2))
+
+
+def images_per_class(
+    counts: npt.ArrayLike, *, ipc: int | None = None, ratio: float | None = None
+) -> npt.NDArray[np.int64]:
+    """Return how many condensed images each class gets: never more than it has real ones.
+
+    Parameters
+    ----------
+    counts : array_like of int, shape (classes,)
+        Train images of each class.
+    ipc : int, optional
+        The same number for each class.
+    ratio : float, optional
+        The same share of each class, rounded, at least 1: what suits classes of very different size.
+
+    Returns
+    -------
+    ndarray of int64, shape (classes,)
+
+    Raises
+    ------
+    ValueError
+        If not exactly one of ``ipc`` and ``ratio`` is given, or it is out of range.
+
+    Examples
+    --------
+    >>> images_per_class([713, 23, 4], ipc=10).tolist(), images_per_class([713, 23, 4], ratio=0.1).tolist()
+    ([10, 10, 4], [71, 2, 1])
+    """
+    real = np.asarray(counts, dtype=np.int64)
+    if (ipc is None) == (ratio is None):
+        raise ValueError("give either ipc= (images of each class) or ratio= (a share of each class)")
+    if ipc is not None:
+        if ipc < 1:
+            raise ValueError(f"ipc={ipc}: at least 1 image per class is needed")
+        wanted = np.full_like(real, ipc)
+    else:
+        assert ratio is not None
+        if not 0 < ratio <= 1:
+            raise ValueError(f"ratio={ratio}: it must be above 0 and at most 1")
+        wanted = np.maximum(1, np.round(ratio * real).astype(np.int64))
+    return np.minimum(wanted, real)

@@ -1,0 +1,219 @@
+"""The report of a check as one page without scripts, and as lines for the console."""
+
+from __future__ import annotations
+
+import base64
+import io
+import shlex
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from PIL import Image
+
+from pocket.data.decoding import opened, to_8_bit
+from pocket.data.intake.findings import Finding
+from pocket.data.intake.listing import Listing
+from pocket.data.intake.records import CheckRecord
+from pocket.presentation.i18n import duration, number, percent, translator
+from pocket.runs.artefacts import write_text
+
+SHOWN = 50  # affected files of a kind on the page; all are in check.json
+_ON_CONSOLE = 3
+_COPY_SETS = 12
+_IN_SET = 4
+_SIDE = 96  # pixels of a picture on the page
+
+_ENOUGH = 10  # images of the smallest class from which ten condensed ones are tried
+
+
+class Told(NamedTuple):
+    """A finding in words."""
+
+    kind: str
+    level: str
+    level_name: str
+    what: str
+    todo: str
+    affected: tuple[tuple[str, str], ...]
+    more: str
+
+
+def told(finding: Finding, lang: str, shown: int = SHOWN) -> Told:
+    """Return a finding in a language, with the first of what it affects."""
+    t = translator(lang)
+    values: dict[str, object] = {
+        key: number(value) if isinstance(value, int) else value for key, value in finding.values.items()
+    }
+    values["count"] = number(finding.count)
+    rest = len(finding.affected) - shown
+    return Told(
+        finding.kind,
+        finding.level,
+        t(f"check.{finding.level}"),
+        t(f"check.kind.{finding.kind}.what", **values),
+        t(f"check.kind.{finding.kind}.todo", **values),
+        tuple((one.name, one.detail) for one in finding.affected[:shown]),
+        t("check.more", count=number(rest)) if rest > 0 else "",
+    )
+
+
+def console_lines(record: CheckRecord, lang: str) -> Iterator[str]:
+    """Yield what the console says of a check: the verdict, then a line or two a finding."""
+    t = translator(lang)
+    for finding in record.findings:
+        one = told(finding, lang, _ON_CONSOLE)
+        yield f"[{one.level_name}] {one.what}"
+        for name, detail in one.affected:
+            yield f"       {name}" + (f"  ({detail})" if detail else "")
+        if one.more:
+            yield f"       {one.more}"
+        if finding.level != "note" or finding.kind == "confidential":
+            yield f"    -> {one.todo}"
+    if record.size is not None:
+        yield f"{t('check.size')}: {' '.join(size_text(record, lang))}"
+        yield suggestion(record, lang)
+    yield ""
+    yield f"{t(f'check.{record.verdict}')}: {t(f'check.{record.verdict}_text')}"
+    if record.classes:
+        yield t("check.counts", **_counts(record))
+
+
+def size_text(record: CheckRecord, lang: str) -> tuple[str, ...]:
+    """Return the chosen size and the reasons for it, as sentences.
+
+    Raises
+    ------
+    ValueError
+        If the check stopped before one was chosen.
+    """
+    t, size = translator(lang), record.size
+    if size is None:
+        raise ValueError("the check stopped before a size was chosen")
+    return (
+        t(
+            "check.size_text",
+            resolution=size.resolution,
+            channels=t("check.grey" if size.channels == 1 else "check.colour"),
+        ),
+        t(f"check.why_{size.why}", side=size.side, kept=percent(size.kept, lang, 0)),
+        t(
+            "check.why_grey" if size.channels == 1 else "check.why_colour",
+            coloured=number(size.coloured),
+            images=number(record.images - sum(f.count for f in record.findings if f.kind in _UNREADABLE)),
+        ),
+    )
+
+
+_UNREADABLE = {"zero_bytes", "broken", "too_large", "locked"}
+
+
+def suggestion(record: CheckRecord, lang: str) -> str:
+    """Return how many condensed images a class are suggested, as a sentence."""
+    t = translator(lang)
+    return t("check.per_ratio", ratio=record.ratio) if record.ratio else t("check.per_ipc", ipc=record.ipc)
+
+
+def next_command(record: CheckRecord) -> str:
+    """Return the command that goes on from here: with no more condensed images than the smallest class has."""
+    least = min((row.train for row in record.classes if row.train), default=1)
+    sizes = "1,10" if least >= _ENOUGH else f"1,{least}" if least > 1 else "1"
+    return f"pocket tour --dataset {shlex.quote(record.path)} --ipc {sizes}"
+
+
+def _counts(record: CheckRecord) -> dict[str, str]:
+    return {
+        "usable": number(record.usable),
+        "images": number(record.images),
+        "classes": number(len(record.classes)),
+    }
+
+
+def write_check_page(record: CheckRecord, path: Path, lang: str, listing: Listing | None) -> Path:
+    """Write the report; it opens offline, without scripts, on a phone as well.
+
+    Parameters
+    ----------
+    record : CheckRecord
+    path : Path
+    lang : {"en", "ja"}
+    listing : Listing or None
+        Where the pictures of doubtful labels and of copies are read from; None shows none.
+    """
+    t = translator(lang)
+    suspects = record.suspects[:SHOWN]
+    # Those that their labels tell apart come first: somebody has to decide.
+    sets = sorted((*record.exact, *record.near), key=lambda found: len(set(found.labels)) < 2)[:_COPY_SETS]
+    wanted = {s.name for s in suspects} | {name for found in sets for name in found.names[:_IN_SET]}
+    pictures = _pictures(listing, wanted) if listing is not None else {}
+    environment = Environment(
+        loader=PackageLoader("pocket.presentation"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    html = environment.get_template("check.html.j2").render(
+        t=t,
+        lang=lang,
+        record=record,
+        counts=t("check.counts", **_counts(record)),
+        findings=[told(finding, lang) for finding in record.findings],
+        size=size_text(record, lang) if record.size is not None else (),
+        suggestion=suggestion(record, lang) if record.classes else "",
+        rows=_class_rows(record),
+        kinds=[(name, number(count)) for part in (record.formats, record.modes) for name, count in part.items()],
+        suspects=suspects,
+        suspects_text=t(
+            "check.suspects_text",
+            shown=number(len(suspects)),
+            count=number(len(record.suspects)),
+            agreement=percent(record.agreement or 0.0, lang, 0),
+        ),
+        copies=[list(zip(found.names[:_IN_SET], found.labels, strict=False)) for found in sets],
+        copies_text=t("check.copies_text", shown=number(len(sets)), count=number(len(record.exact) + len(record.near))),
+        pictures=pictures,
+        command=next_command(record) if record.verdict != "stop" else "",
+        split_given=record.split_given,
+        made=t(
+            "check.made",
+            images=number(record.images),
+            seconds=duration(record.seconds, lang),
+            memory=number(record.peak_mb or 0),
+            created=record.provenance.created,
+            version=record.provenance.pocket,
+        ),
+    )
+    return write_text(path, html)
+
+
+def _class_rows(record: CheckRecord) -> list[dict[str, Any]]:
+    largest = max((row.images for row in record.classes), default=1)
+    return [
+        {
+            "name": row.name,
+            "share": round(100 * row.images / largest, 1),
+            "cells": [number(n) for n in (row.images, row.units, row.train, row.query, row.ipc)],
+        }
+        for row in record.classes
+    ]
+
+
+def _pictures(listing: Listing, names: set[str]) -> dict[str, str]:
+    """Return small pictures of images as ``data:`` addresses, by name, but of those that are gone by now."""
+    places = [i for i, name in enumerate(listing.names) if name in names]
+    found = {}
+    for i, source in zip(places, listing.open(places), strict=True):
+        try:
+            with opened(source) as image:
+                small = to_8_bit(image, at_least=2 * _SIDE)
+        except Exception:  # it is gone by now, or was never whole: the page does without
+            continue
+        small.thumbnail((_SIDE, _SIDE))
+        if max(small.size) < _SIDE // 2:  # digits and the like are too small to be seen
+            factor = _SIDE // max(small.size)
+            small = small.resize((small.width * factor, small.height * factor), Image.Resampling.NEAREST)
+        buffer = io.BytesIO()
+        small.save(buffer, "JPEG", quality=80)
+        found[listing.names[i]] = "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+    return found
+
+
+__all__: Sequence[str] = ["console_lines", "next_command", "size_text", "suggestion", "told", "write_check_page"]
