@@ -24,11 +24,12 @@ from typer.testing import CliRunner
 
 import pocket
 from pocket.cli import app
+from pocket.data.images import images_per_class
 from pocket.data.intake import KINDS, CheckRecord, Findings, IntakeError, SplitRecord, list_images, take_in
 from pocket.data.intake.copies import components, difference_hash, exact_copies, linked, near_copies
 from pocket.data.intake.look import SIZES, Look, Trouble, look_at, look_at_all
 from pocket.data.intake.names import alike, label_of, many_labels, misread, shown
-from pocket.data.intake.sizes import choose_size, images_per_class
+from pocket.data.intake.sizes import choose_size
 from pocket.data.intake.splits import choose_queries, folds_of
 from pocket.data.intake.suspects import find_suspects
 from pocket.presentation import i18n

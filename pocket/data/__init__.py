@@ -1,8 +1,7 @@
 """Images in: `ImageSet`, `RetrievalSplit`, `CondensedSet` and where they come from."""
 
 from pocket.data.condensed import CondensedCard, CondensedSet
-from pocket.data.images import ImageSet, RetrievalSplit
-from pocket.data.intake import images_per_class
+from pocket.data.images import ImageSet, RetrievalSplit, images_per_class
 from pocket.data.sources import load, registry
 from pocket.data.strangers import photographs
 from pocket.data.summary import DataRecord, describe

@@ -143,32 +143,52 @@ class ImageSet:
         return order[starts[of] + place % np.maximum(self.counts[of], 1)]
 
     def class_sizes(self, ipc: int | npt.ArrayLike | None = None, ratio: float | None = None) -> npt.NDArray[np.int64]:
-        """Return how many images of each class a small set holds: never more than the class has.
+        """Return how many images of each class a small set holds; see `images_per_class`."""
+        return images_per_class(self.counts, ipc=ipc, ratio=ratio)
 
-        Parameters
-        ----------
-        ipc : int or array_like of int, shape (num_classes,), optional
-            Images of every class, or of each.
-        ratio : float, optional
-            Instead: the share of each class, above 0 and up to 1, rounded, at least 1 image of a class that has any.
 
-        Raises
-        ------
-        ValueError
-            If neither or both are given, or one is out of range.
-        """
-        if (ipc is None) == (ratio is None):
-            raise ValueError("give either ipc (images a class) or ratio (a share of each class)")
-        if ratio is not None:
-            if not 0 < ratio <= 1:
-                raise ValueError(f"ratio={ratio!r} is outside the allowed range: above 0, up to 1")
-            return np.minimum(np.maximum(np.rint(ratio * self.counts), 1), self.counts).astype(np.int64)
-        wanted = np.asarray(ipc)
-        if wanted.shape not in ((), self.counts.shape) or wanted.dtype.kind not in "iu":
-            raise ValueError(f"ipc={ipc!r}: it must be a whole number, or one for each of {self.num_classes} classes")
-        if wanted.min() < (0 if wanted.ndim else 1) or wanted.max() < 1:
-            raise ValueError(f"ipc={ipc!r}: at least 1 image per class is needed, or 0 to leave a class out")
-        return np.minimum(wanted, self.counts).astype(np.int64)
+def images_per_class(
+    counts: npt.ArrayLike, *, ipc: int | npt.ArrayLike | None = None, ratio: float | None = None
+) -> npt.NDArray[np.int64]:
+    """Return how many condensed images each class gets: never more than it has real ones.
+
+    Parameters
+    ----------
+    counts : array_like of int, shape (classes,)
+        Train images of each class.
+    ipc : int or array_like of int, shape (classes,), optional
+        Images of every class, or of each; 0 leaves a class out.
+    ratio : float, optional
+        Instead: the same share of each class, above 0 and up to 1, rounded, at least 1: what suits classes of very
+        different size.
+
+    Returns
+    -------
+    ndarray of int64, shape (classes,)
+
+    Raises
+    ------
+    ValueError
+        If not exactly one of ``ipc`` and ``ratio`` is given, or it is out of range.
+
+    Examples
+    --------
+    >>> images_per_class([713, 23, 4], ipc=10).tolist(), images_per_class([713, 23, 4], ratio=0.1).tolist()
+    ([10, 10, 4], [71, 2, 1])
+    """
+    real = np.asarray(counts, dtype=np.int64)
+    if (ipc is None) == (ratio is None):
+        raise ValueError("give either ipc= (images of each class) or ratio= (a share of each class)")
+    if ratio is not None:
+        if not 0 < ratio <= 1:
+            raise ValueError(f"ratio={ratio!r} is outside the allowed range: above 0 and at most 1")
+        return np.minimum(np.maximum(np.rint(ratio * real), 1), real).astype(np.int64)
+    wanted = np.asarray(ipc)
+    if wanted.shape not in ((), real.shape) or wanted.dtype.kind not in "iu":
+        raise ValueError(f"ipc={ipc!r}: it must be a whole number, or one for each of {len(real)} classes")
+    if wanted.min() < (0 if wanted.ndim else 1) or wanted.max() < 1:
+        raise ValueError(f"ipc={ipc!r}: at least 1 image per class is needed, or 0 to leave a class out")
+    return np.minimum(wanted, real).astype(np.int64)
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,7 +4,6 @@ from pocket.data.intake.findings import KINDS, Affected, Finding, Findings, Inta
 from pocket.data.intake.intake import Intake, list_images, store_split, stored_split, take_in
 from pocket.data.intake.listing import Listing
 from pocket.data.intake.records import CheckRecord, SplitRecord
-from pocket.data.intake.sizes import images_per_class
 
 __all__ = [
     "KINDS",
@@ -17,7 +16,6 @@ __all__ = [
     "Level",
     "Listing",
     "SplitRecord",
-    "images_per_class",
     "list_images",
     "store_split",
     "stored_split",

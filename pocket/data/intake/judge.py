@@ -10,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from pocket.data.decoding import MAX_PIXELS
+from pocket.data.images import images_per_class
 from pocket.data.intake.copies import components, sets_of
 from pocket.data.intake.findings import Findings
 from pocket.data.intake.intake import Intake
 from pocket.data.intake.listing import ENDINGS
 from pocket.data.intake.names import alike, misread
 from pocket.data.intake.records import ClassRow, CopySet, Suspect
-from pocket.data.intake.sizes import images_per_class
 from pocket.data.intake.splits import folds_of
 from pocket.data.intake.suspects import find_suspects
 
