@@ -35,6 +35,7 @@ SAMPLE_FILES = (
     "condensed.safetensors",
     "retrieval.json",
     "diagnostics.json",
+    "operations.json",
     "roi.json",
     "roi.csv",
     "roi.en.xlsx",
