@@ -40,7 +40,7 @@ from pocket.roi.report import (
     TornadoRow,
 )
 
-_GRID, _FAN_POINTS = 64, 13
+_GRID, _FAN_POINTS = 32, 9
 _TRAINED: tuple[Trained, ...] = ("full", "condensed", "random", "hybrid")
 
 
