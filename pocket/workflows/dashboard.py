@@ -76,6 +76,8 @@ def serve(
     with TemporaryDirectory(prefix="pocket-dashboard-") as folder:
         # Kernels inherit these. IPYTHONDIR: a profile of the user's own may import anything, torch included.
         os.environ.update(environment(run, lang), IPYTHONDIR=folder)
+        # Of what it serves and refuses, only what went wrong is told.
+        logging.getLogger("tornado").setLevel(logging.ERROR)
         app = Dashboard(config=_config(folder, port), run=run, lang=lang, open_page=browser, say=say)
         app.initialize([])
         app.start()
@@ -101,7 +103,6 @@ def _config(folder: str, port: int) -> Config:
                 "tornado_settings": {
                     "allow_remote_access": False,
                     "local_hostnames": ["localhost"],
-                    "ws_ping_timeout": 30_000,  # ms; the default is refused with a warning
                     "static_path": DEFAULT_STATIC_FILES_PATH,  # of the page that refuses
                 },
             },
