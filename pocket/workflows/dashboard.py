@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import secrets
+import signal
 import webbrowser
 from collections.abc import Callable
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from jupyter_client.kernelspec import KernelSpecManager
+from jupyter_server import DEFAULT_STATIC_FILES_PATH
 from jupyter_server.auth.identity import IdentityProvider
 from tornado.httpserver import HTTPServer
 from tornado.ioloop import IOLoop
@@ -73,6 +76,8 @@ def serve(
     with TemporaryDirectory(prefix="pocket-dashboard-") as folder:
         # Kernels inherit these. IPYTHONDIR: a profile of the user's own may import anything, torch included.
         os.environ.update(environment(run, lang), IPYTHONDIR=folder)
+        # Of what it serves and refuses, only what went wrong is told.
+        logging.getLogger("tornado").setLevel(logging.ERROR)
         app = Dashboard(config=_config(folder, port), run=run, lang=lang, open_page=browser, say=say)
         app.initialize([])
         app.start()
@@ -98,7 +103,7 @@ def _config(folder: str, port: int) -> Config:
                 "tornado_settings": {
                     "allow_remote_access": False,
                     "local_hostnames": ["localhost"],
-                    "ws_ping_timeout": 30_000,  # ms; the default is refused with a warning
+                    "static_path": DEFAULT_STATIC_FILES_PATH,  # of the page that refuses
                 },
             },
             "VoilaConfiguration": {
@@ -193,13 +198,22 @@ class Dashboard(Voila):  # type: ignore[misc]
         HTTPServer(self.app).add_sockets(sockets)
         self.ioloop = IOLoop.current()
         self.ioloop.add_callback(self._announce)
+        # Not as KeyboardInterrupt, which tornado swallows where it breaks into the answer to a request.
+        signal.signal(signal.SIGINT, self._handle_signal_stop)
+        self.ioloop.start()
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever cannot wait presses it again
         try:
-            self.ioloop.start()
-        except KeyboardInterrupt:
-            pass
+            with contextlib.suppress(TimeoutError):
+                self.ioloop.run_sync(self._settle, timeout=15)
         finally:
             self.stop()
         self.say("stopped")
+
+    async def _settle(self) -> None:
+        """Let a kernel that is just being warmed up come to rest: ended in the middle, it would complain at length."""
+        for waiting in [*self.kernel_manager._pools.get(_NOTEBOOK, ())]:
+            with contextlib.suppress(Exception):  # what is wrong with it no longer matters
+                await (await waiting)["task"]
 
     async def _announce(self) -> None:
         """Say the address once the first kernel holds a panel, so that the first visit need not wait for it."""
