@@ -185,7 +185,7 @@ def test_the_stages_hold_the_limits_of_the_run(run: Run) -> None:  # noqa: F811
     assert "4.2ポイント" in last.go and "13.7ポイント" in last.stop
     start = report.inputs.start
     assert start is not None
-    assert first.time == f"{start.year}年{start.month}月から 4週間"
+    assert first.time == f"{start.year}年{start.month}月から4週間"
     later = start.month + 3
     assert last.time == f"{start.year + later // 12}年{later % 12 + 1}月以降"
     unknown = report.model_copy(update={"inputs": report.inputs.model_copy(update={"start": None})})

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from pocket.presentation import roi_text
-from pocket.presentation.i18n import data_size, duration, full_date, money, number, translator
+from pocket.presentation.i18n import data_size, duration, full_date, number, translator
 from pocket.presentation.meeting import paired_difference
 from pocket.roi import RoiInputs, RoiReport
 from pocket.runs import Run, audit
@@ -95,7 +95,7 @@ def cost_table(report: RoiReport, lang: str) -> dict[str, Any]:
     columns = report.alternatives
 
     def row(label: str, values: list[float]) -> list[str]:
-        return [label, *(_amount(value, currency, lang) for value in values)]
+        return [label, *(roi_text.amount(value, currency, lang) for value in values)]
 
     once = list(dict.fromkeys(key for a in columns for key in a.once))
     monthly = list(dict.fromkeys(key for a in columns for key in a.monthly))
@@ -109,15 +109,6 @@ def cost_table(report: RoiReport, lang: str) -> dict[str, Any]:
         ],
         "text": t("brief.compare_text", months=months),
     }
-
-
-def _amount(value: float, currency: str, lang: str) -> str:
-    """Return money for a table, in which what lies close has to be told apart: millions with more digits."""
-    if not 1e6 <= abs(value) < (1e8 if lang == "ja" else 1e9):
-        return money(value, currency, lang)
-    if lang == "ja":
-        return f"{number(value / 1e4, 1)}万" + ("円" if currency == "JPY" else f"\N{NO-BREAK SPACE}{currency}")
-    return f"{currency}\N{NO-BREAK SPACE}{number(value)}"
 
 
 def assumption_row(name: str, inputs: RoiInputs, lang: str) -> tuple[str, str, str, str]:

@@ -58,6 +58,15 @@ def input_range(name: str, low: float, high: float, inputs: RoiInputs, lang: str
     return f"{figure if space and last.endswith(space + unit) and figure[0].isdigit() else first} – {last}"
 
 
+def amount(value: float, currency: str, lang: str) -> str:
+    """Return money for a table, in which what lies close has to be told apart: millions with more digits."""
+    if not 1e6 <= abs(value) < (1e8 if lang == "ja" else 1e9):
+        return money(value, currency, lang)
+    if lang == "ja":
+        return f"{number(value / 1e4, 1)}万" + ("円" if currency == "JPY" else f"\N{NO-BREAK SPACE}{currency}")
+    return f"{currency}\N{NO-BREAK SPACE}{number(value)}"
+
+
 def count(value: float) -> str:
     """Return a number of trainings: one decimal below 100, none above."""
     return number(value, 1 if value < 100 else 0)
@@ -102,7 +111,7 @@ def key_figures(report: RoiReport, lang: str) -> list[Line]:
         Line(t("roi.payback"), _payback(report.payback, lang)),
         Line(t("roi.payback_discounted"), _payback(report.payback_discounted, lang)),
         Line(t("roi.irr"), _irr(report, lang)),
-        Line(t("roi.range"), spread, f"{t('roi.p_negative')}: {percent(found.p_negative, lang, 0)}"),
+        Line(t("roi.range"), spread, t("roi.p_negative_value", share=percent(found.p_negative, lang, 0))),
         trainings(report, lang),
         Line(t("roi.trainings_needed"), t("roi.never") if needed is None else count(needed)),
     ]
@@ -145,8 +154,8 @@ def alternatives(report: RoiReport, lang: str) -> tuple[list[str], list[list[str
         [
             t(f"alternative.{found.name}"),
             number(found.map, 3),
-            money(found.total, inputs.currency, lang),
-            money(found.npv, inputs.currency, lang),
+            amount(found.total, inputs.currency, lang),
+            amount(found.npv, inputs.currency, lang),
             _rests_on(found.name, inputs, lang),
         ]
         for found in report.alternatives
@@ -169,7 +178,7 @@ def years(report: RoiReport, lang: str) -> tuple[list[str], list[list[str]]]:
     rows = [
         [
             t("roi.year_months", year=t("format.fiscal_year", year=found.year), months=found.months),
-            *(money(value, currency, lang) for value in (found.full, found.condensed, found.net, found.discounted)),
+            *(amount(value, currency, lang) for value in (found.full, found.condensed, found.net, found.discounted)),
         ]
         for found in report.years
     ]
