@@ -1,4 +1,4 @@
-"""What `pocket poc` will do with a set of images, planned from the data, and how long it takes, measured on the spot."""
+"""What `pocket poc` will do with a set of images, planned from the data, and how long it takes, measured on the go."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MINUTES = 15.0
 WIDTH = 32
 # Floating-point operations a second and seconds a step besides them, by which a plan is fitted into its minutes: of 2
 # CPU cores and of one GPU, on the slow side. A rule of thumb and no clock, so that the same command plans the same.
-_RATE = {"cpu": (2.0e10, 0.02), "cuda": (2.0e12, 0.01)}
+_RATE = {"cpu": (3.5e10, 0.02), "cuda": (2.0e12, 0.01)}
 _STEPS = (1.0, 0.75, 0.5)  # of the usual steps of condensing, the most first
 _REST = 90.0  # seconds for everything that is neither trained nor condensed
 _KINDS = 4  # models a seed: full data, random whole and in tiles, condensed
