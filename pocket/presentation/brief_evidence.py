@@ -15,6 +15,9 @@ from pocket.runs.records import Cell, TrainingRecord, summarise
 from pocket.runs.retrieval import MeanInterval, RetrievalComparison
 
 
+_FEW_GROUPS = 10  # a bootstrap of fewer is too narrow
+
+
 class EvidenceRow(NamedTuple):
     """One alternative as measured, in words."""
 
@@ -108,7 +111,8 @@ def over_what(found: MeanInterval, lang: str) -> str:
     t = translator(lang)
     if found.groups is None:
         return t("over.queries", queries=number(found.queries), seeds=found.seeds)
-    return t("over.groups", groups=number(found.groups), queries=number(found.queries), seeds=found.seeds)
+    text = t("over.groups", groups=number(found.groups), queries=number(found.queries), seeds=found.seeds)
+    return text if found.groups >= _FEW_GROUPS else text + t("over.few")
 
 
 def provenance_lines(run: Run, cell: Cell, lang: str) -> list[tuple[str, str]]:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from pocket.data import CondensedSet, RetrievalSplit, describe, photographs
+from pocket.data import CondensedSet, DataRecord, RetrievalSplit, describe, photographs
 from pocket.data.intake import CheckRecord, Findings, IntakeError, SplitRecord, list_images
 from pocket.data.intake.names import shown
 from pocket.evaluation import (
@@ -108,8 +108,7 @@ def poc(
     for line in poc_text.split_lines(split, data.repeated_queries, lang):
         say(line)
     shelf = Shelf(run, split, plan, device=device, progress=progress)
-    key = digest_of({"plan": plan.model_dump(mode="json"), "cells": [shelf.key(spec) for spec in shelf.specs]})
-    record = _finished(run, key)
+    record = _finished(shelf)
     if record is None:
         seconds = estimated(shelf, lang, say)
         run.save(data, "data.json")
@@ -119,18 +118,8 @@ def poc(
         write_retrieval(shelf)
         write_diagnostics(shelf)
         report = write_roi(run)
-        record = PocRecord(
-            key=key,
-            plan=plan,
-            estimated=seconds,
-            verdict=report.decision.verdict,
-            reason=report.decision.reason,
-            repeated_queries=data.repeated_queries,
-            shared_groups=poc_text.shared_groups(split),
-            provenance=provenance(kept[0].cell.device),
-        )
         write_briefs(run, pdf, say)
-        run.save(record, "poc.json")
+        record = finish(shelf, data, seconds, report)
     for line in poc_text.result_lines(run, lang):
         say(line)
     return Done(checked, run, record)
@@ -185,8 +174,9 @@ def planned_run(path: Path, name: str, groups: Path | None, plan: Plan) -> Run:
         hashing=plan.hashing,
         width=plan.width,
     )
-    for left in run.folder.rglob(".*.*"):  # temporary files of a process that was killed
-        left.unlink(missing_ok=True)
+    for place in (run.folder, run.path("cells"), run.path("models")):
+        for left in place.glob(".*.*"):  # temporary files of a process that was killed
+            left.unlink(missing_ok=True)
     files = [run.path(file) for file in ("check.json", "check.html", "split.json", "relabel.csv")]
     if new:
         run.note(*(file for file in files if file.is_file()))
@@ -221,7 +211,7 @@ def write_cells(shelf: Shelf, kept: list[KeptCell]) -> None:
     shown_set = CondensedSet.load(shelf.set_path(Spec("iem", shelf.plan.formation, shelf.plan.seeds[0])))
     run.note(shown_set.save(run.path("condensed.safetensors")), run.path("condensed.json"))
     shutil.rmtree(run.path("condensed_png"), ignore_errors=True)
-    run.note(*shown_set.export(run.path("condensed_png")))
+    shown_set.export(run.path("condensed_png"))
     others = tuple(cell for cell in cells if cell.method != "iem")
     run.save(TrainingRecord(cells=others, provenance=made), "training.json")
     run.save(CondensationRecord(cells=tuple(condensed), provenance=made), "condensation.json")
@@ -323,11 +313,32 @@ def write_briefs(run: Run, pdf: bool, say: Say) -> None:
             pdf = False
 
 
-def _finished(run: Run, key: str) -> PocRecord | None:
+def finish(shelf: Shelf, data: DataRecord, seconds: dict[str, float], report: RoiReport) -> PocRecord:
+    """Write ``poc.json``, the last file: what was planned and estimated, and the verdict."""
+    record = PocRecord(
+        key=_key(shelf),
+        plan=shelf.plan,
+        estimated=seconds,
+        verdict=report.decision.verdict,
+        reason=report.decision.reason,
+        repeated_queries=data.repeated_queries,
+        shared_groups=poc_text.shared_groups(shelf.split),
+        provenance=provenance(_kept(shelf)[0].cell.device),
+    )
+    shelf.run.save(record, "poc.json")
+    return record
+
+
+def _key(shelf: Shelf) -> str:
+    """Return the digest of a plan and of all that it computes."""
+    return digest_of({"plan": shelf.plan.model_dump(mode="json"), "cells": [shelf.key(s) for s in shelf.specs]})
+
+
+def _finished(shelf: Shelf) -> PocRecord | None:
     """Return the record of a run that has come to its end for this very plan, and still has its brief."""
     try:
-        record = PocRecord.load(run.path("poc.json"))
+        record = PocRecord.load(shelf.run.path("poc.json"))
     except ArtefactError:
         return None
-    whole = all(run.path(f"brief.{lang}.html").is_file() for lang in LANGUAGES)
-    return record if record.key == key and whole else None
+    whole = all(shelf.run.path(f"brief.{lang}.html").is_file() for lang in LANGUAGES)
+    return record if record.key == _key(shelf) and whole else None
