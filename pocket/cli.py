@@ -129,6 +129,60 @@ def check(
 
 
 @app.command()
+def poc(
+    path: Annotated[str, typer.Argument(help="A folder with one sub-folder per class, a CSV list, or Parquet.")],
+    run: Annotated[
+        str | None, typer.Option("--run", help="Name of the run: folder runs/NAME. Default: the folder's name.")
+    ] = None,
+    groups: Annotated[
+        str | None, typer.Option(help="CSV with path,group: images that show the same thing. Default: PATH/groups.csv.")
+    ] = None,
+    ipc: Annotated[int | None, typer.Option(help="Condensed images of each class. Default: by the images.")] = None,
+    ratio: Annotated[float | None, typer.Option(help="Instead: a share of each class, such as 0.1.")] = None,
+    resolution: Annotated[
+        int | None, typer.Option(help="Pixels a side. Default: by the images.", min=8, max=512)
+    ] = None,
+    seeds: Annotated[int, typer.Option(help="How many seeds.", min=1)] = 3,
+    bits: Annotated[int, typer.Option(help="Code length, a multiple of 8 up to 128.")] = 32,
+    minutes: Annotated[
+        float, typer.Option(help="Choose steps and size for so many minutes on 2 CPU cores or one GPU.", min=1)
+    ] = 15,
+    lang: Annotated[str, typer.Option(help="en or ja: of what is said here; the brief comes in both.")] = "en",
+    pdf: Annotated[bool, typer.Option(help="Print the brief to PDF, too, where Chromium or Chrome is there.")] = True,
+) -> None:
+    """From images of your own to a go / no-go report. It may be stopped at any moment: the same command goes on."""
+    from pathlib import Path
+
+    from pocket.presentation.i18n import LANGUAGES, translator
+    from pocket.workflows.check import UsageError
+    from pocket.workflows.poc import poc as run_poc
+    from pocket.workflows.poc_plan import Asked
+
+    if lang not in LANGUAGES:
+        raise typer.BadParameter(f"{lang!r}: choose one of {', '.join(LANGUAGES)}", param_hint="--lang")
+    if ipc is not None and ratio is not None:
+        raise typer.BadParameter("give either --ipc or --ratio", param_hint="--ratio")
+    try:
+        done = run_poc(
+            Path(path).expanduser(),
+            run,
+            groups=Path(groups).expanduser() if groups else None,
+            asked=Asked(seeds=seeds, bits=bits, ipc=ipc, ratio=ratio, resolution=resolution, minutes=minutes),
+            lang=lang,
+            pdf=pdf,
+            progress=sys.stderr.isatty(),
+            say=typer.echo,
+        )
+    except UsageError as error:
+        raise typer.BadParameter(str(error)) from None
+    except KeyboardInterrupt:
+        typer.echo(f"pocket: {translator(lang)('poc.stopped')}", err=True)
+        raise typer.Exit(130) from None
+    if done.record is None:
+        raise typer.Exit(4)
+
+
+@app.command()
 def brief(
     run: RunName = "tour",
     lang: Annotated[str, typer.Option(help="en, ja or both.")] = "both",

@@ -147,9 +147,9 @@ def test_a_clean_folder_passes(tmp_path: Path, home: Path) -> None:
         ("dent", 30, 24, 6, 10),
         ("free", 30, 24, 6, 10),
     ]
-    assert f"pocket tour --dataset {tmp_path / 'images'} --ipc 1,10" in (
-        home / "runs" / "check-images" / "check.html"
-    ).read_text(encoding="utf-8")
+    assert f"pocket poc {tmp_path / 'images'}" in (home / "runs" / "check-images" / "check.html").read_text(
+        encoding="utf-8"
+    )
 
 
 def test_the_same_folder_gives_the_same_report_twice(tmp_path: Path, home: Path) -> None:

@@ -53,7 +53,8 @@ def test_every_notebook_ran_within_twice_its_stated_time(toured: Run) -> None:
 def test_every_artefact_of_the_manifest_is_there(toured: Run) -> None:
     for notebook in notebooks():
         for name in notebook.writes:
-            assert toured.path(name).is_file(), name
+            folder = toured.folder.with_name(toured.name + notebook.beside)
+            assert (folder / name).is_file(), name
         assert toured.path("notebooks", notebook.file).with_suffix(".html").is_file()
     assert toured.path("index.html").is_file()
     assert len(list(toured.path("condensed_png").rglob("*.png"))) == 100

@@ -30,6 +30,9 @@ class ImageSet:
         digits, text and many machine parts. Augmentation obeys it.
     files : tuple of str
         Where each image came from, for sets that are read from a folder; else empty.
+    groups : tuple of str
+        What each image shows, where several show the same thing; ``""`` for an image on its own. Empty where no groups
+        were given. Scores of images of one group do not vary independently.
 
     Raises
     ------
@@ -43,6 +46,7 @@ class ImageSet:
     name: str
     mirror: bool = False
     files: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         images = np.ascontiguousarray(self.images)
@@ -64,6 +68,8 @@ class ImageSet:
             )
         if self.files and len(self.files) != len(images):
             raise ValueError(f"{self.name!r} has {len(images)} images but the names of {len(self.files)} files")
+        if self.groups and len(self.groups) != len(images):
+            raise ValueError(f"{self.name!r} has {len(images)} images but the groups of {len(self.groups)}")
         images.flags.writeable = False
         labels.flags.writeable = False
         object.__setattr__(self, "images", images)
@@ -92,6 +98,15 @@ class ImageSet:
         """Images per class, shape (num_classes,)."""
         return np.bincount(self.labels, minlength=self.num_classes)
 
+    @property
+    def independent(self) -> npt.NDArray[np.int64] | None:
+        """Number the group of each image, shape (N,); an image on its own has one of its own. None: no groups."""
+        if not self.groups:
+            return None
+        own = [group or i for i, group in enumerate(self.groups)]
+        place = {name: number for number, name in enumerate(dict.fromkeys(own))}
+        return np.array([place[name] for name in own], dtype=np.int64)
+
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 over shape, pixels, labels and class names, in hex: equal sets have equal fingerprints."""
@@ -104,8 +119,9 @@ class ImageSet:
         """Return the images at ``indices``, in that order."""
         chosen = np.asarray(indices, dtype=np.int64)
         files = tuple(self.files[i] for i in chosen) if self.files else ()
+        groups = tuple(self.groups[i] for i in chosen) if self.groups else ()
         images, labels = self.images[chosen], self.labels[chosen]
-        return replace(self, images=images, labels=labels, name=name or self.name, files=files)
+        return replace(self, images=images, labels=labels, name=name or self.name, files=files, groups=groups)
 
     def pick(
         self, ipc: int | npt.ArrayLike, seed: int | Sequence[int], *, repeat: bool = False

@@ -18,15 +18,17 @@ from pocket.runs.paths import cache_dir, kit_dir
 
 
 class Encoded(NamedTuple):
-    """Images as they come, with their labels."""
+    """Images as they come, with their labels, and the groups they belong to where some were given."""
 
     sources: Sequence[Source]
     labels: npt.NDArray[np.int64]
     class_names: tuple[str, ...]
+    groups: tuple[str, ...] = ()
 
     def take(self, indices: npt.NDArray[np.int64]) -> Encoded:
         """Return the images at ``indices``, in that order."""
-        return Encoded([self.sources[i] for i in indices], self.labels[indices], self.class_names)
+        groups = tuple(self.groups[i] for i in indices) if self.groups else ()
+        return Encoded([self.sources[i] for i in indices], self.labels[indices], self.class_names, groups)
 
 
 def read_parquet(folder: Path) -> tuple[Encoded, Encoded]:

@@ -142,7 +142,8 @@ def _own(path: Path, groups: Path | None, resolution: int | None, train_per_clas
     def half(images: tuple[str, ...]) -> Encoded:
         places = sorted(place[image] for image in images)
         labels = np.array([number[int(listing.labels[i])] for i in places], dtype=np.int64)
-        return Encoded(list(listing.open(places)), labels, names)
+        groups = tuple(listing.groups[i] for i in places) if listing.own_groups else ()
+        return Encoded(list(listing.open(places)), labels, names, groups)
 
     train = half(record.train)
     if train_per_class is not None:
@@ -255,4 +256,5 @@ def _decode(half: Encoded, *, name: str, size: int, channels: int, mirror: bool)
     if not len(images):
         raise ValueError(f"{name}: none of its {len(half.sources)} images could be read")
     paths = [str(s) for i, s in enumerate(half.sources) if isinstance(s, Path) and i not in bad]
-    return ImageSet(images, np.delete(half.labels, list(bad)), half.class_names, name, mirror, tuple(paths))
+    groups = tuple(group for i, group in enumerate(half.groups) if i not in bad)
+    return ImageSet(images, np.delete(half.labels, list(bad)), half.class_names, name, mirror, tuple(paths), groups)

@@ -7,6 +7,7 @@ from pocket.evaluation.histograms import Histograms, distance_histograms
 from pocket.evaluation.intervals import Interval, bootstrap_mean
 from pocket.evaluation.latency import search_latency
 from pocket.evaluation.lookup import Hit, ImageSearch
+from pocket.evaluation.over import over_queries
 from pocket.evaluation.report import evaluate, evaluate_codes
 from pocket.evaluation.search import HammingIndex, Within
 from pocket.evaluation.synthetic import clustered_codes, uniform_codes
@@ -36,6 +37,7 @@ __all__ = [
     "encode",
     "evaluate",
     "evaluate_codes",
+    "over_queries",
     "search_latency",
     "uniform_codes",
 ]

@@ -32,7 +32,7 @@ def evaluate(
     ----------
     model : HashModel
     split : RetrievalSplit
-        Its protocol id goes into the report.
+        Its protocol id goes into the report. Where its queries have groups, the interval is over these.
     at : int, optional
         Cut-off rank; default all ranks.
     recalibrate : bool
@@ -52,7 +52,8 @@ def evaluate(
 
     def score(*values: Tensor) -> RetrievalReport:
         asked, searched = (Codes.from_bits((v > 0).numpy(), side.labels) for v, side in zip(values, sides, strict=True))
-        report = evaluate_codes(asked, searched, at, protocol=split.protocol, class_names=split.query.class_names)
+        groups, names = split.query.independent, split.query.class_names
+        report = evaluate_codes(asked, searched, at, protocol=split.protocol, class_names=names, groups=groups)
         return report.model_copy(update={"split": split.fingerprint})
 
     plain = score(query, database)
@@ -128,6 +129,7 @@ def evaluate_codes(
         map_low=mean_of(ap.low),
         map_high=mean_of(ap.high),
         map_interval=None if math.isnan(interval.low) else interval,
+        groups=None if groups is None else len(np.unique(np.asarray(groups)[scored])),
         map_at_r=mean_of(metrics.average_precision(total, relevant, relevant.sum(axis=1), bounds=False).expected),
         ndcg=mean_of(metrics.ndcg(total, relevant, at)),
         macro_map=mean_of(np.array([value for value in per_class if value is not None])),

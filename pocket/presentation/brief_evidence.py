@@ -12,6 +12,9 @@ from pocket.presentation.meeting import paired_difference
 from pocket.roi import RoiInputs, RoiReport
 from pocket.runs import Run, audit
 from pocket.runs.records import Cell, TrainingRecord, summarise
+from pocket.runs.retrieval import MeanInterval, RetrievalComparison
+
+_FEW_GROUPS = 10  # a bootstrap of fewer is too narrow
 
 
 class EvidenceRow(NamedTuple):
@@ -59,6 +62,56 @@ def difference_text(condensed: list[Cell], random: list[Cell], lang: str) -> str
     text = t("brief.difference", value=found.text)
     unclear = found.sign == 0 and len(condensed) > 1
     return f"{text} {t('brief.difference_zero')}" if unclear else text
+
+
+class OverQueriesTable(NamedTuple):
+    """Scores with intervals over queries: what they are over, the heads of the columns, and the rows."""
+
+    text: str
+    heads: tuple[str, ...]
+    rows: list[tuple[str, ...]]
+
+
+def over_queries_table(run: Run, lang: str) -> OverQueriesTable | None:
+    """Return the scores of a run with intervals over groups of queries, or over single ones; None: not measured.
+
+    Raises
+    ------
+    ArtefactError
+        If ``retrieval.json`` is there and damaged.
+    """
+    path = run.path("retrieval.json")
+    over = RetrievalComparison.load(path).over if path.is_file() else None
+    if over is None:
+        return None
+    t = translator(lang)
+    named = {
+        t("alternative.full"): over.full,
+        t("alternative.condensed"): over.condensed,
+        t("alternative.random"): over.random,
+        t("brief.over_against_full"): over.against_full,
+        t("brief.over_against_random"): over.against_random,
+    }
+    rows: list[tuple[str, ...]] = []
+    for name, found in named.items():
+        signed = found in (over.against_full, over.against_random)
+
+        def shown(value: float | None, signed: bool = signed) -> str:
+            return "–" if value is None else number(value, 3, signed=signed)
+
+        spread = "–" if found.low is None else t("brief.over_range", low=shown(found.low), high=shown(found.high))
+        rows.append((name, shown(found.mean), spread, shown(found.macro)))
+    heads = (t("brief.map"), t("brief.over_interval"), t("brief.over_macro"))
+    return OverQueriesTable(t("brief.over_text", over=over_what(over.full, lang)), heads, rows)
+
+
+def over_what(found: MeanInterval, lang: str) -> str:
+    """Say what an interval is over: groups, or single queries."""
+    t = translator(lang)
+    if found.groups is None:
+        return t("over.queries", queries=number(found.queries), seeds=found.seeds)
+    text = t("over.groups", groups=number(found.groups), queries=number(found.queries), seeds=found.seeds)
+    return text if found.groups >= _FEW_GROUPS else text + t("over.few")
 
 
 def provenance_lines(run: Run, cell: Cell, lang: str) -> list[tuple[str, str]]:

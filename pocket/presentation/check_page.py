@@ -25,8 +25,6 @@ _COPY_SETS = 12
 _IN_SET = 4
 _SIDE = 96  # pixels of a picture on the page
 
-_ENOUGH = 10  # images of the smallest class from which ten condensed ones are tried
-
 
 class Told(NamedTuple):
     """A finding in words."""
@@ -116,10 +114,8 @@ def suggestion(record: CheckRecord, lang: str) -> str:
 
 
 def next_command(record: CheckRecord) -> str:
-    """Return the command that goes on from here: with no more condensed images than the smallest class has."""
-    least = min((row.train for row in record.classes if row.train), default=1)
-    sizes = "1,10" if least >= _ENOUGH else f"1,{least}" if least > 1 else "1"
-    return f"pocket tour --dataset {shlex.quote(record.path)} --ipc {sizes}"
+    """Return the command that goes on from here."""
+    return f"pocket poc {shlex.quote(record.path)}"
 
 
 def _counts(record: CheckRecord) -> dict[str, str]:

@@ -58,6 +58,10 @@ class RetrievalReport(Record):
     map_interval: tuple[float, float] | None = Field(
         description="95 % bootstrap interval of map over queries; None where fewer than 2 queries are scored"
     )
+    groups: PositiveInt | None = Field(
+        default=None,
+        description="groups that map_interval draws whole, since their queries show the same; None: single queries",
+    )
     map_at_r: float = Field(
         ge=0, le=1, description="expected MAP@R: each query cut at the number of its relevant items"
     )
@@ -83,11 +87,49 @@ class RetrievalReport(Record):
         return [i for _, i in sorted(scored)[:count]]
 
 
+class MeanInterval(BaseModel):
+    """A mean over queries of what the seeds have on average, with its 95 % bootstrap interval.
+
+    The interval says how far the mean would move had other things been photographed; None where nothing can be said.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    mean: float = Field(ge=-1, le=1)
+    low: float | None
+    high: float | None
+    macro: float = Field(ge=-1, le=1, description="mean with every class weighed equally")
+    queries: PositiveInt
+    groups: PositiveInt | None = Field(description="groups that are drawn whole; None: single queries are drawn")
+    seeds: PositiveInt
+
+    @property
+    def sign(self) -> int:
+        """1 where the interval lies above 0, -1 where it lies below, else 0."""
+        if self.low is None or self.high is None:
+            return 0
+        return 1 if self.low > 0 else -1 if self.high < 0 else 0
+
+
+class OverQueries(BaseModel):
+    """mAP of the three alternatives, and what the condensed set has more than the others, query by query."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    full: MeanInterval
+    condensed: MeanInterval
+    random: MeanInterval
+    against_full: MeanInterval
+    against_random: MeanInterval
+
+
 class RetrievalComparison(Record):
-    """``retrieval.json`` (notebook 04): the same queries under several models, and the search's speed."""
+    """``retrieval.json`` (notebook 04): the same queries under several models, and the search's speed.
+
+    ``models`` are those of the first seed; ``over`` takes all seeds together, where they were kept (`pocket poc`).
+    """
 
     kind: ClassVar[str] = "retrieval-comparison"
     version: ClassVar[int] = 3
     models: dict[str, RetrievalReport]
     latency: Latency
+    over: OverQueries | None = None
     provenance: Provenance

@@ -24,6 +24,7 @@ class Notebook(BaseModel):
     widgets: str = ""
     reads: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
+    beside: str = Field("", description="what it writes lies in a run of its own, whose name ends in this")
     cell_timeout: PositiveInt = Field(description="seconds that one cell may take")
 
     @property
@@ -39,10 +40,14 @@ class Notebook(BaseModel):
             ("Time", f"{minutes} on 2 CPU cores with the mini profile"),
             ("Memory", f"up to {self.memory_gb:g} GB"),
             ("Reads", ", ".join(f"`{name}`" for name in self.reads) or "nothing from earlier notebooks"),
-            ("Writes", ", ".join(f"`{name}`" for name in self.writes) or "nothing"),
+            ("Writes", self._written()),
         ]
         table = "\n".join(f"| **{key}** | {value} |" for key, value in rows)
         return f"# {self.number} · {self.title}\n\n| | |\n|---|---|\n{table}"
+
+    def _written(self) -> str:
+        files = ", ".join(f"`{name}`" for name in self.writes)
+        return f"{files} in `runs/NAME{self.beside}`" if self.beside else files or "nothing"
 
 
 @cache

@@ -11,7 +11,12 @@ from pocket.runs.records import Cell
 
 def load_split(settings: RunSettings) -> RetrievalSplit:
     """Load the image set that a run was asked for."""
-    return load(settings.dataset, resolution=settings.resolution, train_per_class=settings.train_per_class)
+    return load(
+        settings.dataset,
+        resolution=settings.resolution,
+        train_per_class=settings.train_per_class,
+        groups=settings.groups,
+    )
 
 
 def measure(

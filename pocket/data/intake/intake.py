@@ -310,7 +310,7 @@ def _queries(
 
 def stored_split(listing: Listing) -> SplitRecord | None:
     """Return the split that was made before for these very images, by a check or by `load`; else None."""
-    places = [_store(listing), *sorted((home() / "runs").glob("check-*/split.json"))]
+    places = [_store(listing), *sorted((home() / "runs").glob("*/split.json"))]
     for place in places:
         try:
             record = SplitRecord.load(place)

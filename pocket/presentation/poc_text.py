@@ -1,0 +1,132 @@
+"""What a proof of concept says on the console: the plan with its reasons, the time it takes, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from pocket.data import RetrievalSplit
+from pocket.data.intake import CheckRecord
+from pocket.presentation import roi_text
+from pocket.presentation.brief_evidence import over_what
+from pocket.presentation.check_page import size_text
+from pocket.presentation.i18n import duration, number, percent, translator
+from pocket.roi import RoiReport
+from pocket.runs import Run
+from pocket.runs.poc import Plan
+from pocket.runs.records import Cell
+from pocket.runs.retrieval import MeanInterval, RetrievalComparison
+
+STAGES = ("full", "random", "iem", "diagnostics", "report")
+
+
+def plan_lines(plan: Plan, check: CheckRecord, lang: str) -> Iterator[str]:
+    """Yield the plan: each choice with its reason."""
+    t = translator(lang)
+    minutes = number(plan.minutes)
+    yield ""
+    yield t("poc.plan")
+    if plan.size_by == "check":
+        yield "  " + " ".join(size_text(check, lang))
+    else:
+        yield "  " + t(f"poc.size_{plan.size_by}", resolution=plan.resolution, chosen=plan.chosen, minutes=minutes)
+    total, train = sum(plan.counts), sum(plan.train)
+    used = [count for count in plan.counts if count]
+    yield "  " + t(
+        "poc.counts",
+        total=number(total),
+        train=number(train),
+        share=percent(total / train, lang),
+        least=number(min(used)),
+        most=number(max(used)),
+        views=plan.formation**2,
+    )
+    yield "  " + t(f"poc.sized_{plan.sized_by}")
+    if capped := [n for n, count, own in zip(plan.class_names, plan.counts, plan.train, strict=True) if count == own]:
+        yield "  " + t("poc.capped", classes=", ".join(capped[:5]))
+    yield "  " + t("poc.steps", seeds=len(plan.seeds), bits=plan.bits, full=plan.full_steps, small=plan.small_steps)
+    key = "poc.condense_fewer" if plan.condense_steps < plan.usual_steps else "poc.condense_usual"
+    yield "  " + t(key, steps=plan.condense_steps, usual=plan.usual_steps, minutes=minutes)
+    if not plan.fits:
+        yield "  " + t("poc.beyond", minutes=minutes)
+
+
+def shared_groups(split: RetrievalSplit) -> int:
+    """Return how many groups have images among the queries and among what is trained on or searched."""
+    known = {*split.train.groups, *split.database.groups}
+    return len((set(split.query.groups) & known) - {""})
+
+
+def split_lines(split: RetrievalSplit, repeated: int, lang: str) -> Iterator[str]:
+    """Yield how the images are split, and whether anything leaks from one side to the other."""
+    t, query = translator(lang), split.query
+    yield "  " + t("poc.split", train=number(len(split.train)), query=number(len(query)))
+    if query.independent is not None:
+        yield "  " + t(
+            "poc.split_groups", groups=number(len(set(query.independent.tolist()))), query=number(len(query))
+        )
+    shared = shared_groups(split)
+    key = "poc.leak" if repeated or shared else "poc.no_leak"
+    yield "  " + t(key, copies=number(repeated), groups=number(shared))
+
+
+def estimate_lines(
+    seconds: Mapping[str, float], missing: Mapping[str, int], count: int, plan: Plan, lang: str
+) -> Iterator[str]:
+    """Yield the time by stage, for what is not done yet."""
+    t = translator(lang)
+    if done := count - sum(missing.values()):
+        yield "  " + t("poc.already", done=number(done), count=number(count))
+    for stage in STAGES:
+        models = t("poc.models", count=number(missing[stage])) if missing.get(stage) else ""
+        if seconds[stage] > 0:
+            yield f"  {duration(seconds[stage], lang):>16}  {t(f'poc.stage_{stage}')}{models}"
+    total = sum(seconds.values())
+    yield f"  {duration(total, lang):>16}  {t('poc.total')}"
+    yield "  " + t("poc.resumable")
+    if total > 60 * 1.5 * plan.minutes:
+        yield "  " + t("poc.long")
+    yield ""
+
+
+def cell_line(cell: Cell, place: int, count: int, lang: str) -> str:
+    """Return the line of one finished model."""
+    t = translator(lang)
+    kind = t("poc.tiles") if cell.method == "random" and cell.formation > 1 else ""
+    name = t(f"alternative.{'condensed' if cell.method == 'iem' else cell.method}") + kind
+    made = cell.pool_seconds + cell.condense_seconds
+    parts = [
+        t("poc.cell", place=place, count=count, name=name, seed=cell.seed, map=number(cell.map, 3)),
+        t("poc.made", seconds=duration(made, lang)) if cell.method == "iem" else "",
+        t("poc.trained", seconds=duration(cell.train_seconds, lang)),
+    ]
+    return "".join(parts)
+
+
+def interval(found: MeanInterval, *, signed: bool = False) -> str:
+    """Return a mean with its interval: 0.612 (0.540 – 0.690)."""
+    mean = number(found.mean, 3, signed=signed)
+    if found.low is None or found.high is None:
+        return mean
+    return f"{mean} ({number(found.low, 3, signed=signed)} – {number(found.high, 3, signed=signed)})"
+
+
+def result_lines(run: Run, lang: str) -> Iterator[str]:
+    """Yield what came of it: the verdict with its reason, the scores, break-even, and where the report lies."""
+    t = translator(lang)
+    report, over = RoiReport.load(run.path("roi.json")), RetrievalComparison.load(run.path("retrieval.json")).over
+    decision = roi_text.decision(report, lang)
+    yield ""
+    yield f"{decision.value}: {decision.detail}"
+    if over is not None:
+        yield t(
+            "poc.scores",
+            full=interval(over.full),
+            condensed=interval(over.condensed),
+            random=interval(over.random),
+            over=over_what(over.full, lang),
+        )
+        told = {1: "poc.ahead", 0: "poc.unclear", -1: "poc.behind"}[over.against_random.sign]
+        yield t("poc.difference", value=interval(over.against_random, signed=True)) + t(told)
+    yield t("poc.break_even", value=roi_text.break_even(report, lang))
+    yield t("poc.report", page=run.path(f"brief.{lang}.html"))
+    yield t("poc.next", run=run.name)
