@@ -32,6 +32,7 @@ from pocket.roi import (
     save_scenario,
     scenario_names,
 )
+from pocket.roi.model import _triangular
 from pocket.runs import ArtefactError, Run, provenance
 from pocket.runs.records import CondensationRecord, TrainingRecord
 
@@ -210,8 +211,11 @@ def test_the_measured_mini_run_does_not_pay_and_says_what_would() -> None:
 def test_break_even_counts_the_teacher_only_where_asked() -> None:
     without = compute(example(), draws=10).break_even.trainings
     counted = compute(example().model_copy(update={"count_teacher": True}), draws=10).break_even.trainings
-    assert without == pytest.approx(24 / 6.25)
-    assert counted == pytest.approx(33.25 / 6.25)
+    # Four re-condensations a year over 50 trainings a month take from what each training saves.
+    assert without == pytest.approx(24 / (6.25 - 24 * 4 / 12 / 50))
+    assert counted == pytest.approx(33.25 / (6.25 - 33.25 * 4 / 12 / 50))
+    rare = changed(example(), recondensations_per_year=12, search_trials_per_month=0, comparisons_per_month=0)
+    assert compute(changed(rare, retrainings_per_month=1), draws=10).break_even.trainings is None, "24 s to save 6.25"
 
 
 def test_decision_changes_at_the_flip_and_not_before() -> None:
@@ -436,6 +440,39 @@ def test_scenarios_are_saved_loaded_and_compared(tmp_path: Path) -> None:
     with pytest.raises(ArtefactError, match="is missing"):
         load_scenario(tmp_path, "other")
     assert {path.name for path in tmp_path.iterdir()} == {"今期.roi.json", "dear GPU.roi.json"}
+
+
+def test_fixing_one_input_leaves_the_draws_of_the_others_alone() -> None:
+    fixed = paying().with_end("real_share", "low", 0.05).with_end("real_share", "high", 0.05)
+    assert monte_carlo(fixed, 500) == monte_carlo(paying(), 500), "the hybrid's share is no input of this NPV"
+
+
+def test_draws_follow_their_triangle() -> None:
+    drawn = _triangular(estimate("migration_days", 5, 10, 30), np.random.default_rng(0).random(200_000))
+    assert drawn.min() >= 5 and drawn.max() <= 30
+    assert drawn.mean() == pytest.approx((5 + 10 + 30) / 3, rel=0.005)
+    assert np.mean(drawn < 10) == pytest.approx((10 - 5) / 25, abs=0.005)
+    assert np.var(drawn) == pytest.approx((25 + 100 + 900 - 50 - 150 - 300) / 18, rel=0.01)
+
+
+def test_half_a_month_is_rounded_as_a_spreadsheet_does() -> None:
+    assert len(compute(changed(example(), horizon_months=36.5), draws=10).schedule) == 38
+    assert len(compute(changed(example(), horizon_months=37.5), draws=10).schedule) == 39
+
+
+def test_a_value_that_passes_through_a_bound_keeps_its_range(run: Run) -> None:  # noqa: F811
+    inputs = RoiInputs.from_run(run)
+    first = inputs.map_condensed
+    cut = inputs.with_base("map_condensed", 1.0)
+    assert cut.with_base("map_condensed", first.base).map_condensed.high != first.high
+    again = cut.with_base("map_condensed", first.base, of=first).map_condensed
+    assert (again.low, again.high) == pytest.approx((first.low, first.high))
+
+
+def test_what_the_user_said_of_the_hybrid_stays(run: Run) -> None:  # noqa: F811
+    mine = RoiInputs.from_run(run).with_base("real_share", 0.3).with_base("seconds_finetune", 600)
+    again = mine.remeasured(run)
+    assert (again.real_share.base, again.seconds_finetune.base) == (0.3, 600)
 
 
 def test_report_survives_the_disk(tmp_path: Path) -> None:

@@ -128,7 +128,9 @@ def test_settings_and_limits_reach_the_report(panel: RoiPanel) -> None:
 
 def test_the_axes_come_first(panel: RoiPanel) -> None:
     html = static_html(panel.report, "en")
-    assert html.index("Training-time reduction") < html.index("Effort of moving") < html.index("Break-even<")
+    assert (
+        html.index("Training-time reduction") < html.index("Effort of moving") < html.index("Machine-time break-even")
+    )
     assert top_html(panel.report, "en") in html and outcome_html(panel.report, "en") in html
 
 
@@ -152,6 +154,30 @@ def test_scenarios_are_saved_loaded_and_compared(panel: RoiPanel, tmp_path: Path
     assert "cannot be read" in panel.widget.said and panel.inputs == before
     ask(panel, do="save", name="again")  # a broken file beside it is no obstacle
     assert panel.widget.scenarios["names"] == ["again", "broken", "今期の計画"]
+
+
+def test_a_slider_to_its_end_and_back_gives_the_range_back(panel: RoiPanel) -> None:
+    before = panel.inputs.migration_days
+    for days in ("0", "100", "10"):
+        ask(panel, do="set", name="migration_days", text=days, end="base")
+    assert (panel.inputs.migration_days.low, panel.inputs.migration_days.high) == (before.low, before.high)
+    ask(panel, do="set", name="migration_days", text="12", end="high")
+    ask(panel, do="set", name="migration_days", text="20", end="base")
+    assert panel.inputs.migration_days.high == pytest.approx(24), "a range that was set keeps its own proportion"
+
+
+def test_a_scenario_called_as_the_present_hides_nothing(panel: RoiPanel) -> None:
+    ask(panel, do="save", name="Now")
+    ask(panel, do="set", name="migration_days", text="33", end="base")
+    ask(panel, do="setting", name="count_teacher", value=not panel.inputs.count_teacher)
+    assert list(panel.scenarios()) == ["Now", "Now (2)"]
+    assert panel.scenarios()["Now"] == panel.inputs
+    assert "Count the training of the full-data model" in panel.widget.scenarios["table"]
+
+
+def test_a_name_that_the_disk_refuses_is_said(panel: RoiPanel) -> None:
+    ask(panel, do="save", name="𠮷" * 60)
+    assert "could not be saved" in panel.widget.said
 
 
 def test_a_panel_without_a_folder_says_that_nothing_is_saved(run: Run) -> None:  # noqa: F811

@@ -15,14 +15,15 @@ from pocket.presentation.glossary import glossary
 from pocket.presentation.html import escape, png_uri
 from pocket.presentation.i18n import duration, money, number, plain, translator
 from pocket.presentation.meeting import phrases
-from pocket.roi import SPECS, RoiInputs, RoiReport, alternatives, compute
+from pocket.presentation.roi_files import report_of
+from pocket.roi import SPECS, RoiInputs, RoiReport, alternatives
 from pocket.runs import Run, write_text
 from pocket.runs.audit import digest_of
 
 RISKS = {"quality": "ml", "drift": "ops", "cost": "finance", "privacy": "privacy", "lock": "it"}
 # The first page is the whole decision: these of the key figures stand there, all others behind it.
 FIRST_PAGE = ("roi.break_even", "roi.payback", "roi.npv", "roi.range")
-NOT_SHOWN = ("scale", "online", "device", "shift", "independent")
+NOT_SHOWN = ("scale", "online", "device", "shift", "independent", "overlap")
 
 
 def write_brief(run: Run, lang: str, report: RoiReport | None = None) -> Path:
@@ -61,7 +62,7 @@ def write_brief(run: Run, lang: str, report: RoiReport | None = None) -> Path:
         lstrip_blocks=True,
     )
     page = environment.get_template("brief.html.j2")
-    write_text(path, page.render(t=t, **_content(run, report or _report_of(run), lang)))
+    write_text(path, page.render(t=t, **_content(run, report or report_of(run), lang)))
     run.log("brief written", file=path.name, sha256=digest_of(path))
     return path
 
@@ -81,13 +82,6 @@ def inline(page: Path, height: int = 1500) -> HTML:
         f'<iframe srcdoc="{source}" sandbox title="{escape(page.name)}" '
         f'style="width:100%;height:{height}px;border:1px solid #cbd2d9"></iframe>'
     )
-
-
-def _report_of(run: Run) -> RoiReport:
-    saved = run.path("roi.json")
-    if saved.is_file():
-        return compute(RoiReport.load(saved).inputs.remeasured(run))
-    return compute(RoiInputs.from_run(run))
 
 
 def _content(run: Run, report: RoiReport, lang: str) -> dict[str, Any]:

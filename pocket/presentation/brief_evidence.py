@@ -144,7 +144,7 @@ def audit_head(run: Run) -> tuple[int, str]:
 def cost_table(report: RoiReport, lang: str) -> dict[str, Any]:
     """Return the table of costs: one row per component, one column per alternative."""
     t, currency = translator(lang), report.inputs.currency
-    months = round(report.inputs.horizon_months.base)
+    months = len(report.schedule) - 1
     columns = report.alternatives
 
     def row(label: str, values: list[float]) -> list[str]:

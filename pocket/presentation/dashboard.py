@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from pocket.presentation.i18n import LANGUAGES, texts, translator
-from pocket.roi import RoiInputs, RoiReport
 from pocket.runs import Run
 from pocket.runs.paths import home
 
@@ -18,20 +17,6 @@ if TYPE_CHECKING:
 
 FOLDER = Path(__file__).resolve().parent / "templates" / "dashboard"
 _RUN, _LANGUAGE = "POCKET_DASHBOARD_RUN", "POCKET_DASHBOARD_LANG"
-
-
-def inputs_of(run: Run) -> RoiInputs:
-    """Return the inputs of a run: those kept in its ``roi.json`` with freshly read measurements, or the defaults.
-
-    Raises
-    ------
-    ArtefactError
-        If a record of the run is missing or damaged.
-    ValueError
-        If the run lacks one of the alternatives.
-    """
-    saved = run.path("roi.json")
-    return RoiReport.load(saved).inputs.remeasured(run) if saved.is_file() else RoiInputs.from_run(run)
 
 
 def environment(run: Run, lang: str) -> dict[str, str]:
@@ -43,12 +28,13 @@ def environment(run: Run, lang: str) -> dict[str, str]:
 
 def panel() -> RoiPanel:
     """Return the panel that the environment of this kernel asks for: the only call of the served notebook."""
+    from pocket.presentation.roi_files import report_of
     from pocket.presentation.roi_panel import RoiPanel
 
     run = Run.read(Path(os.environ[_RUN]))
     # The kit's own sample run is nobody's to write into.
     scenarios = home() / "scenarios" if run.is_sample else run.path("scenarios")
-    return RoiPanel(inputs_of(run), os.environ[_LANGUAGE], scenarios=scenarios)
+    return RoiPanel(report_of(run).inputs, os.environ[_LANGUAGE], scenarios=scenarios)
 
 
 def page(name: str, run: Run, lang: str, **more: object) -> str:

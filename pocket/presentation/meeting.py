@@ -98,7 +98,7 @@ def _random(report: RoiReport, condensed: list[Cell], random: list[Cell], lang: 
         told = [t(f"meeting.random_{key}", difference=difference.text)]
     ours, theirs = (report.alternative(name).npv for name in ("condensed", "random"))
     money_of = money(abs(ours - theirs), inputs.currency, lang)
-    months = round(inputs.horizon_months.base)
+    months = len(report.schedule) - 1
     told.append(t(f"meeting.random_{'cheaper' if theirs >= ours else 'money'}", amount=money_of, months=months))
     return [*told, t("meeting.random_both")] if max(ours, theirs) < 0 else told
 

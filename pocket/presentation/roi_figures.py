@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -77,6 +78,7 @@ def figure_break_even(report: RoiReport, lang: str) -> Figure:
     t, inputs = translator(lang), report.inputs
     v = {name: inputs.estimate(name).base for name in ("seconds_full", "seconds_condensed", "seconds_condense")}
     once = v["seconds_condense"] + (inputs.seconds_teacher.base if inputs.count_teacher else 0.0)
+    again = once * inputs.recondensations_per_year.base / 12 / (report.trainings_per_month or math.inf)
     hour = inputs.compute_price.base + inputs.power_watts.base / 1000 * inputs.kwh_price.base
     price = hour * inputs.workload_scale.base / 3600
     crossing = report.break_even.trainings
@@ -86,7 +88,7 @@ def figure_break_even(report: RoiReport, lang: str) -> Figure:
         figure, axes = _canvas(t("figure.break_even_title"))
         full, condensed = (
             trainings * v["seconds_full"] * price,
-            (once + trainings * v["seconds_condensed"]) * price,
+            (once + trainings * (v["seconds_condensed"] + again)) * price,
         )
         axes.plot(trainings, full, "-", label=t("alternative.full"), linewidth=2)
         axes.plot(trainings, condensed, "--", label=t("alternative.condensed"), linewidth=2)

@@ -7,7 +7,8 @@ from importlib.resources import files
 
 from pocket.presentation import roi_text
 from pocket.presentation.html import escape, table
-from pocket.presentation.i18n import money, translator
+from pocket.presentation.i18n import currency_name, money, plain, translator
+from pocket.presentation.roi_form import LIMITS, shown
 from pocket.roi import RoiInputs, RoiReport, compute, differences
 
 
@@ -70,6 +71,20 @@ def compare_html(scenarios: Mapping[str, RoiInputs], lang: str) -> str:
     for name, bases in differences(scenarios).items():
         values = zip(bases, scenarios.values(), strict=True)
         rows.append([t(f"input.{name}"), *(roi_text.input_value(name, base, own, lang) for base, own in values)])
+    for name in ("count_teacher", "keep_full_data"):
+        chosen = [getattr(inputs, name) for inputs in scenarios.values()]
+        if len(set(chosen)) > 1:
+            rows.append([t(f"workbook.{name}"), *(t(f"panel.{'yes' if on else 'no'}") for on in chosen)])
+    limits = [inputs.thresholds.model_dump() for inputs in scenarios.values()]
+    for name in LIMITS:
+        if len({limit[name] for limit in limits}) > 1:
+            unit, times = shown(name)
+            currencies = [currency_name(inputs.currency, lang) for inputs in scenarios.values()]
+            written = [
+                f"{plain(limit[name] * times)} {t(f'unit.{unit}', currency=currency)}"
+                for limit, currency in zip(limits, currencies, strict=True)
+            ]
+            rows.append([t(f"input.{name}"), *written])
     return _stacked([t("roi.measure"), *scenarios], rows, t("panel.compare"))
 
 

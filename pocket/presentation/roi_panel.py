@@ -17,7 +17,7 @@ from pocket.presentation.html import png_uri
 from pocket.presentation.i18n import currency_name, plain, translator
 from pocket.presentation.roi_form import LIMITS, form, shown, values
 from pocket.presentation.roi_html import compare_html, headline, outcome_html, top_html
-from pocket.roi import InputError, RoiInputs, RoiReport, compute, load_scenario, save_scenario, scenario_names
+from pocket.roi import SPECS, InputError, RoiInputs, RoiReport, compute, load_scenario, save_scenario, scenario_names
 from pocket.roi.scenarios import MOST_LETTERS
 from pocket.runs import ArtefactError
 
@@ -80,7 +80,7 @@ class RoiPanel:
         self.report: RoiReport = compute(inputs)
         self.problem: InputError | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._start = inputs  # how far sliders reach stays as it was in the beginning
+        self._begin(inputs)
         self.widget = PanelView()
         self.widget.on_msg(lambda _, content, buffers: self.receive(content))
         self._actions: dict[str, Callable[..., None]] = {
@@ -92,6 +92,11 @@ class RoiPanel:
         }
         self._show_form()
         self._show()
+
+    def _begin(self, inputs: RoiInputs) -> None:
+        """Note how far sliders reach, and the ranges that a moved base keeps in proportion."""
+        self._start = inputs
+        self._ranges = {name: inputs.estimate(name) for name in SPECS}
 
     def receive(self, message: Mapping[str, Any]) -> None:
         """Do what a message of the page asks: ``{"do": "set", "name": ..., "text": ...}`` calls ``set(name, text)``.
@@ -133,12 +138,14 @@ class RoiPanel:
             if name in LIMITS:
                 changed = self.inputs.with_threshold(name, value)
             elif end == "base":
-                changed = self.inputs.with_base(name, value)
+                changed = self.inputs.with_base(name, value, of=self._ranges.get(name))
             else:
                 changed = self.inputs.with_end(name, "low" if end == "low" else "high", value)
+                self._ranges[name] = changed.estimate(name)
         except InputError as error:
             self.problem = error
-            self.widget.problem = {"name": name, "end": end, "text": self._message(error, str(text))}
+            typed = str(text)
+            self.widget.problem = {"name": name, "end": end, "typed": typed, "text": self._message(error, typed)}
         else:
             self._take(changed)
 
@@ -172,6 +179,8 @@ class RoiPanel:
             save_scenario(self.folder, name, self.inputs)
         except ValueError:
             self.widget.said = t("panel.scenario_bad_name", name=name, most=MOST_LETTERS)
+        except OSError as error:  # the folder cannot be written to, or the name is too long for the disk
+            self.widget.said = t("panel.scenario_unsaved", name=name, error=error.strerror or str(error))
         else:
             self.widget.said = t("panel.scenario_saved", name=name)
             self._show_scenarios()
@@ -186,6 +195,8 @@ class RoiPanel:
         except ValueError:  # an ArtefactError is one
             self.widget.said = t("panel.scenario_broken", name=name)
         else:
+            self._begin(found)
+            self._show_form()
             self._take(found)
             self.widget.said = t("panel.scenario_loaded", name=name)
 
@@ -194,9 +205,10 @@ class RoiPanel:
         found = {translator(self.lang)("panel.current"): self.inputs}
         for name in scenario_names(self.folder) if self.folder else []:
             try:
-                found[name] = load_scenario(self.folder, name) if self.folder else self.inputs
+                saved = load_scenario(self.folder, name) if self.folder else self.inputs
             except ValueError:
                 continue  # the list still shows it, and loading says what is wrong
+            found[f"{name} (2)" if name in found else name] = saved
         return dict(list(found.items())[: 1 + _MOST_COMPARED])
 
     def _repr_mimebundle_(self, **options: Any) -> Any:

@@ -17,6 +17,7 @@ from pocket.presentation.i18n import (
     translator,
 )
 from pocket.roi import SPECS, RoiInputs, RoiReport
+from pocket.roi.inputs import HYBRID_SHARE, HYBRID_UNMEASURED
 from pocket.roi.report import AlternativeName
 
 SYMBOLS = {"go": "●", "pilot": "▲", "stop": "■"}
@@ -99,11 +100,12 @@ def key_figures(report: RoiReport, lang: str) -> list[Line]:
     currency = inputs.currency
     setting = t(
         "roi.npv_help",
-        months=round(inputs.horizon_months.base),
+        months=len(report.schedule) - 1,
         rate=percent(inputs.discount_rate.base, lang),
         tax=t(f"roi.{inputs.tax}"),
     )
-    spread = t("roi.range_value", low=money(found.p10, currency, lang), high=money(found.p90, currency, lang))
+    low, middle, high = (money(value, currency, lang) for value in (found.p10, found.p50, found.p90))
+    spread = t("roi.range_value", low=low, high=high)
     needed = report.trainings_needed
     return [
         Line(t("roi.break_even"), break_even(report, lang), t("roi.break_even_help")),
@@ -111,9 +113,12 @@ def key_figures(report: RoiReport, lang: str) -> list[Line]:
         Line(t("roi.payback"), _payback(report.payback, lang)),
         Line(t("roi.payback_discounted"), _payback(report.payback_discounted, lang)),
         Line(t("roi.irr"), _irr(report, lang)),
-        Line(t("roi.range"), spread, t("roi.p_negative_value", share=percent(found.p_negative, lang, 0))),
+        Line(t("roi.range"), spread, t("roi.range_help", middle=middle, share=percent(found.p_negative, lang, 0))),
         trainings(report, lang),
-        Line(t("roi.trainings_needed"), t("roi.never") if needed is None else count(needed)),
+        Line(
+            t("roi.trainings_needed"),
+            t("roi.never") if needed is None else t("roi.trainings_value", total=count(needed)),
+        ),
     ]
 
 
@@ -146,7 +151,7 @@ def alternatives(report: RoiReport, lang: str) -> tuple[list[str], list[list[str
     heads = [
         t("roi.alternative"),
         "mAP",
-        t("roi.total", months=round(inputs.horizon_months.base)),
+        t("roi.total", months=len(report.schedule) - 1),
         t("roi.npv"),
         t("roi.note"),
     ]
@@ -164,11 +169,20 @@ def alternatives(report: RoiReport, lang: str) -> tuple[list[str], list[list[str
 
 
 def _rests_on(name: AlternativeName, inputs: RoiInputs, lang: str) -> str:
+    """Say on what an alternative's figures rest: measured ones, or some that were assumed or changed."""
+    t = translator(lang)
+    if name in ("full", "nothing"):
+        return t(f"roi.note_{name}")
     if name == "hybrid":
-        name_of_note = f"hybrid_{'measured' if inputs.map_hybrid.source == 'measured' else 'assumed'}"
-    else:
-        name_of_note = name
-    return translator(lang)(f"roi.note_{name_of_note}")
+        if inputs.map_hybrid.note == HYBRID_UNMEASURED:
+            return t("roi.note_hybrid_assumed")
+        used = ["seconds_condense", "seconds_condensed", "seconds_finetune", "map_hybrid", "map_full"]
+        if all(inputs.estimate(key).source == "measured" for key in used) and inputs.real_share.note == HYBRID_SHARE:
+            return t("roi.note_hybrid_measured", share=percent(inputs.real_share.base, lang, 0))
+        return t("roi.note_changed")
+    used = [f"seconds_{name}", f"map_{name}", "map_full", *(["seconds_condense"] if name == "condensed" else [])]
+    measured = all(inputs.estimate(key).source == "measured" for key in used)
+    return t("roi.note_measured" if measured else "roi.note_changed")
 
 
 def years(report: RoiReport, lang: str) -> tuple[list[str], list[list[str]]]:

@@ -21,6 +21,10 @@ _COLUMNS = "BCDEF"
 _MONTHS = int(SPECS["horizon_months"].maximum)
 _HOURS = "workload_scale/3600"
 _CONDENSING = f"(seconds_condense+count_teacher*seconds_teacher)*{_HOURS}"
+_AGAIN = (
+    "IF(trainings_per_month>0,(seconds_condense+count_teacher*seconds_teacher)*recondensations_per_year/12"
+    "/MAX(trainings_per_month,1E-9),0)"
+)
 _POWER = "power_watts/1000*kwh_price"
 
 # Each cost of each alternative, as `pocket.roi.economics` has it; what is missing is 0.
@@ -187,8 +191,8 @@ def _result(book: Workbook, sheet: Any, report: RoiReport, lang: str, schedule: 
             ("axis.quality", "=map_condensed-map_full", "0.0000"),
             (
                 "roi.break_even",
-                f"=IF(seconds_full>seconds_condensed,(seconds_condense+count_teacher*seconds_teacher)/"
-                f'(seconds_full-seconds_condensed),"{t("roi.never")}")',
+                f"=IF(seconds_full-seconds_condensed>{_AGAIN},(seconds_condense+count_teacher*seconds_teacher)/"
+                f'(seconds_full-seconds_condensed-{_AGAIN}),"{t("roi.never")}")',
                 _FIGURE,
             ),
         ),

@@ -87,7 +87,7 @@ def economics(v: Values, inputs: RoiInputs) -> Economics:
         Its switches and thresholds; its estimates are not read.
     """
     full, condensed, random = (costs_of(name, v, inputs) for name in ("full", "condensed", "random"))
-    months = np.rint(v["horizon_months"])
+    months = whole_months(v["horizon_months"])
     factor = annuity(v["discount_rate"], months)
     per_month, once = full.per_month, condensed.one_off
     saved = per_month - condensed.per_month
@@ -108,6 +108,12 @@ def economics(v: Values, inputs: RoiInputs) -> Economics:
     ]
     reason = np.select(checks, list(range(len(checks))), default=len(checks))
     return Economics(saved, once, npv, npv_random, reason)
+
+
+def whole_months(months: Array) -> Array:
+    """Return months as whole ones, halves up as a spreadsheet rounds (NumPy and Python round them to even)."""
+    found: Array = np.floor(months + 0.5)
+    return found
 
 
 def annuity(yearly: Array, months: Array) -> Array:

@@ -66,6 +66,7 @@ SPECS: dict[str, Spec] = {
 }
 
 YOURS = "assumption: replace it by yours"
+HYBRID_SHARE = "assumption: the share with which this run measured hybrid operation"
 HYBRID_UNMEASURED = "assumption: as the condensed set, until this run measures hybrid operation"
 MOST_MONEY = 1e15
 _PRICES_IN_CURRENCY = tuple(name for name, spec in SPECS.items() if spec.unit.startswith("currency"))
@@ -205,7 +206,7 @@ class RoiInputs(Record):
         "kwh_price",
         0,
         0,
-        40,
+        0,
         "assumption: 0, the compute price holds the power; set it for your own machines",
     )
     co2_per_kwh: Estimate = _assumed("co2_per_kwh", 0.3, 0.45, 0.6)
@@ -258,12 +259,16 @@ class RoiInputs(Record):
         ValueError
             If there is no such input.
         """
-        if name not in SPECS:
-            raise ValueError(f"unknown input {name!r}; choose one of {', '.join(SPECS)}")
-        found: Estimate = getattr(self, name)
+        found: Estimate = getattr(self, self._known(name))
         return found
 
-    def with_base(self, name: str, value: float, *, note: str = YOURS) -> Self:
+    @staticmethod
+    def _known(name: str) -> str:
+        if name not in SPECS:
+            raise ValueError(f"unknown input {name!r}; choose one of {', '.join(SPECS)}")
+        return name
+
+    def with_base(self, name: str, value: float, *, note: str = YOURS, of: Estimate | None = None) -> Self:
         """Return a copy in which the input ``name`` is ``value``, tagged as an assumption.
 
         Low and high keep their distance from the base in proportion, cut to the allowed range.
@@ -274,6 +279,10 @@ class RoiInputs(Record):
             A key of `SPECS`.
         value : float
             In the unit and range of ``SPECS[name]``.
+        note : str
+        of : Estimate, optional
+            Whose proportions low and high take; default: the input as it is. A value that is changed again and again
+            keeps its range only if that is the first one: cut at a bound, it would not come back.
 
         Raises
         ------
@@ -282,8 +291,8 @@ class RoiInputs(Record):
         ValueError
             If there is no such input.
         """
-        old = self.estimate(name)
-        spec = SPECS[name]
+        old = of or self.estimate(name)
+        spec = SPECS[self._known(name)]
         if not math.isfinite(value) or not spec.minimum <= value <= spec.maximum:
             raise InputError(name, value, spec.minimum, spec.maximum)
         if old.base > 0 < value:
@@ -351,8 +360,12 @@ class RoiInputs(Record):
         """
         fresh = type(self).from_run(run, ipc=self.ipc or None)
         measured = {name for name in SPECS if self.estimate(name).source == "measured"}
-        if self.map_hybrid.note == HYBRID_UNMEASURED:
-            measured |= {"map_hybrid", "seconds_finetune", "real_share"}
+        if fresh.map_hybrid.source == "measured":
+            measured |= {
+                name for name in ("map_hybrid", "seconds_finetune") if self.estimate(name).note == HYBRID_UNMEASURED
+            }
+            if self.real_share == type(self).model_fields["real_share"].default:
+                measured.add("real_share")
         return self._rebuilt({name: fresh.estimate(name) for name in measured} | {"start": self.start or fresh.start})
 
     def _rebuilt(self, changes: dict[str, object]) -> Self:
@@ -395,6 +408,10 @@ class RoiInputs(Record):
             )
             for name, values in found.figures.items()
         }
+        if "real_share" in figures:  # chosen, not measured
+            figures["real_share"] = figures["real_share"].model_copy(
+                update={"source": "assumption", "note": HYBRID_SHARE}
+            )
         for name, like in (("map_hybrid", "map_condensed"), ("seconds_finetune", "seconds_condensed")):
             if name not in figures:
                 figures[name] = figures[like].model_copy(update={"source": "assumption", "note": HYBRID_UNMEASURED})

@@ -22,8 +22,9 @@ from pocket.roi.economics import (
     economics,
     trainings_per_month,
     verdict_of,
+    whole_months,
 )
-from pocket.roi.inputs import SPECS, RoiInputs
+from pocket.roi.inputs import SPECS, Estimate, RoiInputs
 from pocket.roi.report import (
     Alternative,
     AlternativeName,
@@ -69,7 +70,7 @@ def compute(inputs: RoiInputs, *, draws: int = 2000, seed: int = 0) -> RoiReport
     """
     values = base_values(inputs)
     base = {name: float(value[0]) for name, value in values.items()}
-    months = round(base["horizon_months"])
+    months = int(whole_months(values["horizon_months"])[0])
     reason_index = int(economics(values, inputs).reason[0])
     costs = {name: costs_of(name, values, inputs) for name in _TRAINED}
     schedule = _schedule(costs["full"], costs["condensed"], months, base["discount_rate"])
@@ -105,7 +106,7 @@ def compute(inputs: RoiInputs, *, draws: int = 2000, seed: int = 0) -> RoiReport
         trainings_per_month=float(trainings_per_month(values)[0]),
         trainings_needed=_trainings_needed(inputs),
         alternatives=alternatives,
-        energy=_energy(costs["full"], costs["condensed"], base),
+        energy=_energy(costs["full"], costs["condensed"], base, months),
         outcomes=monte_carlo(inputs, draws, seed),
         tornado=tornado,
         schedule=schedule,
@@ -132,12 +133,9 @@ def monte_carlo(inputs: RoiInputs, draws: int = 2000, seed: int = 0) -> Outcomes
     """
     if not 1 <= draws <= 1_000_000:
         raise ValueError(f"draws = {draws!r} is outside the allowed range 1 to 1000000")
-    random = np.random.default_rng(seed)
-    values: dict[str, Array] = {}
-    for name in SPECS:
-        e = inputs.estimate(name)
-        same = e.low == e.high
-        values[name] = np.full(draws, e.base) if same else random.triangular(e.low, e.base, e.high, draws)
+    # One row of uniform numbers for every input, varied or not: fixing one input must not change another's draws.
+    uniform = np.random.default_rng(seed).random((len(SPECS), draws))
+    values = {name: _triangular(inputs.estimate(name), row) for name, row in zip(SPECS, uniform, strict=True)}
     result = economics(values, inputs)
     npv = result.npv_condensed
     p10, p50, p90 = (float(value) for value in np.quantile(npv, (0.1, 0.5, 0.9)))
@@ -148,14 +146,26 @@ def monte_carlo(inputs: RoiInputs, draws: int = 2000, seed: int = 0) -> Outcomes
         p50=p50,
         p90=p90,
         p_negative=float(np.mean(npv < 0)),
-        fan=_fan(result, values, round(inputs.horizon_months.high)),
+        fan=_fan(result, values, int(whole_months(np.array(inputs.horizon_months.high)))),
     )
+
+
+def _triangular(e: Estimate, uniform: Array) -> Array:
+    """Return draws of the triangle low, base, high by the inverse of its distribution."""
+    width = e.high - e.low
+    if not width:
+        return np.full_like(uniform, e.base)
+    left = (e.base - e.low) / width  # the share of draws below the base
+    rising = e.low + width * np.sqrt(uniform * left)
+    falling = e.high - width * np.sqrt((1 - uniform) * (1 - left))
+    found: Array = np.where(uniform < left, rising, falling)
+    return found
 
 
 def _fan(result: Economics, v: dict[str, Array], last: int) -> tuple[FanPoint, ...]:
     """Return the spread of the cumulative discounted saving at a few months up to the longest horizon."""
     months = np.unique(np.linspace(0, last, _FAN_POINTS).round())[:, None]
-    reached = np.minimum(months, np.rint(v["horizon_months"]))
+    reached = np.minimum(months, whole_months(v["horizon_months"]))
     cumulative = result.saved * annuity(v["discount_rate"], reached) - result.once
     spread = np.quantile(cumulative, (0.1, 0.5, 0.9), axis=1).T.tolist()
     return tuple(
@@ -227,9 +237,10 @@ def _alternatives(costs: dict[Trained, Costs], v: dict[str, Array], months: int)
 
 
 def _break_even(inputs: RoiInputs, base: dict[str, float]) -> BreakEven:
-    one_off = base["seconds_condense"] + (base["seconds_teacher"] if inputs.count_teacher else 0.0)
-    trainings = finance.break_even(one_off, base["seconds_full"], base["seconds_condensed"])
+    one_off = condensing_seconds(inputs)
     each_month = float(trainings_per_month(base_values(inputs))[0])
+    again = one_off * base["recondensations_per_year"] / 12 / each_month if each_month else 0.0
+    trainings = finance.break_even(one_off, base["seconds_full"], base["seconds_condensed"] + again)
     if trainings is None or not each_month:
         return BreakEven(trainings=trainings, months=None, date=None)
     months = trainings / each_month
@@ -241,14 +252,19 @@ def _break_even(inputs: RoiInputs, base: dict[str, float]) -> BreakEven:
     )
 
 
+def condensing_seconds(inputs: RoiInputs) -> float:
+    """Return the seconds of one condensation, with those of the teacher where they are counted."""
+    return inputs.seconds_condense.base + (inputs.seconds_teacher.base if inputs.count_teacher else 0.0)
+
+
 def _later(start: date, months: int) -> date:
     """Return the first day of the ``months``-th month, counting that of ``start`` as the first."""
     index = start.year * 12 + start.month - 1 + max(months - 1, 0)
     return date(index // 12, index % 12 + 1, 1)
 
 
-def _energy(full_costs: Costs, condensed_costs: Costs, base: dict[str, float]) -> Energy:
-    months, kilowatts = round(base["horizon_months"]), base["power_watts"] / 1000
+def _energy(full_costs: Costs, condensed_costs: Costs, base: dict[str, float], months: int) -> Energy:
+    kilowatts = base["power_watts"] / 1000
     full, condensed = (
         float(costs.hours_once[0] + months * costs.hours_monthly[0]) * kilowatts
         for costs in (full_costs, condensed_costs)

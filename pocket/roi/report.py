@@ -31,7 +31,10 @@ class Axes(_Part):
 
 
 class BreakEven(_Part):
-    """Trainings (months, date) after which condensing is repaid in machine time; None is "never"."""
+    """Trainings (months, date) after which condensing is repaid in machine time; None is "never".
+
+    What condensing again takes, spread over the trainings, is subtracted from what each of them saves.
+    """
 
     trainings: float | None
     months: float | None

@@ -23,7 +23,8 @@ from traitlets.config import Config
 from voila.app import Voila
 from voila.tornado.handler import TornadoVoilaHandler
 
-from pocket.presentation.dashboard import FOLDER, environment, inputs_of, page
+from pocket.presentation.dashboard import FOLDER, environment, page
+from pocket.presentation.roi_files import report_of
 from pocket.runs import Run
 from pocket.runs.extras import EXTRAS, need
 
@@ -72,7 +73,7 @@ def serve(
         If the panel cannot be made.
     """
     need(*EXTRAS["dashboard"])
-    inputs_of(run)  # what is wrong with the run is said here, not in a page
+    report_of(run)  # what is wrong with the run is said here, not in a page
     with TemporaryDirectory(prefix="pocket-dashboard-") as folder:
         # Kernels inherit these. IPYTHONDIR: a profile of the user's own may import anything, torch included.
         os.environ.update(environment(run, lang), IPYTHONDIR=folder)

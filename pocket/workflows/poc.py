@@ -28,9 +28,9 @@ from pocket.presentation.brief import write_brief
 from pocket.presentation.check_page import console_lines
 from pocket.presentation.i18n import LANGUAGES, translator
 from pocket.presentation.pdf import NoBrowserError, print_pdf
-from pocket.presentation.workbook import workbook_bytes
-from pocket.roi import RoiInputs, RoiReport, compute, schedule_csv
-from pocket.runs import ArtefactError, Run, open_run, provenance, write_bytes, write_text
+from pocket.presentation.roi_files import write_roi
+from pocket.roi import RoiReport
+from pocket.runs import ArtefactError, Run, open_run, provenance, write_bytes
 from pocket.runs.paths import run_dir
 from pocket.runs.poc import KeptCell, Plan, PocRecord
 from pocket.runs.records import CondensationRecord, TrainingRecord, strongest_random
@@ -287,18 +287,6 @@ def write_diagnostics(shelf: Shelf) -> DiagnosticsRecord:
     record = DiagnosticsRecord(models=found, provenance=provenance(kept[0].cell.device))
     shelf.run.save(record, "diagnostics.json")
     return record
-
-
-def write_roi(run: Run) -> RoiReport:
-    """Write ``roi.json``, ``roi.csv`` and the workbooks; figures that were changed in the run's panel stay."""
-    saved = run.path("roi.json")
-    inputs = RoiReport.load(saved).inputs.remeasured(run) if saved.is_file() else RoiInputs.from_run(run)
-    report = compute(inputs)
-    run.save(report, "roi.json")
-    run.note(write_text(run.path("roi.csv"), schedule_csv(report)))
-    for lang in LANGUAGES:
-        run.note(write_bytes(run.path(f"roi.{lang}.xlsx"), workbook_bytes(report, lang)))
-    return report
 
 
 def write_briefs(run: Run, pdf: bool, say: Say) -> None:

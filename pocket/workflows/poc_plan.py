@@ -14,8 +14,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from pocket.condensation import IEMConfig, condense
-from pocket.data import CondensedSet, RetrievalSplit
-from pocket.data.intake import CheckRecord, images_per_class
+from pocket.data import CondensedSet, RetrievalSplit, images_per_class
+from pocket.data.intake import CheckRecord
 from pocket.data.intake.judge import RATIO
 from pocket.data.intake.look import SIZES
 from pocket.evaluation import evaluate

@@ -60,8 +60,7 @@ def publish(name: str) -> None:
     """
     from pocket.presentation.brief import write_brief
     from pocket.presentation.pdf import print_pdf
-    from pocket.presentation.workbook import workbook_bytes
-    from pocket.roi import RoiReport
+    from pocket.presentation.roi_files import write_roi
 
     run = Run.read(run_dir(name))
     for notebook in notebooks():
@@ -73,9 +72,8 @@ def publish(name: str) -> None:
     record = RunRecord.load(run.path("run.json")).model_copy(update={"name": "sample", "sample": True})
     record.save(sample / "run.json")
     opened = Run(sample, record)
+    write_roi(opened)
     for lang in ("en", "ja"):
-        marked = workbook_bytes(RoiReport.load(sample / "roi.json"), lang, sample=True)
-        opened.note(write_bytes(sample / f"roi.{lang}.xlsx", marked))
         opened.note(print_pdf(write_brief(opened, lang)))
     write_bytes(sample / "map.png", png_bytes(figure_map(measured_cells(run)), dpi=120))
     refresh_readmes(run)

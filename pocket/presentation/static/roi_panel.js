@@ -22,24 +22,27 @@ function render({ model, el }) {
   const id = `pocket-roi-${++views}`;
   const root = element("div", { class: "pocket-roi panel" });
   el.append(root);
-  let inputs = {}, status, top, outcome, charts, scenarioNames, scenarioTable, problemBox, waiting = null;
+  let inputs = {}, status, top, outcome, charts, scenarioNames, scenarioTable, problemBox;
+  const waiting = new Map();
 
   function send(message) {
     model.send(message);
   }
 
-  // While a slider moves, what it says goes out at most every 80 ms, and its last word always.
+  // While a slider moves, what it says goes out at most every 80 ms, and its last word always. For a moment more, late
+  // answers to earlier words must not move it back.
   function sendSoon(message) {
-    if (waiting) {
-      waiting.message = message;
-      return;
+    const key = `${message.name} ${message.end}`;
+    inputs[message.name].until = performance.now() + 400;
+    if (!waiting.has(key)) {
+      setTimeout(() => {
+        const last = waiting.get(key);
+        waiting.delete(key);
+        send(last);
+        setTimeout(showValues, 420);
+      }, 80);
     }
-    waiting = { message };
-    setTimeout(() => {
-      const last = waiting.message;
-      waiting = null;
-      send(last);
-    }, 80);
+    waiting.set(key, message);
   }
 
   function numberBox(field, end, label, withId) {
@@ -53,9 +56,16 @@ function render({ model, el }) {
       const up = event.key === "ArrowUp", value = Number(box.value) || 0;
       const next = field.logarithmic ? value * (up ? 1.1 : 1 / 1.1) : value + (up ? field.step : -field.step);
       box.value = written(next);
+      delete box.dataset.typing;
       sendSoon({ do: "set", name: field.name, text: box.value, end });
     });
-    box.addEventListener("change", () => send({ do: "set", name: field.name, text: box.value, end }));
+    // What is being typed is the writer's until the box is left: no answer to an earlier change may write into it.
+    box.addEventListener("input", () => { box.dataset.typing = "yes"; });
+    box.addEventListener("change", () => {
+      delete box.dataset.typing;
+      send({ do: "set", name: field.name, text: box.value, end });
+    });
+    box.addEventListener("blur", () => { delete box.dataset.typing; });
     return box;
   }
 
@@ -159,12 +169,12 @@ function render({ model, el }) {
     for (const [name, value] of Object.entries(fields)) {
       const shown = inputs[name];
       if (!shown) continue;
+      if (shown.until > performance.now()) continue;
       for (const end of ["base", "low", "high"]) {
-        const box = shown[end];
-        // A box that is being typed in keeps what is typed until it is left.
-        if (box && !(box === document.activeElement && Number(box.value) === value[end])) box.value = written(value[end]);
+        const box = shown[end], wrong = problem.name === name && problem.end === end;
+        if (box && !box.dataset.typing && !wrong && box.value !== written(value[end])) box.value = written(value[end]);
       }
-      if (shown.range !== document.activeElement || problem.name !== name) shown.range.value = String(toTrack(shown.field, value.base));
+      shown.range.value = String(toTrack(shown.field, value.base));
       shown.range.setAttribute("aria-valuetext", written(value.base));
       shown.source.textContent = value.source;
     }
@@ -181,8 +191,11 @@ function render({ model, el }) {
     root.querySelectorAll("[aria-invalid]").forEach((box) => box.removeAttribute("aria-invalid"));
     problemBox.textContent = problem.text ? `✕ ${problem.text}` : "";
     const box = problem.name && inputs[problem.name]?.[problem.end];
-    if (box) box.setAttribute("aria-invalid", "true");
-    else if (!problem.text) showValues();
+    if (!problem.text) showValues();
+    else if (box) {
+      box.setAttribute("aria-invalid", "true");
+      if (!box.dataset.typing) box.value = problem.typed;
+    }
   }
 
   const showTop = () => { top.innerHTML = model.get("top"); };
