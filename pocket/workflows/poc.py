@@ -94,7 +94,7 @@ def poc(
         If the run on disk was made of other images or with other settings.
     """
     asked, name = asked or Asked(), name or run_name(path)
-    _refuse_other_run(path, name)
+    groups = _refuse_other_run(path, name, groups)
     checked = checked_images(path, run_dir(name), groups, lang, say)
     if checked.verdict == "stop":
         say(translator(lang)("poc.stop"))
@@ -131,16 +131,25 @@ def run_name(path: Path) -> str:
     return text.replace("..", "-").strip("-.")[:48] or "images"
 
 
-def _refuse_other_run(path: Path, name: str) -> None:
-    """Refuse a run's folder inside the images, or one that holds a run of other images, before anything is written."""
+def _refuse_other_run(path: Path, name: str, groups: Path | None) -> Path | None:
+    """Refuse a run's folder inside the images, or one that holds a run of other images, before anything is written.
+
+    Returns the table of groups, which a run that is there remembers.
+    """
     folder, images = run_dir(name).resolve(), path.resolve()
     if folder.is_relative_to(images):
         raise UsageError(
             f"the report would be written to {folder}, inside the folder of images, which is never written to; start "
             "the command from another folder, or name one by POCKET_HOME"
         )
-    if (folder / "run.json").is_file() and (of := Run.read(folder).settings.dataset) != str(images):
-        raise ValueError(f"run {name!r} was made of {of!r}, not of {str(images)!r}; take another name: --run NAME")
+    if not (folder / "run.json").is_file():
+        return groups
+    before = Run.read(folder).settings
+    if before.dataset != str(images):
+        raise ValueError(
+            f"run {name!r} was made of {before.dataset!r}, not of {str(images)!r}; take another name: --run NAME"
+        )
+    return groups or (Path(before.groups) if before.groups else None)
 
 
 def checked_images(path: Path, out: Path, groups: Path | None, lang: str, say: Say) -> CheckRecord:
