@@ -34,6 +34,7 @@ from pocket.runs import ArtefactError, Run, open_run, provenance, write_bytes, w
 from pocket.runs.paths import run_dir
 from pocket.runs.poc import KeptCell, Plan, PocRecord
 from pocket.runs.records import CondensationRecord, TrainingRecord, strongest_random
+from pocket.runs.verification import note_changed
 from pocket.workflows.check import UsageError, check
 from pocket.workflows.measure import load_split
 from pocket.workflows.poc_cells import Shelf, Spec
@@ -171,7 +172,6 @@ def checked_images(path: Path, out: Path, groups: Path | None, lang: str, say: S
 
 def planned_run(path: Path, name: str, groups: Path | None, plan: Plan) -> Run:
     """Open the run of a plan, or make it, and log what the check has left in its folder."""
-    new = not (run_dir(name) / "run.json").is_file()
     run = open_run(
         name,
         dataset=str(path.resolve()),
@@ -186,9 +186,7 @@ def planned_run(path: Path, name: str, groups: Path | None, plan: Plan) -> Run:
     for place in (run.folder, run.path("cells"), run.path("models")):
         for left in place.glob(".*.*"):  # temporary files of a process that was killed
             left.unlink(missing_ok=True)
-    files = [run.path(file) for file in ("check.json", "check.html", "split.json", "relabel.csv")]
-    if new:
-        run.note(*(file for file in files if file.is_file()))
+    note_changed(run, [run.path(file) for file in ("check.json", "check.html", "split.json", "relabel.csv")])
     return run
 
 
@@ -213,6 +211,7 @@ def estimated(shelf: Shelf, lang: str, say: Say) -> dict[str, float]:
 def write_cells(shelf: Shelf, kept: list[KeptCell]) -> None:
     """Write ``training.json``, ``condensation.json``, the condensed set and the models that searching needs."""
     run, cells = shelf.run, [one.cell for one in kept]
+    note_changed(run, [file for spec in shelf.specs for file in run.path("cells").glob(f"{shelf.place(spec).name}.*")])
     made = provenance(cells[0].device)
     condensed = [cell for cell in cells if cell.method == "iem"]
     for name, spec in chosen(shelf, kept).items():
