@@ -1,13 +1,17 @@
-# make tour | test | lab | notebooks | results | clean. Each makes .venv and installs what it needs by itself, once.
+# make tour | poc | test | lab | notebooks | results | clean. Each makes .venv and installs what it needs by itself, once.
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 TOUR ?=
+POC ?=
 
-.PHONY: tour test lab notebooks results clean
+.PHONY: tour poc test lab notebooks results clean
 
 tour: .venv/.installed
 	$(BIN)/pocket tour $(TOUR)
+
+poc: .venv/.installed
+	$(BIN)/pocket poc $(POC)
 
 lab: .venv/.installed
 	$(if $(POCKET_DATA),POCKET_DATA=$(abspath $(POCKET_DATA))) $(BIN)/jupyter lab --ip=127.0.0.1 --notebook-dir=. notebooks/00_start_here.ipynb

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,11 +21,13 @@ from test_check import state
 from typer.testing import CliRunner
 
 from pocket.cli import app
-from pocket.data import CondensedSet, ImageSet
+from pocket.data import CondensedSet, ImageSet, RetrievalSplit
 from pocket.data.intake import CheckRecord, SplitRecord
+from pocket.data.summary import repeated_queries
 from pocket.evaluation import DiagnosticsRecord, RetrievalComparison, bootstrap_mean, over_queries
 from pocket.presentation.brief import write_brief
 from pocket.presentation.i18n import translator
+from pocket.presentation.poc_text import split_lines
 from pocket.roi import RoiReport
 from pocket.runs import Run
 from pocket.runs.poc import PocRecord
@@ -117,7 +120,7 @@ def test_it_says_plan_time_and_verdict(done: tuple[Done, Path, list[str]]) -> No
     order = [t("poc.plan"), t("poc.measuring"), t("poc.stage_iem"), t("poc.total"), "[1/8] All data, seed 0"]
     places = [text.index(part) for part in order]
     assert places == sorted(places), "the time is said before the first model is trained"
-    assert t("poc.no_leak") in text and "no group stands on both sides, and intervals are over groups" in text
+    assert t("poc.no_leak") in text and "groups stay on one side" in text
     found = run_of(done).path("brief.en.html")
     assert f"Report: {found}" in text and "95 % intervals over" in text
 
@@ -212,10 +215,8 @@ def test_killed_at_any_moment_it_ends_with_the_same_numbers(done: tuple[Done, Pa
     moments = (
         "split.json",
         "cells/full-1-0-*.model.safetensors",  # the model is there, its record is not
-        "cells/random-1-1-*.json",
         "cells/iem-*-0-*.set.safetensors",  # half of the condensed set, without its card
         "training.json",
-        "retrieval.json",
         "brief.en.html",
     )
     for moment in moments:
@@ -326,6 +327,20 @@ def test_over_queries_takes_seeds_first_and_draws_groups(done: tuple[Done, Path,
     assert alone.full.groups is None and alone.against_random.sign == 0
     with pytest.raises(ValueError, match="same 4 queries"):
         over_queries([better], [], [worse], labels)
+
+
+def test_a_leak_and_missing_groups_are_said() -> None:
+    images, t = image_set(4, classes=2), translator("en")
+
+    def told(train: ImageSet, query: ImageSet) -> str:
+        split = RetrievalSplit(train, train, query, "own-data")
+        return "\n".join(split_lines(split, repeated_queries(split), "en"))
+
+    train, query = images.subset([0, 1, 2, 3]), images.subset([4, 5])
+    assert t("poc.no_leak") in told(train, query) and t("poc.split_alone") in told(train, query)
+    assert t("poc.leak", copies=1, groups=0) in told(train, images.subset([3, 5]))
+    shared = replace(train, groups=("a", "b", "", "")), replace(query, groups=("b", ""))
+    assert t("poc.leak", copies=0, groups=1) in told(*shared) and t("poc.split_alone") not in told(*shared)
 
 
 def test_images_on_their_own_are_groups_of_their_own() -> None:

@@ -102,7 +102,8 @@ def over_queries_table(run: Run, lang: str) -> OverQueriesTable | None:
         spread = "–" if found.low is None else t("brief.over_range", low=shown(found.low), high=shown(found.high))
         rows.append((name, shown(found.mean), spread, shown(found.macro)))
     heads = (t("brief.map"), t("brief.over_interval"), t("brief.over_macro"))
-    return OverQueriesTable(t("brief.over_text", over=over_what(over.full, lang)), heads, rows)
+    text = t("brief.over_text", over=over_what(over.full, lang))
+    return OverQueriesTable(f"{text} {few_groups(over.full, lang)}".strip(), heads, rows)
 
 
 def over_what(found: MeanInterval, lang: str) -> str:
@@ -110,8 +111,13 @@ def over_what(found: MeanInterval, lang: str) -> str:
     t = translator(lang)
     if found.groups is None:
         return t("over.queries", queries=number(found.queries), seeds=found.seeds)
-    text = t("over.groups", groups=number(found.groups), queries=number(found.queries), seeds=found.seeds)
-    return text if found.groups >= _FEW_GROUPS else text + t("over.few")
+    return t("over.groups", groups=number(found.groups), queries=number(found.queries), seeds=found.seeds)
+
+
+def few_groups(found: MeanInterval, lang: str) -> str:
+    """Say that an interval is too narrow, where it is over few groups; else nothing."""
+    few = found.groups is not None and found.groups < _FEW_GROUPS
+    return translator(lang)("over.few") if few else ""
 
 
 def provenance_lines(run: Run, cell: Cell, lang: str) -> list[tuple[str, str]]:
@@ -123,11 +129,20 @@ def provenance_lines(run: Run, cell: Cell, lang: str) -> list[tuple[str, str]]:
         (t("brief.dataset"), cell.dataset),
         (t("brief.protocol"), cell.protocol),
         (t("brief.hashing"), f"{cell.hashing}, {t('brief.bits', bits=cell.bits)}"),
-        (t("brief.ipc"), str(cell.ipc)),
+        (t("brief.ipc"), _per_class(run, cell, lang)),
         (t("brief.device"), cell.device),
         (t("brief.commit"), made.commit or t("brief.unknown")),
         (t("brief.made"), full_date(day, lang)),
     ]
+
+
+def _per_class(run: Run, cell: Cell, lang: str) -> str:
+    """Return the condensed images of each class: the most of them, where classes have unequal numbers."""
+    path = run.path("retrieval.json")
+    known = RetrievalComparison.load(path).models if path.is_file() else {}
+    classes = next((len(report.class_names) for report in known.values()), None)
+    unequal = classes is not None and cell.images != cell.ipc * classes
+    return translator(lang)("brief.ipc_most", most=number(cell.ipc)) if unequal else number(cell.ipc)
 
 
 def audit_head(run: Run) -> tuple[int, str]:

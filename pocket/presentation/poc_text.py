@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pocket.data import RetrievalSplit
 from pocket.data.intake import CheckRecord
 from pocket.presentation import roi_text
-from pocket.presentation.brief_evidence import over_what
+from pocket.presentation.brief_evidence import few_groups, over_what
 from pocket.presentation.check_page import size_text
 from pocket.presentation.i18n import duration, number, percent, translator
 from pocket.roi import RoiReport
@@ -60,13 +60,16 @@ def split_lines(split: RetrievalSplit, repeated: int, lang: str) -> Iterator[str
     """Yield how the images are split, and whether anything leaks from one side to the other."""
     t, query = translator(lang), split.query
     yield "  " + t("poc.split", train=number(len(split.train)), query=number(len(query)))
-    if query.independent is not None:
-        yield "  " + t(
-            "poc.split_groups", groups=number(len(set(query.independent.tolist()))), query=number(len(query))
-        )
+    if query.independent is None:
+        yield "  " + t("poc.split_alone")
+    else:
+        things = len(set(query.independent.tolist()))
+        yield "  " + t("poc.split_groups", groups=number(things), query=number(len(query)))
     shared = shared_groups(split)
-    key = "poc.leak" if repeated or shared else "poc.no_leak"
-    yield "  " + t(key, copies=number(repeated), groups=number(shared))
+    if repeated or shared:
+        yield "  " + t("poc.leak", copies=number(repeated), groups=number(shared))
+    else:
+        yield "  " + t("poc.no_leak")
 
 
 def estimate_lines(
@@ -125,6 +128,8 @@ def result_lines(run: Run, lang: str) -> Iterator[str]:
             random=interval(over.random),
             over=over_what(over.full, lang),
         )
+        if few := few_groups(over.full, lang):
+            yield few
         told = {1: "poc.ahead", 0: "poc.unclear", -1: "poc.behind"}[over.against_random.sign]
         yield t("poc.difference", value=interval(over.against_random, signed=True)) + t(told)
     yield t("poc.break_even", value=roi_text.break_even(report, lang))

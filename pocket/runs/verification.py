@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 from pocket.runs import audit
 from pocket.runs.artefacts import ArtefactError
-from pocket.runs.run import RunRecord
+from pocket.runs.run import Run, RunRecord
 
 HIDDEN = (
     "What this cannot show: whoever rewrites the whole log, run.json and the files with it makes a chain that agrees "
@@ -67,6 +68,15 @@ def verify_run(folder: Path) -> Verification:
     present = (path for path in sorted(folder.rglob("*")) if path.is_file())
     there = [path.relative_to(folder).as_posix() for path in present]
     return Verification(lines, head, len(known), tuple(problems), tuple(n for n in there if n not in {*known, *_OWN}))
+
+
+def note_changed(run: Run, paths: Iterable[Path]) -> None:
+    """Log those files that the log does not know as they are: a process may be killed between a file and its line."""
+    known = _logged(run.path("audit.jsonl"))
+    for path in paths:
+        name = path.resolve().relative_to(run.folder.resolve()).as_posix()
+        if path.is_file() and known.get(name) != audit.digest_of(path):
+            run.note(path)
 
 
 def _logged(log: Path) -> dict[str, str]:

@@ -34,6 +34,7 @@ from pocket.runs import ArtefactError, Run, open_run, provenance, write_bytes
 from pocket.runs.paths import run_dir
 from pocket.runs.poc import KeptCell, Plan, PocRecord
 from pocket.runs.records import CondensationRecord, TrainingRecord, strongest_random
+from pocket.runs.verification import note_changed
 from pocket.workflows.check import UsageError, check
 from pocket.workflows.measure import load_split
 from pocket.workflows.poc_cells import Shelf, Spec
@@ -94,7 +95,7 @@ def poc(
         If the run on disk was made of other images or with other settings.
     """
     asked, name = asked or Asked(), name or run_name(path)
-    _refuse_other_run(path, name)
+    groups = _refuse_other_run(path, name, groups)
     checked = checked_images(path, run_dir(name), groups, lang, say)
     if checked.verdict == "stop":
         say(translator(lang)("poc.stop"))
@@ -131,16 +132,25 @@ def run_name(path: Path) -> str:
     return text.replace("..", "-").strip("-.")[:48] or "images"
 
 
-def _refuse_other_run(path: Path, name: str) -> None:
-    """Refuse a run's folder inside the images, or one that holds a run of other images, before anything is written."""
+def _refuse_other_run(path: Path, name: str, groups: Path | None) -> Path | None:
+    """Refuse a run's folder inside the images, or one that holds a run of other images, before anything is written.
+
+    Returns the table of groups, which a run that is there remembers.
+    """
     folder, images = run_dir(name).resolve(), path.resolve()
     if folder.is_relative_to(images):
         raise UsageError(
             f"the report would be written to {folder}, inside the folder of images, which is never written to; start "
             "the command from another folder, or name one by POCKET_HOME"
         )
-    if (folder / "run.json").is_file() and (of := Run.read(folder).settings.dataset) != str(images):
-        raise ValueError(f"run {name!r} was made of {of!r}, not of {str(images)!r}; take another name: --run NAME")
+    if not (folder / "run.json").is_file():
+        return groups
+    before = Run.read(folder).settings
+    if before.dataset != str(images):
+        raise ValueError(
+            f"run {name!r} was made of {before.dataset!r}, not of {str(images)!r}; take another name: --run NAME"
+        )
+    return groups or (Path(before.groups) if before.groups else None)
 
 
 def checked_images(path: Path, out: Path, groups: Path | None, lang: str, say: Say) -> CheckRecord:
@@ -162,7 +172,6 @@ def checked_images(path: Path, out: Path, groups: Path | None, lang: str, say: S
 
 def planned_run(path: Path, name: str, groups: Path | None, plan: Plan) -> Run:
     """Open the run of a plan, or make it, and log what the check has left in its folder."""
-    new = not (run_dir(name) / "run.json").is_file()
     run = open_run(
         name,
         dataset=str(path.resolve()),
@@ -177,9 +186,7 @@ def planned_run(path: Path, name: str, groups: Path | None, plan: Plan) -> Run:
     for place in (run.folder, run.path("cells"), run.path("models")):
         for left in place.glob(".*.*"):  # temporary files of a process that was killed
             left.unlink(missing_ok=True)
-    files = [run.path(file) for file in ("check.json", "check.html", "split.json", "relabel.csv")]
-    if new:
-        run.note(*(file for file in files if file.is_file()))
+    note_changed(run, [run.path(file) for file in ("check.json", "check.html", "split.json", "relabel.csv")])
     return run
 
 
@@ -204,6 +211,7 @@ def estimated(shelf: Shelf, lang: str, say: Say) -> dict[str, float]:
 def write_cells(shelf: Shelf, kept: list[KeptCell]) -> None:
     """Write ``training.json``, ``condensation.json``, the condensed set and the models that searching needs."""
     run, cells = shelf.run, [one.cell for one in kept]
+    note_changed(run, [file for spec in shelf.specs for file in run.path("cells").glob(f"{shelf.place(spec).name}.*")])
     made = provenance(cells[0].device)
     condensed = [cell for cell in cells if cell.method == "iem"]
     for name, spec in chosen(shelf, kept).items():
