@@ -425,3 +425,26 @@ def test_the_page_fits_and_has_no_serious_accessibility_fault(
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     found = Axe().run(page).response["violations"]
     assert [f"{f['id']}: {f['nodes'][0]['html'][:120]}" for f in found if f["impact"] in ("serious", "critical")] == []
+
+
+def test_what_is_typed_faster_than_answers_come_stays_as_typed(browser: Browser, served: Served) -> None:  # noqa: F811
+    page = opened(browser, served)
+    boxes = page.locator("details[open] .field .row input[type=number]")
+    boxes.first.focus()
+    words = ["2500", "345", "0.25", "1.75", "2.75", "12"]
+    for word in words:
+        page.keyboard.press("Control+A")
+        page.keyboard.type(word, delay=40)
+        page.keyboard.press("Tab")  # to the next slider
+        page.keyboard.press("Tab")
+    page.wait_for_timeout(1500)
+    assert [boxes.nth(i).input_value() for i in range(len(words))] == words
+    # Two sliders within one pause: the first one's word is not lost to the second's.
+    sliders = page.locator("details[open] .field input[type=range]")
+    before = [float(boxes.nth(i).input_value()) for i in (7, 8)]
+    sliders.nth(7).focus()
+    for key in ("ArrowRight", "Tab", "Tab", "ArrowRight"):
+        page.keyboard.press(key)
+    page.wait_for_timeout(1500)
+    assert [float(boxes.nth(i).input_value()) for i in (7, 8)] == [before[0] + 1, before[1] + 1]
+    page.context.close()
