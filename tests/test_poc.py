@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from runs_for_tests import make_run
+from runs_for_tests import SEEDS, cell, make_run
 from sets_for_tests import image_set
 from test_check import state
 from typer.testing import CliRunner
@@ -26,6 +26,7 @@ from pocket.data.intake import CheckRecord, SplitRecord
 from pocket.data.summary import repeated_queries
 from pocket.evaluation import DiagnosticsRecord, RetrievalComparison, bootstrap_mean, over_queries
 from pocket.presentation.brief import write_brief
+from pocket.presentation.brief_evidence import saving_noise
 from pocket.presentation.i18n import translator
 from pocket.presentation.poc_text import split_lines
 from pocket.roi import RoiReport
@@ -158,6 +159,19 @@ def test_the_brief_shows_intervals_over_groups(done: tuple[Done, Path, list[str]
     spread = t("brief.over_range", low=f"{over.full.low:.3f}", high=f"{over.full.high:.3f}")
     assert t("brief.over") in text and spread in text
     assert t("over.groups", groups=over.full.groups, queries=over.full.queries, seeds=2) in text
+
+
+def test_seconds_that_are_noise_are_called_so(done: tuple[Done, Path, list[str]]) -> None:
+    full, ours = ([cell(method, seed) for seed in SEEDS] for method in ("full", "iem"))
+    t = translator("en")
+    assert saving_noise(full, ours, "en") == "", "9.3 s against 3.0 s is no noise"
+    uneven = [c.model_copy(update={"train_seconds": s}) for c, s in zip(ours, (2.0, 9.0, 16.0), strict=True)]
+    assert "within the noise" in saving_noise(full, uneven, "en")
+    equal = [c.model_copy(update={"steps": full[0].steps}) for c in ours]
+    assert saving_noise(full, equal, "en") == t("brief.saving_equal", steps=full[0].steps)
+    _, _, said = done
+    assert t("brief.saving_equal", steps=8) in said
+    assert t("brief.saving_equal", steps=8) in run_of(done).path("brief.en.html").read_text(encoding="utf-8")
 
 
 def test_a_run_without_such_intervals_has_a_brief_without_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

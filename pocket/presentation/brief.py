@@ -118,6 +118,7 @@ def _content(run: Run, report: RoiReport, lang: str) -> dict[str, Any]:
             for name, cells in (("full", full), ("condensed", condensed), ("random", random))
         ],
         "difference": evidence.difference_text(condensed, random, lang),
+        "saving_noise": evidence.saving_noise(full, condensed, lang),
         "over": evidence.over_queries_table(run, lang),
         "teacher": t(
             f"brief.teacher_{'counted' if inputs.count_teacher else 'not_counted'}",

@@ -64,6 +64,23 @@ def difference_text(condensed: list[Cell], random: list[Cell], lang: str) -> str
     return f"{text} {t('brief.difference_zero')}" if unclear else text
 
 
+def saving_noise(full: list[Cell], condensed: list[Cell], lang: str) -> str:
+    """Say that the seconds saved a training are noise, where they are; else nothing.
+
+    They are where both train for the same steps, or seeds differ by more than the mean. A break-even then says nothing:
+    another measurement may find "never", or half as many trainings.
+    """
+    if full[0].steps == condensed[0].steps:
+        return translator(lang)("brief.saving_equal", steps=number(full[0].steps))
+    ours, theirs = ({cell.seed: cell.train_seconds for cell in cells} for cells in (condensed, full))
+    if ours.keys() != theirs.keys() or len(ours) < 2:
+        return ""
+    mean, half_width, _ = summarise(theirs[seed] - ours[seed] for seed in ours)
+    if abs(mean) > half_width:
+        return ""
+    return translator(lang)("brief.saving_noise", mean=number(mean, 1, signed=True), spread=number(half_width, 1))
+
+
 class OverQueriesTable(NamedTuple):
     """Scores with intervals over queries: what they are over, the heads of the columns, and the rows."""
 

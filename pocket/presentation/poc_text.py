@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from pocket.data import RetrievalSplit
 from pocket.data.intake import CheckRecord
 from pocket.presentation import roi_text
-from pocket.presentation.brief_evidence import few_groups, over_what
+from pocket.presentation.brief_evidence import few_groups, over_what, saving_noise
 from pocket.presentation.check_page import size_text
 from pocket.presentation.i18n import duration, number, percent, translator
-from pocket.roi import RoiReport
+from pocket.roi import RoiReport, alternatives
 from pocket.runs import Run
 from pocket.runs.poc import Plan
 from pocket.runs.records import Cell
@@ -133,5 +133,8 @@ def result_lines(run: Run, lang: str) -> Iterator[str]:
         told = {1: "poc.ahead", 0: "poc.unclear", -1: "poc.behind"}[over.against_random.sign]
         yield t("poc.difference", value=interval(over.against_random, signed=True)) + t(told)
     yield t("poc.break_even", value=roi_text.break_even(report, lang))
+    full, condensed, _ = alternatives(run.folder)
+    if noise := saving_noise(full, condensed, lang):
+        yield noise
     yield t("poc.report", page=run.path(f"brief.{lang}.html"))
     yield t("poc.next", run=run.name)
