@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from pocket.cli import app
 from pocket.presentation import roi_text
 from pocket.presentation.brief import write_brief
-from pocket.presentation.i18n import percent, translator
+from pocket.presentation.i18n import money, percent, translator
 from pocket.presentation.pdf import find_browser, print_pdf
 from pocket.roi import RoiInputs, compute
 from pocket.runs import ArtefactError, Run, audit, provenance
@@ -208,7 +208,9 @@ def test_the_decision_fits_on_the_first_sheet(
     for line in lines:
         for text in line:
             assert plain(text) in sheets[0], text
-    chance = t("roi.p_negative_value", share=percent(report.outcomes.p_negative, lang, 0))
+    found = report.outcomes
+    middle = money(found.p50, "JPY", lang)
+    chance = t("roi.range_help", middle=middle, share=percent(found.p_negative, lang, 0))
     advice = t(f"brief.next_{report.decision.verdict}")
     for text in (t("brief.asked"), t("axis.title"), chance, t("brief.recommendation"), advice):
         assert plain(text) in sheets[0], text
