@@ -122,7 +122,7 @@ def test_japanese_decides_the_report_and_the_console(tmp_path: Path, home: Path)
     code, said = run(root, "--lang", "ja", "--strict")
     assert code == 3
     page = (home / "runs" / "check-images" / "check.html").read_text(encoding="utf-8")
-    for text in ("破損または途中で切れた画像（除外）：1 件", "元の場所からコピーするか、書き出し直してください。"):
+    for text in ("破損または途中で切れた画像（除外）：1件", "元の場所からコピーするか、書き出し直してください。"):
         assert text in said
         assert text in page
     assert '<html lang="ja">' in page
@@ -306,8 +306,8 @@ def test_progress_tells_the_time_left(tmp_path: Path, home: Path, monkeypatch: p
     for done in (1000, 1050, 4000):
         progress(done, 5000)
     assert said == [
-        "画像を確認しています：1,000 / 5,000 枚、残り約 1分20秒",
-        "画像を確認しています：4,000 / 5,000 枚、残り約 10.0秒",
+        "画像を確認しています：1,000 / 5,000枚、残り約1分20秒",
+        "画像を確認しています：4,000 / 5,000枚、残り約10.0秒",
     ]
 
 
