@@ -259,7 +259,8 @@ def test_killed_at_any_moment_it_ends_with_the_same_numbers(done: tuple[Done, Pa
         assert not (folder / "poc.json").exists()
     subprocess.run([sys.executable, "-c", _SCRIPT, str(images)], env=environment, check=True, stdout=subprocess.DEVNULL)
     assert scores(folder) == scores(run_of(done).folder)
-    # Means and eigenvalues of embeddings: their last bits depend on where in memory the factors of a product lie.
+    # Scores, sets and split above are equal to the bit. Something in the diagnostics was not on one machine of several,
+    # for a reason not yet found: their floats are held to be the same within 1e-6.
     resumed, whole = diagnostics(folder), diagnostics(run_of(done).folder)
     assert resumed.keys() == whole.keys()
     numbers = {name: value for name, value in whole.items() if isinstance(value, float)}

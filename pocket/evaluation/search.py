@@ -20,7 +20,7 @@ _MANY, _DIFFERENT = 2_000_000, 1000  # codes, and distinct ones, from which list
 _REPEATED, _OFTEN = 0.4, 100_000  # share of codes that repeat another, of how many, from which each is searched once
 _TRIED = 256  # codes asked for when lists are tried
 _PROBES = (1, 2, 4, 8, 16, 32, 64, 128)
-_LOOKED = 0.2  # share of the codes that lists may look at: a code in a list costs up to twice one of a full table
+_LOOKED = 0.2  # share of the codes that lists may look at for their answers, which are not exact
 
 
 class Within(NamedTuple):
@@ -124,8 +124,8 @@ class HammingIndex:
             share = looked[probes - 1]
             if share > _LOOKED:
                 return (
-                    f"looking into {probes} of {lists:,} lists, for a recall of {reached:.2f}, means {share:.0%} of "
-                    "all codes, which is hardly faster"
+                    f"looking into {probes} of {lists:,} lists, for a recall of {reached:.2f}, takes {share:.1%} of "
+                    f"all codes, and lists serve up to {_LOOKED:.0%}"
                 )
             if enough:
                 return None
