@@ -56,6 +56,7 @@ def task(config: IEMConfig | GradientConfig, images: ImageSet = UNEQUAL, **chang
         "watch": None,
         "checkpoint": None,
     }
+    common["formations"] = np.full(images.num_classes, config.formation)
     return Task(**{"images": images, "config": config} | common | nothing | changes)
 
 

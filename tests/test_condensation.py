@@ -65,6 +65,36 @@ def test_classes_may_have_different_sizes(method: str) -> None:
     assert capped.labels.tolist() == [0] * 4 + [1] * 4 + [2] * 2
 
 
+@pytest.mark.parametrize("method", MATCHED)
+def test_small_classes_may_have_fewer_tiles(method: str, tmp_path: Path) -> None:
+    few = IMAGES.subset(np.flatnonzero((IMAGES.labels != 2) | (np.arange(len(IMAGES)) % 6 == 0)))
+    assert few.counts[2] < 8
+    chosen = replace(config(method), formation=2)
+    made = pocket.condense(few, 2, method, formation="auto", config=chosen, **OPTIONS)
+    assert made.card.formations == (2, 2, 1) and made.card.formation == 2
+    assert made.view_labels.tolist() == [0] * 8 + [1] * 8 + [2] * 2
+    assert made.view_images.tolist() == [i for i, f in enumerate(made.formation) for _ in range(f * f)]
+    assert made.decode().shape == (18, 1, 12, 12)
+    given = pocket.condense(few, 2, method, formation=[2, 2, 1], config=chosen, **OPTIONS)
+    np.testing.assert_array_equal(given.images, made.images)
+    back = pocket.CondensedSet.load(made.save(tmp_path / "set"))
+    assert torch.equal(back.decode(), made.decode())
+    model = pocket.train(made, bits=16, width=8, config=pocket.TrainConfig(steps=2, batch=8), device="cpu")
+    assert pocket.label(made, model, device="cpu").code_targets.shape == (18, 16)
+    alike = pocket.condense(IMAGES, 2, method, formation="auto", config=chosen, **OPTIONS)
+    same = pocket.condense(IMAGES, 2, method, config=chosen, **OPTIONS)
+    assert alike.card.formations is None
+    np.testing.assert_array_equal(alike.images, same.images)
+
+
+def test_chunks_of_different_formations_give_the_sums_of_one_forward() -> None:
+    chosen = replace(config("iem"), steps=3, networks="random")
+    whole = pocket.condense(IMAGES, 2, config=chosen, formation=[2, 1, 3], **OPTIONS)
+    chunked = pocket.condense(IMAGES, 2, config=replace(chosen, memory_gb=1e-4), formation=[2, 1, 3], **OPTIONS)
+    np.testing.assert_allclose(chunked.images.astype(float), whole.images.astype(float), atol=1)
+    assert (whole.images != pocket.condense(IMAGES, 2, "random", formation=[2, 1, 3], **OPTIONS).images).any()
+
+
 def test_a_class_that_is_left_out_does_not_disturb_the_others() -> None:
     plain = replace(config("iem"), weight_cov=0.1)
     both = pocket.condense(IMAGES, [2, 2, 0], "iem", config=plain, **OPTIONS)
@@ -380,6 +410,8 @@ def test_global_random_state_is_left_alone() -> None:
         (lambda: pocket.condense(IMAGES, 1, "random", ratio=0.1), "give either ipc"),
         (lambda: pocket.condense(IMAGES, method="random", ratio=1.5), "ratio=1.5 is outside the allowed range"),
         (lambda: pocket.condense(IMAGES, [1, 1, 2], "idc"), "equally many images of every class, not 1 to 2"),
+        (lambda: pocket.condense(IMAGES, 1, "idc", formation=[1, 2, 2]), "give one formation for all"),
+        (lambda: pocket.condense(IMAGES, 1, formation=[1, 2]), "one for each of 3 classes, or 'auto'"),
         (lambda: pocket.condense(IMAGES, 0, "random"), "at least 1 image per class"),
         (lambda: pocket.IEMConfig(lr=0), "lr=0: must be above 0"),
         (lambda: pocket.IEMConfig(perturb=(0.2, 0.1)), "perturb"),

@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 from sets_for_tests import image_set
 
@@ -718,7 +720,7 @@ def test_a_condensed_set_that_does_not_fit_is_refused(tiles: CondensedSet) -> No
         CondensedSet(tiles.images.astype(np.float32), tiles.labels, tiles.card)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="come together, or not at all"):
         CondensedSet(tiles.images, tiles.labels, tiles.card, np.zeros((24, 8), dtype=np.float16))
-    with pytest.raises(ValueError, match=r"code targets of shape \(23, 8\) do not fit 6 images with 4 views"):
+    with pytest.raises(ValueError, match=r"code targets of shape \(23, 8\) do not fit 6 images with 24 views"):
         replace(with_targets(tiles), code_targets=np.zeros((23, 8), dtype=np.float16))
 
 
@@ -735,6 +737,28 @@ def test_export_to_png(tmp_path: Path, channels: int) -> None:
 
 
 # --- formation ----------------------------------------------------------------------------------------
+
+
+def test_images_of_different_formations_decode_as_each_would_alone() -> None:
+    images, formation = torch.rand(5, 2, 12, 12), np.array([2, 1, 3, 2, 1])
+    views = grid.decode(images, formation)
+    alone = torch.cat([grid.decode(image[None], int(f)) for image, f in zip(images, formation, strict=True)])
+    assert torch.equal(views, alone)
+    parts = views.split((formation**2).tolist())
+    back = torch.cat([grid.encode(part, int(f)) for part, f in zip(parts, formation, strict=True)])
+    assert torch.equal(grid.encode(views, formation), back)
+    assert torch.equal(grid.decode(images, np.full(5, 2)), grid.decode(images, 2))
+
+
+@given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 300)), min_size=1, max_size=8), st.integers(1, 4))
+def test_own_tiles_are_the_finest_that_repeat_no_image(classes: list[tuple[int, int]], most: int) -> None:
+    stored, extra = np.array(classes).T
+    real = stored + extra
+    found = grid.own_tiles(stored, real, most)
+    assert ((found >= 1) & (found <= most)).all()
+    assert (stored * found**2 <= real).all()
+    finer = stored * (found + 1) ** 2 > real
+    assert (finer | (found == most)).all()
 
 
 @pytest.mark.parametrize(("size", "factor"), [(12, 1), (12, 2), (12, 3), (28, 3), (13, 2), (16, 5)])

@@ -112,6 +112,15 @@ def test_the_cheapest_share_within_the_loss_is_what_the_roi_reads(
     assert RoiInputs.from_run(run).map_hybrid.source == "assumption", "measured on another set"
 
 
+def test_what_is_made_anew_keeps_its_number_of_images_and_tiles() -> None:
+    old = pocket.condense(IMAGES, [1, 2, 3], "random", formation=[1, 2, 3], device="cpu")
+    names = (*IMAGES.class_names, "new")
+    now = replace(IMAGES, labels=np.where(np.arange(len(IMAGES)) % 12 == 0, 3, IMAGES.labels), class_names=names)
+    made = update(old, now, [names[0], "new"], seed=5)
+    assert made.card.counts == (1, 2, 3, 3) and made.card.formations == (1, 2, 3, 3)
+    assert len(made.decode()) == 1 + 2 * 4 + 3 * 9 + 3 * 9
+
+
 def test_only_what_has_changed_is_condensed_anew() -> None:
     old = small(3)
     assert changed_classes(IMAGES, IMAGES.subset(np.random.default_rng(0).permutation(len(IMAGES)))) == []

@@ -141,6 +141,8 @@ def gradient_matching(task: Task) -> Matched:
             f"gradient matching makes equally many images of every class, not {task.counts.min()} to "
             f"{task.counts.max()}: take an ipc that every class has, or another method"
         )
+    if not isinstance(task.formation, int):
+        raise ValueError("gradient matching makes equally many tiles of every class: give one formation for all")
     where = pick_device(task.device)
     warm_up()
     synthetic = task.random_start().to(where).requires_grad_(True)
@@ -183,7 +185,7 @@ def gradient_matching(task: Task) -> Matched:
                     tiles = synthetic.unflatten(0, (images.num_classes, -1))[part].flatten(0, 1)
                     pair = [
                         augmentation.apply(x, drawn.at(part.repeat_interleave(len(x) // len(part))))
-                        for x in (batch[part].flatten(0, 1), decode(tiles, config.formation))
+                        for x in (batch[part].flatten(0, 1), decode(tiles, task.formation))
                     ]
                     wanted = learner.class_gradients(pair[0], part, share, differentiable=False)
                     ours = learner.class_gradients(pair[1], part, share, differentiable=True)
@@ -193,7 +195,7 @@ def gradient_matching(task: Task) -> Matched:
                 optimizer.step()
                 with torch.no_grad():
                     synthetic.clamp_(0, 1)
-                    views = decode(synthetic, config.formation)
+                    views = decode(synthetic, task.formation)
                 if (step + 1) % config.restart:  # else a fresh network comes next
                     learner.train(step, views, real, share)
                 if task.watch:

@@ -35,7 +35,7 @@ from pocket.condensation.networks import Networks
 from pocket.condensation.pool import Pool, make_pool, pool_identity
 from pocket.condensation.real import RealStatistics
 from pocket.data import ImageSet
-from pocket.data.formation import decode
+from pocket.data.formation import Formation, decode
 from pocket.hashing import Augmentation, HashModel
 from pocket.hashing.augmentation import Draw
 from pocket.hashing.devices import deterministic, pick_device, warm_up
@@ -65,6 +65,7 @@ def match(
     config: IEMConfig,
     *,
     counts: npt.NDArray[np.int64],
+    formation: Formation,
     hashing: str,
     bits: int,
     backbone: str,
@@ -135,7 +136,11 @@ def match(
     classes = images.num_classes
     stored = torch.tensor(counts, device=where)
     labels = torch.arange(classes, device=where).repeat_interleave(stored)
-    equal = bool((counts == counts[0]).all())
+    views_of = np.bincount(
+        np.arange(classes).repeat(counts), weights=np.full(len(start), formation) ** 2, minlength=classes
+    ).astype(np.int64)
+    equal = bool((views_of == views_of[0]).all())
+    rows = None if equal else torch.tensor(views_of, device=where)
     made = (stored > 0)[:, None]
     synthetic = start.clone().to(where).requires_grad_(True)
     optimizer = torch.optim.Adam([synthetic], lr=config.lr, betas=(0.5, 0.9))
@@ -159,10 +164,7 @@ def match(
                 mininterval=1.0,
             ):
                 network, drawn, target, scale = real.at(step)
-                z, v, loss = views(
-                    synthetic, labels, config.formation, real.augmentation, drawn, network, judge, config
-                )
-                rows = None if equal else stored * config.formation**2
+                z, v, loss = views(synthetic, labels, formation, real.augmentation, drawn, network, judge, config)
                 ours = moments(z, v, classes, cov=config.weight_cov > 0, counts=rows)
                 if not equal:
                     ours = _where(made, ours, target)
@@ -195,7 +197,7 @@ def _where(made: Tensor, ours: Moments, real: Moments) -> Moments:
 def views(
     stored: Tensor,
     labels: Tensor,
-    formation: int,
+    formation: Formation,
     augmentation: Augmentation,
     drawn: Draw,
     network: HashModel,
@@ -211,7 +213,7 @@ def views(
     ----------
     stored : Tensor, shape (M, C, H, W)
     labels : Tensor of int64, shape (M,)
-    formation : int
+    formation : int or ndarray of int64, shape (M,)
     augmentation : Augmentation
     drawn : Draw
         Parameters per class.
@@ -221,15 +223,18 @@ def views(
 
     Returns
     -------
-    z, v : Tensor, shapes (M * f^2, dim) and (M * f^2, bits)
+    z, v : Tensor, shapes (sum of f^2, dim) and (sum of f^2, bits)
     loss : Tensor
         Hashing loss of the views under the teacher, mean over the views; 0 without one.
     """
     judge = objective(teacher.method) if teacher else None
+    total = int((np.full(len(stored), formation) ** 2).sum())
 
-    def embed(part: Tensor, part_labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        of = part_labels.repeat_interleave(formation**2)
-        shown = augmentation.apply(decode(part, formation), drawn.at(of))
+    def embed(part: Tensor, part_labels: Tensor, start: int) -> tuple[Tensor, Tensor, Tensor]:
+        own = formation if isinstance(formation, int) else formation[start : start + len(part)]
+        many = own**2 if isinstance(own, int) else torch.as_tensor(own**2, device=part.device)
+        of = part_labels.repeat_interleave(many)
+        shown = augmentation.apply(decode(part, own), drawn.at(of))
         z, v = network.embed(shown)
         if teacher is None or judge is None:
             return z, v, z.new_zeros(())
@@ -237,17 +242,18 @@ def views(
         both = torch.cat([seen, seen]) if judge.two_views else seen
         return z, v, judge.loss(both, of, teacher.targets, 1.0) * len(of)
 
-    chunk = fitting(network, config.memory_gb / (2 if teacher else 1), formation**2)
+    chunk = fitting(network, config.memory_gb / (2 if teacher else 1), int(np.max(formation)) ** 2)
     if len(stored) <= chunk:
-        z, v, loss = embed(stored, labels)
+        z, v, loss = embed(stored, labels, 0)
     else:
+        starts = range(0, len(stored), chunk)
         parts = [
-            recompute(embed, *pair, use_reentrant=False, preserve_rng_state=False)
-            for pair in zip(stored.split(chunk), labels.split(chunk), strict=True)
+            recompute(embed, *part, use_reentrant=False, preserve_rng_state=False)
+            for part in zip(stored.split(chunk), labels.split(chunk), starts, strict=True)
         ]
         z, v = torch.cat([p[0] for p in parts]), torch.cat([p[1] for p in parts])
         loss = torch.stack([p[2] for p in parts]).sum()
-    return z, v, loss / (len(stored) * formation**2)
+    return z, v, loss / total
 
 
 def fitting(network: HashModel, memory_gb: float, views: int) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +22,7 @@ from pocket.condensation.matching import Matched, Step, match
 from pocket.condensation.pool import Pool
 from pocket.condensation.selection import herding, kcenter
 from pocket.data import CondensedCard, CondensedSet, ImageSet
-from pocket.data.formation import encode
+from pocket.data.formation import Formation, encode, own_tiles
 from pocket.hashing import HashModel, train
 from pocket.hashing.devices import derive, describe, pick_device, to_float
 from pocket.hashing.networks import default_width
@@ -39,6 +39,7 @@ class Task:
 
     images: ImageSet
     counts: npt.NDArray[np.int64]
+    formations: npt.NDArray[np.int64]
     config: Config
     hashing: str
     bits: int
@@ -52,14 +53,20 @@ class Task:
     watch: Callable[[Step], None] | None
     checkpoint: Checkpoint | None
 
+    @property
+    def formation(self) -> Formation:
+        """Tiles a side of the stored images, sorted by class: one number, or one an image where they differ."""
+        first = int(self.formations[0])
+        return first if (self.formations == first).all() else self.formations.repeat(self.counts)
+
     def random_start(self) -> Tensor:
         """Return the stored images of each class, made of f^2 times as many random real ones, sorted by class.
 
         A class with fewer real images than its tiles gives each of them more than once.
         """
-        views = self.counts * self.config.formation**2
+        views = self.counts * self.formations**2
         chosen = self.images.pick(views, [self.seed, 0x5EED], repeat=True)
-        return encode(to_float(self.images.images[chosen]), self.config.formation)
+        return encode(to_float(self.images.images[chosen]), self.formation)
 
 
 def random_subset(task: Task) -> Matched:
@@ -80,6 +87,7 @@ def matched(task: Task) -> Matched:
         task.random_start(),
         task.config,
         counts=task.counts,
+        formation=task.formation,
         hashing=task.hashing,
         bits=task.bits,
         backbone=task.backbone,
@@ -152,7 +160,7 @@ def condense(
     ratio: float | None = None,
     bits: int = 64,
     hashing: str = "orthohash",
-    formation: int | None = None,
+    formation: int | Sequence[int] | Literal["auto"] | None = None,
     seed: int = 0,
     config: Config | None = None,
     backbone: str = "convnet",
@@ -182,8 +190,9 @@ def condense(
         and two coresets.
     bits, hashing
         Hash layer of the condensing networks. The set serves every code length and method.
-    formation : int, optional
-        Overrides the configuration's.
+    formation : int, sequence of int or "auto", optional
+        Overrides the configuration's, for every class or for each. "auto" takes of each class the finest up to the
+        configuration's whose tiles all start from real images of their own: small classes have fewer, none twice.
     seed : int
         Equal seeds give equal bits on one machine's CPU; on a GPU the gradient of the image warp is summed
         in no fixed order, and gradient matching under a time budget (``config.seconds``) depends on the clock.
@@ -224,13 +233,15 @@ def condense(
         raise ValueError(f"unknown method {method!r}; choose one of {', '.join(METHODS)}")
     objective(hashing)
     config = config or METHODS[method].config()
-    if formation is not None:
+    if isinstance(formation, int):
         config = replace(config, formation=formation)
     if not asks_teacher(method, config):
         teacher = None
     counts = images.class_sizes(ipc, ratio)
     _say_capped(images, ipc, counts)
     equal = bool((counts == counts[0]).all())
+    formations = _formations(images, formation, config.formation, counts)
+    alike = bool((formations == formations[0]).all())
     wide = width or default_width(images.size, backbone)
     identity = {
         "images": images.fingerprint,
@@ -240,6 +251,7 @@ def condense(
         "hashing": hashing,
         "seed": seed,
         "config": asdict(config),
+        **({} if alike and formations[0] == config.formation else {"formations": formations.tolist()}),
         "backbone": backbone,
         "width": wide,
         "teacher": teacher.fingerprint if teacher else None,
@@ -248,14 +260,29 @@ def condense(
     }
     state = Checkpoint(checkpoint, identity, resume=resume) if checkpoint else None
     task = Task(
-        images, counts, config, hashing, bits, backbone, wide, seed, device, pool, teacher, progress, watch, state
+        images,
+        counts,
+        formations,
+        config,
+        hashing,
+        bits,
+        backbone,
+        wide,
+        seed,
+        device,
+        pool,
+        teacher,
+        progress,
+        watch,
+        state,
     )
     made = METHODS[method].make(task)
     card = CondensedCard(
         method=method,
         ipc=int(counts.max()),
         counts=None if equal else tuple(counts.tolist()),
-        formation=config.formation,
+        formation=int(formations.max()),
+        formations=None if alike else tuple(formations.tolist()),
         seed=seed,
         source=images.name,
         source_fingerprint=images.fingerprint,
@@ -272,6 +299,21 @@ def condense(
         state.remove()
     labels = np.repeat(np.arange(images.num_classes), counts)
     return CondensedSet((made.images * 255).round().clamp(0, 255).byte().numpy(), labels, card)
+
+
+def _formations(
+    images: ImageSet, wanted: int | Sequence[int] | str | None, usual: int, counts: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """Return the tiles a side of each class's stored images."""
+    if wanted is None or isinstance(wanted, int):
+        return np.full(images.num_classes, usual)
+    if wanted == "auto":
+        return own_tiles(counts, images.counts, usual)
+    if isinstance(wanted, str) or len(wanted) != images.num_classes or not all(1 <= f <= 8 for f in wanted):
+        raise ValueError(
+            f"formation={wanted!r}: give a number from 1 to 8, one for each of {images.num_classes} classes, or 'auto'"
+        )
+    return np.array(wanted, dtype=np.int64)
 
 
 def _say_capped(images: ImageSet, ipc: int | Sequence[int] | None, counts: npt.NDArray[np.int64]) -> None:

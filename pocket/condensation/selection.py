@@ -139,7 +139,7 @@ def _select(task: Task, choose: Callable[[Tensor, Tensor, int, int], Tensor]) ->
     images, config = task.images, task.config
     if not isinstance(config, IEMConfig):
         raise ValueError(f"herding and k-center take an IEMConfig (formation and pool_epochs of it), not {config!r}")
-    views = task.counts * config.formation**2
+    views = task.counts * task.formations**2
     images.pick(views, 0, repeat=True)  # refuses, by name, classes without images, before a network is trained in vain
     where = pick_device(task.device)
     warm_up()
@@ -152,7 +152,7 @@ def _select(task: Task, choose: Callable[[Tensor, Tensor, int, int], Tensor]) ->
     rows = chosen.cpu().numpy()
     # As many as wanted of each class, from the first again where there are no more.
     taken = [row[np.arange(n) % max(many, 1)] for row, n, many in zip(rows, views, possible, strict=True)]
-    stored = encode(to_float(images.images[np.concatenate(taken)]), config.formation)
+    stored = encode(to_float(images.images[np.concatenate(taken)]), task.formation)
     return Matched(stored, pool_seconds, time.perf_counter() - started, teacher_seconds)
 
 

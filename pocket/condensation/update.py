@@ -42,7 +42,7 @@ def update(condensed: CondensedSet, images: ImageSet, classes: Iterable[str], **
     classes : iterable of str
         Names of the classes to make anew, such as `changed_classes` gives.
     **options
-        Of `condense`; method and formation are those of ``condensed``.
+        Of `condense`; method, formation and sizes are those of ``condensed``.
 
     Returns
     -------
@@ -69,10 +69,15 @@ def update(condensed: CondensedSet, images: ImageSet, classes: Iterable[str], **
         raise ValueError(
             f"{condensed.name!r} carries codes of a teacher that does not know what is new: label it after"
         )
+    # A class keeps its stored images and tiles in number; a new one gets as many as the class that has the most.
+    before = condensed.card.formations or (condensed.card.formation,) * len(old)
+    sizes = np.bincount(condensed.labels, minlength=len(old)).tolist()
+    kept = {name: pair for name, *pair in zip(old, sizes, before, strict=True)}
+    formations = [kept[name][1] if name in kept else condensed.card.formation for name in names]
     stored, labels, seconds = [], [], (0.0, 0.0, 0.0)
     if anew:
-        wanted = [condensed.card.ipc if name in anew else 0 for name in names]
-        made = condense(images, wanted, condensed.card.method, formation=condensed.card.formation, **options)
+        wanted = [(kept[name][0] if name in kept else condensed.card.ipc) if name in anew else 0 for name in names]
+        made = condense(images, wanted, condensed.card.method, formation=formations, **options)
         stored, labels = [made.images], [made.labels]
         seconds = made.card.pool_seconds, made.card.condense_seconds, made.card.teacher_seconds
     for number, name in enumerate(names):
@@ -87,6 +92,8 @@ def update(condensed: CondensedSet, images: ImageSet, classes: Iterable[str], **
         update={
             "ipc": int(counts.max()),
             "counts": None if (counts == counts[0]).all() else tuple(counts.tolist()),
+            "formation": max(formations),
+            "formations": None if len(set(formations)) == 1 else tuple(formations),
             "source": images.name,
             "source_fingerprint": images.fingerprint,
             "source_images": len(images),

@@ -34,7 +34,8 @@ class CodeLabels(BaseModel):
 class CondensedCard(Record):
     """How a condensed set was made: the JSON beside its safetensors.
 
-    ``counts`` holds the stored images of each class where they differ; ``ipc`` is then the most of them.
+    ``counts`` holds the stored images of each class where they differ; ``ipc`` is then the most of them. So do
+    ``formations`` and ``formation`` with the tiles a side.
     """
 
     kind: ClassVar[str] = "condensed-set"
@@ -42,6 +43,7 @@ class CondensedCard(Record):
     ipc: PositiveInt
     counts: tuple[NonNegativeInt, ...] | None = None
     formation: PositiveInt
+    formations: tuple[PositiveInt, ...] | None = None
     seed: int
     source: str
     source_fingerprint: str
@@ -64,10 +66,10 @@ class CondensedSet:
     Parameters
     ----------
     images : ndarray of uint8, shape (M, C, H, W)
-        As stored: an f x f grid of tiles where the card's ``formation`` f is above 1.
+        As stored: an f x f grid of tiles where the card's ``formation`` f of the class is above 1.
     labels : ndarray of int64, shape (M,)
     card : CondensedCard
-    code_targets : ndarray of float16, shape (M * f^2, bits), optional
+    code_targets : ndarray of float16, shape (sum of f^2, bits), optional
         A teacher's continuous codes of the decoded views; from `pocket.label`.
     codebook : ndarray of float16, shape (C, bits), optional
         The teacher's codeword of each class; with ``code_targets``.
@@ -80,7 +82,7 @@ class CondensedSet:
     codebook: npt.NDArray[np.float16] | None = None
 
     def __post_init__(self) -> None:
-        m, f = len(self.images), self.card.formation
+        m, formations = len(self.images), self.card.formations
         if self.images.dtype != np.uint8 or self.images.ndim != 4 or self.labels.shape != (m,):
             raise ValueError(
                 f"a condensed set needs uint8 images (M, C, H, W) and labels (M,), not {self.images.dtype} "
@@ -88,17 +90,19 @@ class CondensedSet:
             )
         if m and not 0 <= self.labels.min() <= self.labels.max() < len(self.card.class_names):
             raise ValueError(f"labels of a condensed set must lie in 0..{len(self.card.class_names) - 1}")
+        if formations is not None and len(formations) != len(self.card.class_names):
+            raise ValueError(f"{len(formations)} formations do not fit {len(self.card.class_names)} classes")
         given = [part is not None for part in (self.code_targets, self.codebook, self.card.labels)]
         if any(given) != all(given):
             raise ValueError("code targets, codebook and the card's labels come together, or not at all")
         if self.code_targets is not None and self.codebook is not None and self.card.labels is not None:
-            bits = self.card.labels.bits
+            bits, views = self.card.labels.bits, len(self.view_images)
             for name, found, wanted in (
-                ("code targets", self.code_targets.shape, (m * f * f, bits)),
+                ("code targets", self.code_targets.shape, (views, bits)),
                 ("codebook", self.codebook.shape, (len(self.card.class_names), bits)),
             ):
                 if found != wanted:
-                    raise ValueError(f"{name} of shape {found} do not fit {m} images with {f * f} views: {wanted}")
+                    raise ValueError(f"{name} of shape {found} do not fit {m} images with {views} views: {wanted}")
         self.images.flags.writeable = False
         self.labels.flags.writeable = False
 
@@ -142,16 +146,27 @@ class CondensedSet:
         """Bytes of pixels, code targets and codebook, uncompressed."""
         return self.images.nbytes + sum(part.nbytes for part in (self.code_targets, self.codebook) if part is not None)
 
+    @property
+    def formation(self) -> grid.Formation:
+        """Tiles a side: one number, or one an image where they differ by class."""
+        each = self.card.formations
+        return self.card.formation if each is None else np.array(each, dtype=np.int64)[self.labels]
+
+    @cached_property
+    def view_images(self) -> npt.NDArray[np.int64]:
+        """Which stored image each decoded view is a tile of, shape (sum of f^2,)."""
+        return np.repeat(np.arange(len(self)), self.formation**2)
+
     @cached_property
     def view_labels(self) -> npt.NDArray[np.int64]:
-        """Labels of the decoded views, shape (M * f^2,)."""
-        return np.repeat(self.labels, self.card.formation**2)
+        """Labels of the decoded views, shape (sum of f^2,)."""
+        return self.labels[self.view_images]
 
     def decode(self) -> Tensor:
-        """Return the training views, float32 in [0, 1], shape (M * f^2, C, H, W)."""
+        """Return the training views, float32 in [0, 1], shape (sum of f^2, C, H, W)."""
         import torch
 
-        return grid.decode(torch.tensor(self.images).float().div_(255), self.card.formation)
+        return grid.decode(torch.tensor(self.images).float().div_(255), self.formation)
 
     def save(self, path: Path) -> Path:
         """Save ``path`` (``.safetensors``) and the card beside it (``.json``).

@@ -1,15 +1,39 @@
 """Multi-formation: one stored image is an f x f grid of tiles, each decoded to a full-size view.
 
 Kim et al., "Dataset Condensation via Efficient Synthetic-Data Parameterization" (IDC), ICML 2022, sec. 4.
-It lies in this room because condensing, training and exporting all decode.
+It lies in this room because condensing, training and exporting all decode. A formation is one number of tiles a side
+for all images, or an array with one number an image.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+import numpy.typing as npt
+
 if TYPE_CHECKING:
     from torch import Tensor
+
+Formation = int | npt.NDArray[np.int64]
+
+
+def own_tiles(stored: npt.NDArray[np.int64], real: npt.NDArray[np.int64], most: int) -> npt.NDArray[np.int64]:
+    """Return the finest formation of each class, up to ``most``, whose every tile starts from a real image of its own.
+
+    Parameters
+    ----------
+    stored, real : ndarray of int64, shape (num_classes,)
+        Stored images of each class, and real ones.
+    most : int
+
+    Returns
+    -------
+    ndarray of int64, shape (num_classes,)
+        1 or more; ``most`` where nothing is stored.
+    """
+    fits: npt.NDArray[np.int64] = np.sqrt(real / np.maximum(stored, 1)).astype(np.int64)
+    return np.where(stored > 0, fits.clip(1, most), most)
 
 
 def tile_edges(size: int, factor: int) -> list[int]:
@@ -17,20 +41,62 @@ def tile_edges(size: int, factor: int) -> list[int]:
     return [round(size * i / factor) for i in range(factor + 1)]
 
 
-def decode(images: Tensor, factor: int) -> Tensor:
+def decode(images: Tensor, formation: Formation) -> Tensor:
     """Enlarge every tile of every image to full size.
 
     Parameters
     ----------
     images : Tensor of float, shape (M, C, H, W)
-    factor : int
+    formation : int or ndarray of int64, shape (M,)
         Tiles a side, f >= 1.
 
     Returns
     -------
-    Tensor, shape (M * f^2, C, H, W)
-        The views of image m stand at ``m * f^2 ... (m + 1) * f^2 - 1``, row by row. Differentiable.
+    Tensor, shape (sum of f^2, C, H, W)
+        The views of each image stand together, in the order of the images, row by row. Differentiable.
     """
+    import torch
+
+    if isinstance(formation, int):
+        return _decode(images, formation)
+    parts = [_decode(images[rows], factor) for factor, rows, _ in _kinds(formation)]
+    places = np.concatenate([views for _, _, views in _kinds(formation)])
+    return torch.cat(parts)[np.argsort(places)]
+
+
+def encode(views: Tensor, formation: Formation) -> Tensor:
+    """Shrink each f^2 full-size views into the tiles of one image: what `decode` enlarges.
+
+    Parameters
+    ----------
+    views : Tensor of float, shape (sum of f^2, C, H, W)
+    formation : int or ndarray of int64, shape (M,)
+
+    Returns
+    -------
+    Tensor, shape (M, C, H, W)
+    """
+    import torch
+
+    if isinstance(formation, int):
+        return _encode(views, formation)
+    parts = [_encode(views[places], factor) for factor, _, places in _kinds(formation)]
+    order = np.concatenate([rows for _, rows, _ in _kinds(formation)])
+    return torch.cat(parts)[np.argsort(order)]
+
+
+def _kinds(formation: npt.NDArray[np.int64]) -> list[tuple[int, npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
+    """Return each formation that occurs, the images that have it and the places of their views: a kind goes in one."""
+    many = formation**2
+    starts = np.cumsum(many) - many
+    found = []
+    for factor in np.unique(formation):
+        rows = np.flatnonzero(formation == factor)
+        found.append((int(factor), rows, (starts[rows, None] + np.arange(factor**2)).ravel()))
+    return found
+
+
+def _decode(images: Tensor, factor: int) -> Tensor:
     import torch
     from torch.nn import functional
 
@@ -50,18 +116,7 @@ def decode(images: Tensor, factor: int) -> Tensor:
     return torch.stack(tiles, dim=1).flatten(0, 1)
 
 
-def encode(views: Tensor, factor: int) -> Tensor:
-    """Shrink groups of f^2 full-size views into the tiles of one image each: what `decode` enlarges.
-
-    Parameters
-    ----------
-    views : Tensor of float, shape (M * f^2, C, H, W)
-    factor : int
-
-    Returns
-    -------
-    Tensor, shape (M, C, H, W)
-    """
+def _encode(views: Tensor, factor: int) -> Tensor:
     import torch
     from torch.nn import functional
 

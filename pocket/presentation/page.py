@@ -75,7 +75,7 @@ def write_page(run: Run, timings: Sequence[tuple[str, str, float]]) -> Path:
         chart=as_html(figure_map(cells), _chart_text(cells)),
         images=as_html(
             image_grid(shown, condensed.card.class_names),
-            f"One condensed image of each class, each holding {condensed.card.formation**2} tiles",
+            f"One condensed image of each class, each holding up to {condensed.card.formation**2} tiles",
         ),
         card=condensed.card,
         timings=timings,

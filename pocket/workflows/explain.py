@@ -141,11 +141,11 @@ def _views(model: HashModel, one: ImageSet, images: CondensedSet, k: int, device
     shown = ImageSet(decoded, images.view_labels, images.card.class_names, images.name)
     asked, views = (represent(model, of, device=device) for of in (one, shown))
     likeness = functional.cosine_similarity(views, asked, dim=1)
-    tiles = images.card.formation**2
+    stored = images.view_images
     return [
         View(
-            stored=place // tiles,
-            tile=place % tiles,
+            stored=int(stored[place]),
+            tile=place - int(np.searchsorted(stored, stored[place])),
             label=shown.class_names[shown.labels[place]],
             likeness=float(likeness[place]),
         )
