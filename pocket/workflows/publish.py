@@ -179,9 +179,10 @@ def benchmark_block() -> str:
             shown = benchmark.strongest_forms(members, task, ipc, labels=False)
             parts += [f"**{task.dataset}** ({benchmark.describe(members[0].rows[0])}):", ""]
             parts += [*(f"- {answer}" for answer in benchmark.answers(members, task)), ""]
-            parts += ["| " + " | ".join(HEAD) + " |", "|---" * len(HEAD) + "|"]
             whole = benchmark.full_data(members, task)
-            parts += ["| " + " | ".join(_line(group, whole)) + " |" for group in shown] + [""]
+            lines = ["| " + " | ".join(line) + " |" for line in (HEAD, *(_line(group, whole) for group in shown))]
+            lines.insert(1, "|---" * len(HEAD) + "|")
+            parts += [_folded(f"every family on {task.dataset}, {ipc} a class", "\n".join(lines)), ""]
         wanted = {digest for spec in SUITES[path.stem](rows[0].reduced) for digest in spec.digests()}
         if missing := len(wanted - {row.settings for row in rows}):
             parts += [f"Suite `{path.stem}` is not whole yet: {missing} of {len(wanted)} rows are missing.", ""]
@@ -199,7 +200,13 @@ def search_block() -> str:
     head = "| " + " | ".join(search_results.HEAD) + " |\n" + "|---" * len(search_results.HEAD) + "|\n"
     lines = search_results.index_lines(rows, least=1_000_000)
     scores = "\n".join(f"- {line}" for line in search_results.score_lines(rows))
-    return f"{scores}\n\n{head}" + "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    table = head + "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return f"{scores}\n\n{_folded('every index on a million codes and more', table)}"
+
+
+def _folded(title: str, text: str) -> str:
+    """Return Markdown that a reader unfolds by its title."""
+    return f"<details><summary>{title}</summary>\n\n{text}\n\n</details>"
 
 
 def _line(group: benchmark.Group, whole: benchmark.Group | None) -> tuple[str, ...]:
