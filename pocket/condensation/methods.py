@@ -193,6 +193,9 @@ def condense(
     formation : int, sequence of int or "auto", optional
         Overrides the configuration's, for every class or for each. "auto" takes of each class the finest up to the
         configuration's whose tiles all start from real images of their own: small classes have fewer, none twice.
+        It is no better for that, since a class with fewer views weighs less in training. Digits, every other class
+        cut to 10 images, 10 stored a class, mAP of 3 seeds: IEM 0.853 with 2 for all, 0.856 with 1 for all, 0.815 with
+        "auto"; random images 0.835, 0.859, 0.793. Cut to 20: 0.872, 0.868, 0.843 and 0.846, 0.844, 0.810.
     seed : int
         Equal seeds give equal bits on one machine's CPU; on a GPU the gradient of the image warp is summed
         in no fixed order, and gradient matching under a time budget (``config.seconds``) depends on the clock.
