@@ -174,6 +174,7 @@ def plant_everything(root: Path) -> dict[str, list[str]]:
         put(root / "one part" / f"{i}.png", 210 + i)
     mark("tiny", "one part")
     mark("one_unit", "one part")
+    mark("few_queries", "one part", "dent")
     for i in range(60):
         put(root / "free" / "2024" / "may" / f"{i}.png", 300 + i)
     mark("imbalance")

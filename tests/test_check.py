@@ -137,15 +137,15 @@ def test_every_kind_has_words_in_both_languages() -> None:
 
 
 def test_a_clean_folder_passes(tmp_path: Path, home: Path) -> None:
-    code, said = run(clean_folder(tmp_path / "images", each=30), "--strict")
+    code, said = run(clean_folder(tmp_path / "images", each=60), "--strict")
     assert code == 0, said
     record = CheckRecord.load(home / "runs" / "check-images" / "check.json")
     assert (record.verdict, kinds(record)) == ("pass", {"confidential": []})
-    assert (record.images, record.usable) == (60, 60)
+    assert (record.images, record.usable) == (120, 120)
     assert record.agreement is not None and record.agreement > 0.95
-    assert [(row.name, row.images, row.train, row.query, row.ipc) for row in record.classes] == [
-        ("dent", 30, 24, 6, 10),
-        ("free", 30, 24, 6, 10),
+    assert [(row.name, row.images, row.train, row.query, row.query_units, row.ipc) for row in record.classes] == [
+        ("dent", 60, 48, 12, 12, 10),
+        ("free", 60, 48, 12, 12, 10),
     ]
     assert f"pocket poc {tmp_path / 'images'}" in (home / "runs" / "check-images" / "check.html").read_text(
         encoding="utf-8"
@@ -917,6 +917,71 @@ def test_images_per_class_never_exceed_what_a_class_has() -> None:
     for wrong in ({"ipc": 0}, {"ratio": 0}, {"ratio": 1.5}, {}, {"ipc": 1, "ratio": 0.1}):
         with pytest.raises(ValueError, match=r"ipc|ratio"):
             images_per_class(counts, **wrong)
+
+
+def test_classes_with_few_independent_queries_are_named_with_what_they_lack(tmp_path: Path, home: Path) -> None:
+    root = clean_folder(tmp_path / "images", classes=("dent", "free", "rare"), each=60)
+    for i in range(10, 60):
+        (root / "rare" / f"{i}.png").unlink()
+    groups = "".join(f"dent/{i:02d}.png,part {i // 6}\n" for i in range(60))  # ten parts, photographed six times each
+    (root / "groups.csv").write_text("path,group\n" + groups, encoding="utf-8")
+    code, said = run(root)
+    record = CheckRecord.load(home / "runs" / "check-images" / "check.json")
+    assert (code, record.verdict) == (0, "warn")
+    split = SplitRecord.load(home / "runs" / "check-images" / "split.json")
+    parts = {int(name[5:7]) // 6 for name in split.query if name.startswith("dent")}
+    assert [(row.name, row.units, row.query, row.query_units) for row in record.classes] == [
+        ("dent", 10, 12, len(parts)),
+        ("free", 60, 12, 12),
+        ("rare", 10, 2, 2),
+    ]
+    finding = next(f for f in record.findings if f.kind == "few_queries")
+    lacking = {one.name: one.values for one in finding.affected}
+    assert finding.level == "warn" and len(parts) == 2
+    # As many things again: one in five becomes a query.
+    assert lacking == {name: {"images": n, "things": 2, "more": 15} for name, n in (("dent", 12), ("rare", 2))}
+    assert record.query_units == 16
+    page = (home / "runs" / "check-images" / "check.html").read_text(encoding="utf-8")
+    for text in (
+        "12 query images of 2 things; about 15 things more",
+        "2 query images of 2 things; about 15 things more",
+    ):
+        assert text in said and text in page
+    table = page[page.index('id="classes"') : page.index('id="size"')]
+    assert "<td>60</td><td>10</td><td>48</td><td>12</td><td>2</td>" in table
+    lines = [line.strip() for line in said.splitlines()]
+    assert "dent: 60 images (10 independent), 48 to train on; 12 query images (2 independent)" in lines
+    assert lines.index("free: 60 images (60 independent), 48 to train on; 12 query images (12 independent)") > max(
+        i for i, line in enumerate(lines) if line.startswith(("dent:", "rare:"))
+    ), "those with the fewest come first"
+    assert "検索質問2枚、独立なもの2件。あと約15件必要です" in run(root, "--lang", "ja")[1]
+
+
+def test_queries_that_came_with_the_images_lack_queries_not_five_times_as_many(tmp_path: Path, home: Path) -> None:
+    rows = ["path,label,split", *(f"pics/{i}.png,{'ab'[i % 2]},{'test' if i < 6 else 'train'}" for i in range(20))]
+    record = checked(listed(some_images(tmp_path), rows), home)
+    finding = next(f for f in record.findings if f.kind == "few_queries")
+    assert {one.name: one.values["more"] for one in finding.affected} == {"a": 2, "b": 2}
+
+
+@pytest.mark.parametrize(("each", "few"), [(6, 3), (45, 18), (50, 20)])
+def test_so_few_queries_that_no_decision_can_rest_on_them_are_said_beside_the_verdict(
+    tmp_path: Path, home: Path, each: int, few: int
+) -> None:
+    """Below twenty in all; classes, copies and groups aside."""
+    root = clean_folder(tmp_path / "images", classes=("dent", "free"), each=each)
+    code, said = run(root)
+    record = CheckRecord.load(home / "runs" / "check-images" / "check.json")
+    page = (home / "runs" / "check-images" / "check.html").read_text(encoding="utf-8")
+    box = page[page.index('<section class="decision') : page.index('id="findings"')]
+    assert code == 0 and record.query_units in (few, few - 1)
+    warned = few < 20
+    assert ("few_in_all" in kinds(record)) == warned
+    assert [("no decision can rest on" in text) for text in (said, box)] == [warned, warned]
+    if warned:
+        assert record.findings[0].kind == "few_in_all", "the first thing to read"
+        assert said.count("no decision can rest on") == 2, "and the last, beside the verdict"
+        assert f"{record.query_units}件しかありません" in run(root, "--lang", "ja")[1]
 
 
 def test_imbalance_suggests_a_share_of_each_class(tmp_path: Path, home: Path) -> None:

@@ -26,13 +26,14 @@ from pocket.data.intake import CheckRecord, SplitRecord
 from pocket.data.summary import repeated_queries
 from pocket.evaluation import DiagnosticsRecord, RetrievalComparison, bootstrap_mean, over_queries
 from pocket.presentation.brief import write_brief
-from pocket.presentation.brief_evidence import saving_noise
+from pocket.presentation.brief_evidence import few_groups, saving_noise
 from pocket.presentation.i18n import translator
 from pocket.presentation.poc_text import split_lines
 from pocket.roi import RoiReport
 from pocket.runs import Run
 from pocket.runs.poc import PocRecord
 from pocket.runs.records import CondensationRecord, TrainingRecord
+from pocket.runs.retrieval import MeanInterval
 from pocket.runs.verification import verify_run
 from pocket.workflows.measure import load_split
 from pocket.workflows.poc import Done, poc
@@ -134,6 +135,7 @@ def test_it_says_plan_time_and_verdict(done: tuple[Done, Path, list[str]]) -> No
     places = [text.index(part) for part in order]
     assert places == sorted(places), "the time is said before the first model is trained"
     assert t("poc.no_leak") in text and "groups stay on one side" in text
+    assert text.count("no decision can rest on") == 3, "by the check twice, and beside the scores"
     found = run_of(done).path("brief.en.html")
     assert f"Report: {found}" in text and "95 % intervals over" in text
 
@@ -360,6 +362,18 @@ def test_over_queries_takes_seeds_first_and_draws_groups(done: tuple[Done, Path,
     assert alone.full.groups is None and alone.against_random.sign == 0
     with pytest.raises(ValueError, match="same 4 queries"):
         over_queries([better], [], [worse], labels)
+
+
+@pytest.mark.parametrize(
+    ("queries", "groups", "few"), [(2, None, 2), (19, None, 19), (20, None, 0), (260, 19, 19), (260, 20, 0)]
+)
+def test_few_groups_or_few_queries_without_groups_are_called_no_evidence(
+    queries: int, groups: int | None, few: int
+) -> None:
+    found = MeanInterval(mean=0.5, low=0.4, high=0.6, macro=0.5, queries=queries, groups=groups, seeds=3)
+    for lang, word in (("en", f"These are {few} independent queries only"), ("ja", f"{few}件しかありません")):
+        assert (word in few_groups(found, lang)) == bool(few)
+        assert bool(few_groups(found, lang)) == bool(few)
 
 
 def test_a_leak_and_missing_groups_are_said() -> None:

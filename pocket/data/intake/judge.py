@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import NamedTuple
@@ -17,10 +18,12 @@ from pocket.data.intake.intake import Intake
 from pocket.data.intake.listing import ENDINGS
 from pocket.data.intake.names import alike, misread
 from pocket.data.intake.records import ClassRow, CopySet, Suspect
-from pocket.data.intake.splits import folds_of
+from pocket.data.intake.splits import QUERY_SHARE, folds_of
 from pocket.data.intake.suspects import find_suspects
+from pocket.runs.retrieval import ENOUGH_QUERIES
 
 FEW = 10  # images of a class below which its scores say little
+FEW_QUERIES = 5  # independent queries of a class, below which its mAP is known to 0.2 or so to either side
 UNEVEN = 10  # times as many images in the largest class as in the smallest: a warning
 RATIO_FROM = 3  # times, from which a share of each class is suggested
 MOST_DOUBTED = 0.05  # of all labels, the most that are listed where they are hints at most
@@ -138,6 +141,7 @@ class Classes(NamedTuple):
     rows: tuple[ClassRow, ...]
     ratio: float | None
     ipc: int | None
+    query_units: int
 
 
 def judge_classes(intake: Intake, findings: Findings) -> Classes:
@@ -156,7 +160,14 @@ def judge_classes(intake: Intake, findings: Findings) -> Classes:
 
     images, train, query = counts(intake.usable), counts(intake.train), counts(intake.query)
     present = np.flatnonzero(images)
-    units = {int(c): len(np.unique(intake.units[intake.usable & (labels == c)])) for c in present}
+
+    def things(mask: npt.NDArray[np.bool_]) -> dict[int, int]:
+        return {int(c): len(np.unique(intake.units[mask & (labels == c)])) for c in present}
+
+    units, asked = things(intake.usable), things(intake.query)
+    in_all = len(np.unique(intake.units[intake.query]))
+    if in_all < ENOUGH_QUERIES:
+        findings.say("few_in_all", count=in_all, least=ENOUGH_QUERIES)
     for c in present.tolist():
         name = listing.class_names[c]
         if images[c] < FEW:
@@ -164,6 +175,10 @@ def judge_classes(intake: Intake, findings: Findings) -> Classes:
         if not query[c] or not train[c]:
             one = units[c] == 1 and not listing.sides
             findings.add("one_unit" if one else "no_query", name, f"train {train[c]}, query {query[c]}")
+        if asked[c] < FEW_QUERIES:
+            # One thing in five becomes a query, unless the images came split.
+            more = math.ceil((FEW_QUERIES - asked[c]) / (1 if listing.sides else QUERY_SHARE))
+            findings.add("few_queries", name, images=int(query[c]), things=asked[c], more=more)
     most, least = present[images[present].argmax()], present[images[present].argmin()]
     times = images[most] / images[least]
     if times >= UNEVEN:
@@ -184,11 +199,12 @@ def judge_classes(intake: Intake, findings: Findings) -> Classes:
             units=units[c],
             train=int(train[c]),
             query=int(query[c]),
+            query_units=asked[c],
             ipc=int(wanted[c]),
         )
         for c in present.tolist()
     )
-    return Classes(rows, ratio, ipc)
+    return Classes(rows, ratio, ipc, in_all)
 
 
 class Doubts(NamedTuple):
