@@ -733,6 +733,49 @@ def test_digits_that_resemble_each_other_are_no_copies() -> None:
     assert len(found.pairs) <= 10
 
 
+def test_copies_are_told_set_by_set_with_labels_that_disagree(tmp_path: Path, home: Path) -> None:
+    root = clean_folder(tmp_path / "images", classes=("dent", "free", "scratch"))
+    for name in ("dent/a.png", "free/b.png", "scratch/c.png"):  # one image under three labels
+        put(root / name, 700)
+    for name in ("dent/d.png", "dent/e.bmp"):
+        put(root / name, 701)
+    noise(701).resize((80, 72)).save(root / "dent" / "f.png")
+    for name in ("free/g.png", "scratch/h.jpg"):
+        put(root / name, 702)
+    for i in range(8):
+        put(root / "scratch" / f"many {i}.png", 703)
+    code, said = run(root)
+    record = CheckRecord.load(home / "runs" / "check-images" / "check.json")
+    found = kinds(record)
+    assert code == 0
+    many = " ＝ ".join(f"scratch/many {i}.png" for i in range(6)) + " … (+2)"
+    assert found["exact_copy"] == ["dent/d.png ＝ dent/e.bmp", many]
+    assert found["near_copy"] == ["dent/d.png ＝ dent/e.bmp ≈ dent/f.png"]
+    assert found["copies_disagree"] == ["dent/a.png ＝ free/b.png ＝ scratch/c.png", "free/g.png ≈ scratch/h.jpg"]
+    three = "dent/a.png ＝ free/b.png ＝ scratch/c.png  (labels dent, free, scratch: keep one and decide its class)"
+    assert three in [line.strip() for line in said.splitlines()]
+    assert "ラベルはdent, free, scratch" in run(root, "--lang", "ja")[1]
+    assert {name for one in record.exact for name in one.names} >= {f"scratch/many {i}.png" for i in range(8)}
+
+
+def test_photographs_of_one_thing_are_no_near_copies_but_those_of_two_things_are(tmp_path: Path, home: Path) -> None:
+    root = clean_folder(tmp_path / "images")
+    for i, side in enumerate((40, 60, 80)):
+        noise(700, (side, side)).save(root / "dent" / f"part {i}.png")
+    table = root / "groups.csv"
+    same = "path,group\n" + "".join(f"dent/part {i}.png,17\n" for i in range(3))
+    all_three = ["dent/part 0.png ≈ dent/part 1.png ≈ dent/part 2.png"]
+    for text, told in (
+        ("path,group\n", all_three),
+        (same, None),
+        (same.replace("2.png,17", "2.png,18"), all_three),  # the third is like the others, and another thing
+    ):
+        table.write_text(text, encoding="utf-8")
+        record = checked(root, home)
+        assert kinds(record).get("near_copy") == told
+        assert len(record.near) == (told is not None)
+
+
 def test_flat_images_are_no_near_copies_but_equal_ones_are_exact() -> None:
     flat = [Image.new("L", (40, 40), shade) for shade in (10, 10, 90, 200)]
     assert len(near_copies(thumbs_of(flat), np.ones(4, dtype=bool), none()).pairs) == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
@@ -27,6 +28,7 @@ FEW_QUERIES = 5  # independent queries of a class, below which its mAP is known 
 UNEVEN = 10  # times as many images in the largest class as in the smallest: a warning
 RATIO_FROM = 3  # times, from which a share of each class is suggested
 MOST_DOUBTED = 0.05  # of all labels, the most that are listed where they are hints at most
+MOST_IN_LINE = 6  # of a set of copies, the most that are named in a line; check.json lists all
 RATIO, IPC = 0.1, 10  # what is suggested: a tenth of each class, or ten images
 TRUSTED = 0.8  # agreement with the labels, from which doubts count as a warning
 
@@ -70,24 +72,28 @@ class CopyLists(NamedTuple):
 
 
 def judge_copies(intake: Intake, findings: Findings) -> CopyLists:
-    """Note copies, copies under different labels, and what stands on both sides of a given split."""
-    listing, count = intake.listing, len(intake.listing)
+    """Note sets of copies, those under different labels apart, and what stands on both sides of a given split.
+
+    Near copies within a group are none: photographs of one thing resemble each other.
+    """
+    listing, count, near_pairs = intake.listing, len(intake.listing), intake.near.pairs
     exact_part = components(count, intake.exact)
-    near_part = components(count, intake.exact, intake.near.pairs)
+    group = np.array(listing.groups, dtype=object)
+    first, second = group[near_pairs[:, 0]], group[near_pairs[:, 1]]
+    near_part = components(count, intake.exact, near_pairs[(first != second) | (first == "")])
+    label = [listing.class_names[c] for c in listing.labels.tolist()]
     exact = sets_of(exact_part, intake.usable)
     near = [m for m in sets_of(near_part, intake.usable) if len(np.unique(exact_part[m])) > 1]
     for kind, sets in (("exact_copy", exact), ("near_copy", near)):
         for members in sets:
-            for i in members[1:]:
-                if kind == "exact_copy" or exact_part[i] != exact_part[members[0]]:
-                    findings.add(kind, listing.names[i], f"= {listing.names[members[0]]}")
-    label = [listing.class_names[c] for c in listing.labels.tolist()]
+            if len({label[i] for i in members}) == 1:
+                findings.add(kind, _equation(members, exact_part, listing.names))
     for members in sets_of(near_part, intake.usable):
-        if len({label[i] for i in members}) > 1:
-            for i in members:
-                findings.add("copies_disagree", listing.names[i], label[i])
+        held = sorted({label[i] for i in members})
+        if len(held) > 1:
+            findings.add("copies_disagree", _equation(members, exact_part, listing.names), labels=", ".join(held))
     if listing.sides:
-        _judge_sides(intake, near_part, findings)
+        _judge_sides(intake, components(count, intake.exact, near_pairs), findings)
     if intake.loose.any():
         for c in np.unique(listing.labels[intake.loose]):
             findings.add("near_chain", listing.class_names[c])
@@ -96,6 +102,15 @@ def judge_copies(intake: Intake, findings: Findings) -> CopyLists:
         for sets in (exact, near)
     ]
     return CopyLists(named[0], named[1])
+
+
+def _equation(members: list[int], exact_part: npt.NDArray[np.int64], names: tuple[str, ...]) -> str:
+    """Return a set of copies in a line: ＝ between exact ones, ≈ between near ones; the first of many."""
+    ordered = sorted(members, key=lambda i: (exact_part[i], i))
+    text = names[ordered[0]]
+    for before, i in pairwise(ordered[:MOST_IN_LINE]):
+        text += f" {'＝' if exact_part[before] == exact_part[i] else '≈'} {names[i]}"
+    return text if len(ordered) <= MOST_IN_LINE else f"{text} … (+{len(ordered) - MOST_IN_LINE})"
 
 
 def _judge_sides(intake: Intake, part: npt.NDArray[np.int64], findings: Findings) -> None:
