@@ -220,6 +220,7 @@ def write_cells(shelf: Shelf, kept: list[KeptCell]) -> None:
     run.note(shown_set.save(run.path("condensed.safetensors")), run.path("condensed.json"))
     shutil.rmtree(run.path("condensed_png"), ignore_errors=True)
     shown_set.export(run.path("condensed_png"))
+    run.note(run.path("condensed_png"))
     others = tuple(cell for cell in cells if cell.method != "iem")
     run.save(TrainingRecord(cells=others, provenance=made), "training.json")
     run.save(CondensationRecord(cells=tuple(condensed), provenance=made), "condensation.json")
