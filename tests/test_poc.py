@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +25,7 @@ from typer.testing import CliRunner
 from pocket.cli import app
 from pocket.data import CondensedSet, ImageSet, RetrievalSplit
 from pocket.data.intake import CheckRecord, SplitRecord
+from pocket.data.sources import LeftOutWarning
 from pocket.data.summary import repeated_queries
 from pocket.evaluation import DiagnosticsRecord, RetrievalComparison, bootstrap_mean, over_queries
 from pocket.presentation.brief import write_brief
@@ -209,6 +212,30 @@ def test_the_same_command_again_trains_nothing(
     assert again.record == found.record
     assert state(run.folder) == before
     assert not any("trained in" in line for line in said) and any("mAP (low" in line for line in said)
+
+
+def test_what_the_check_has_said_is_not_said_by_later_commands(
+    done: tuple[Done, Path, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = run_of(done)
+    home, images = tmp_path / "home", tmp_path / "parts"
+    shutil.copytree(run.folder, home / "runs" / "whole")
+    shutil.copytree(done[1], images)
+    (images / "kind 0" / "torn.png").write_bytes(b"no image")
+    (images / "alone").mkdir()
+    Image.new("L", (24, 24), 9).save(images / "alone" / "0.png")
+    monkeypatch.setenv("POCKET_HOME", str(home))
+    settings = run.settings.model_copy(update={"dataset": str(images)})
+    run.record.model_copy(update={"settings": settings}).save(home / "runs" / "whole" / "run.json")
+    with pytest.warns(LeftOutWarning) as said:
+        load_split(settings)
+    assert len(said) == 2 and "torn.png" in str(said[1].message)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        searched = CliRunner().invoke(app, ["search", str(images / "kind 0" / "00.png"), "--run", "whole"])
+        explained = CliRunner().invoke(app, ["explain", "--query", "0", "--run", "whole"])
+    assert (searched.exit_code, explained.exit_code) == (0, 0), searched.output + explained.output
+    assert not [str(one.message) for one in caught if "left out" in str(one.message)]
 
 
 def test_other_images_or_settings_are_refused(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -192,9 +191,7 @@ def planned_run(path: Path, name: str, groups: Path | None, plan: Plan) -> Run:
 
 def quietly_loaded(run: Run) -> RetrievalSplit:
     """Load the split that the check has made; what it leaves out is among the findings already."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return load_split(run.settings)
+    return load_split(run.settings, told=True)
 
 
 def estimated(shelf: Shelf, lang: str, say: Say) -> dict[str, float]:
