@@ -76,7 +76,7 @@ def test_every_problem_at_once_is_named_and_the_check_goes_on(tmp_path: Path, ho
         finding = next(f for f in record.findings if f.kind == kind)
         for one in finding.affected[:50]:
             assert _in_html(one.name) in page, (kind, one.name)
-    unplanned = {"suspect", "suspect_weak", "near_chain"}
+    unplanned = {"suspect", "suspect_weak", "unjudged", "near_chain"}
     assert set(found) - set(planted) <= unplanned, set(found) - set(planted)
     # Exactly these could not be used: eight broken, empty or too large, and the one image of its class.
     assert record.images - record.usable == 4 + 1 + 2 + 1
@@ -1084,13 +1084,29 @@ def test_planted_wrong_labels_rank_near_the_top(tmp_path: Path, home: Path) -> N
     assert page.count("<img src=") >= 25
 
 
-def test_noise_gives_a_short_list_and_no_warning(tmp_path: Path, home: Path) -> None:
+def test_many_wrong_labels_give_a_short_list_of_hints_and_no_warning(tmp_path: Path, home: Path) -> None:
+    planted = digits_folder(tmp_path / "digits", wrong=600)
+    record = checked(tmp_path / "digits", home)
+    assert record.agreement is not None and 0.5 < record.agreement < 0.8
+    assert 10 < len(record.suspects) <= 90, "one in twenty"
+    assert {"suspect", "suspect_weak", "unjudged"} & set(kinds(record)) == {"suspect_weak"}
+    assert len(planted & {one.name for one in record.suspects}) > 80
+
+
+@pytest.mark.parametrize("rare", [100, 20])
+def test_a_classifier_no_better_than_the_largest_class_doubts_nobody(tmp_path: Path, home: Path, rare: int) -> None:
+    """Noise: it agrees with half of the labels of equal classes, and with nine tenths of nine to one."""
     for i in range(200):
-        put(tmp_path / "images" / "ab"[i % 2] / f"{i}.png", i)
-    record = checked(tmp_path / "images", home)
-    assert record.agreement is not None and record.agreement < 0.7
-    assert len(record.suspects) <= 10
-    assert "suspect" not in kinds(record)
+        put(tmp_path / "images" / "ab"[i < rare] / f"{i}.png", i)
+    code, said = run(tmp_path / "images")
+    out = home / "runs" / "check-images"
+    record = CheckRecord.load(out / "check.json")
+    assert record.agreement is not None and record.agreement > (0.8 if rare == 20 else 0.3)
+    assert {"suspect", "suspect_weak", "unjudged"} & set(kinds(record)) == {"unjudged"}
+    assert code == 0 and record.suspects == ()
+    assert (out / "relabel.csv").read_text(encoding="utf-8-sig").count("\n") == 1
+    assert 'id="suspects"' not in (out / "check.html").read_text(encoding="utf-8")
+    assert f"agrees with {round(100 * record.agreement)} % of them, always naming the largest class with" in said
 
 
 def test_copies_do_not_vouch_for_each_other() -> None:
@@ -1128,7 +1144,8 @@ def test_the_inspection_line_is_seen_for_what_it_is(home: Path) -> None:
     found = kinds(record)
     assert len(found["group_disagrees"]) == 16, "as its data card counts them"
     assert "group_split" not in found
-    assert {"imbalance", "near_copy"} <= set(found)
+    assert {"imbalance", "near_copy", "unjudged"} <= set(found)
+    assert record.suspects == (), "seven in ten are of one class, and the classifier does no better than to say so"
     assert record.size is not None and record.size.channels == 1
     assert record.ratio == 0.1
 

@@ -81,6 +81,7 @@ KINDS: dict[str, Level] = {
     "imbalance": "warn",
     "suspect": "warn",
     "suspect_weak": "note",
+    "unjudged": "note",
     # always
     "confidential": "note",
 }

@@ -31,6 +31,7 @@ MOST_DOUBTED = 0.05  # of all labels, the most that are listed where they are hi
 MOST_IN_LINE = 6  # of a set of copies, the most that are named in a line; check.json lists all
 RATIO, IPC = 0.1, 10  # what is suggested: a tenth of each class, or ten images
 TRUSTED = 0.8  # agreement with the labels, from which doubts count as a warning
+SKILL = 0.25  # of what always naming the largest class gets wrong, the share that a classifier has to get right
 
 _MODES = {"P": "palette", "PA": "palette", "CMYK": "cmyk"}
 _PLAIN = {"L", "RGB", "RGBA", "LA"}
@@ -232,7 +233,8 @@ class Doubts(NamedTuple):
 def judge_labels(intake: Intake, findings: Findings) -> Doubts:
     """Rank the labels that the images contradict; nothing is changed.
 
-    Where the classifier behind it agrees with few labels, no more than one in twenty is listed.
+    Where the classifier behind it agrees with few labels, no more than one in twenty is listed; where it is not clearly
+    better than always naming the largest class, none: whom it doubts would be chance.
     """
     listing, looks = intake.listing, intake.looks
     places = np.flatnonzero(intake.usable)
@@ -240,6 +242,11 @@ def judge_labels(intake: Intake, findings: Findings) -> Doubts:
     names = [listing.names[i] for i in places]
     folds = folds_of(labels, intake.units[places], names)
     found = find_suspects(looks.thumbs[places], looks.tints[places], labels, folds)
+    largest = float(np.bincount(labels).max() / len(labels))
+    by_chance = 2 * math.sqrt(largest * (1 - largest) / len(np.unique(intake.units[places])))
+    if found.agreement - largest < max(SKILL * (1 - largest), by_chance):
+        findings.say("unjudged", agreement=round(100 * found.agreement), largest=round(100 * largest))
+        return Doubts((), found.agreement)
     suspects = tuple(
         Suspect(
             name=names[i],
