@@ -279,7 +279,7 @@ def explain(
         raise ValueError(f"run {run!r} has kept no model {', '.join(missing)}; pocket tour --run {run} trains them")
     full, condensed = (HashModel.load(kept[name]) for name in ("full", "iem"))
     images = CondensedSet.load(opened.path("condensed.safetensors"))
-    found = explained(load_split(opened.settings), query, full, condensed, images, k=k)
+    found = explained(load_split(opened.settings, told=True), query, full, condensed, images, k=k)
     for line in told(found):
         typer.echo(line)
 

@@ -151,12 +151,12 @@ def plant_everything(root: Path) -> dict[str, list[str]]:
     # Copies, groups.
     (root / "dent" / "copy.png").write_bytes((root / "dent" / "00.png").read_bytes())
     Image.open(root / "dent" / "01.png").save(root / "dent" / "same pixels.bmp")
-    mark("exact_copy", "dent/copy.png", "dent/same pixels.bmp")
+    mark("exact_copy", "dent/00.png ＝ dent/copy.png", "dent/01.png ＝ dent/same pixels.bmp")
     again = Image.open(root / "free" / "02.png")
     again.resize((80, 72)).save(root / "free" / "saved again.jpg", quality=85)
-    mark("near_copy", "free/saved again.jpg")
+    mark("near_copy", "free/02.png ≈ free/saved again.jpg")
     (root / "free" / "elsewhere.png").write_bytes((root / "scratch" / "03.png").read_bytes())
-    mark("copies_disagree", "free/elsewhere.png", "scratch/03.png")
+    mark("copies_disagree", "free/elsewhere.png ＝ scratch/03.png")
     rows = ["path,group", *(f"dent/{i:02d}.png,part {i // 3}" for i in range(2, 20))]
     rows += ["free/05.png,mixed", "scratch/05.png,mixed", "dent/not there.png,part 9", ",part 9"]
     rows += [f"one part/{i}.png,only" for i in range(3)]
@@ -174,6 +174,7 @@ def plant_everything(root: Path) -> dict[str, list[str]]:
         put(root / "one part" / f"{i}.png", 210 + i)
     mark("tiny", "one part")
     mark("one_unit", "one part")
+    mark("few_queries", "one part", "dent")
     for i in range(60):
         put(root / "free" / "2024" / "may" / f"{i}.png", 300 + i)
     mark("imbalance")

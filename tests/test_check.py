@@ -76,7 +76,7 @@ def test_every_problem_at_once_is_named_and_the_check_goes_on(tmp_path: Path, ho
         finding = next(f for f in record.findings if f.kind == kind)
         for one in finding.affected[:50]:
             assert _in_html(one.name) in page, (kind, one.name)
-    unplanned = {"suspect", "suspect_weak", "near_chain"}
+    unplanned = {"suspect", "suspect_weak", "unjudged", "near_chain"}
     assert set(found) - set(planted) <= unplanned, set(found) - set(planted)
     # Exactly these could not be used: eight broken, empty or too large, and the one image of its class.
     assert record.images - record.usable == 4 + 1 + 2 + 1
@@ -137,15 +137,15 @@ def test_every_kind_has_words_in_both_languages() -> None:
 
 
 def test_a_clean_folder_passes(tmp_path: Path, home: Path) -> None:
-    code, said = run(clean_folder(tmp_path / "images", each=30), "--strict")
+    code, said = run(clean_folder(tmp_path / "images", each=60), "--strict")
     assert code == 0, said
     record = CheckRecord.load(home / "runs" / "check-images" / "check.json")
     assert (record.verdict, kinds(record)) == ("pass", {"confidential": []})
-    assert (record.images, record.usable) == (60, 60)
+    assert (record.images, record.usable) == (120, 120)
     assert record.agreement is not None and record.agreement > 0.95
-    assert [(row.name, row.images, row.train, row.query, row.ipc) for row in record.classes] == [
-        ("dent", 30, 24, 6, 10),
-        ("free", 30, 24, 6, 10),
+    assert [(row.name, row.images, row.train, row.query, row.query_units, row.ipc) for row in record.classes] == [
+        ("dent", 60, 48, 12, 12, 10),
+        ("free", 60, 48, 12, 12, 10),
     ]
     assert f"pocket poc {tmp_path / 'images'}" in (home / "runs" / "check-images" / "check.html").read_text(
         encoding="utf-8"
@@ -733,6 +733,49 @@ def test_digits_that_resemble_each_other_are_no_copies() -> None:
     assert len(found.pairs) <= 10
 
 
+def test_copies_are_told_set_by_set_with_labels_that_disagree(tmp_path: Path, home: Path) -> None:
+    root = clean_folder(tmp_path / "images", classes=("dent", "free", "scratch"))
+    for name in ("dent/a.png", "free/b.png", "scratch/c.png"):  # one image under three labels
+        put(root / name, 700)
+    for name in ("dent/d.png", "dent/e.bmp"):
+        put(root / name, 701)
+    noise(701).resize((80, 72)).save(root / "dent" / "f.png")
+    for name in ("free/g.png", "scratch/h.jpg"):
+        put(root / name, 702)
+    for i in range(8):
+        put(root / "scratch" / f"many {i}.png", 703)
+    code, said = run(root)
+    record = CheckRecord.load(home / "runs" / "check-images" / "check.json")
+    found = kinds(record)
+    assert code == 0
+    many = " ＝ ".join(f"scratch/many {i}.png" for i in range(6)) + " … (+2)"
+    assert found["exact_copy"] == ["dent/d.png ＝ dent/e.bmp", many]
+    assert found["near_copy"] == ["dent/d.png ＝ dent/e.bmp ≈ dent/f.png"]
+    assert found["copies_disagree"] == ["dent/a.png ＝ free/b.png ＝ scratch/c.png", "free/g.png ≈ scratch/h.jpg"]
+    three = "dent/a.png ＝ free/b.png ＝ scratch/c.png  (labels dent, free, scratch: keep one and decide its class)"
+    assert three in [line.strip() for line in said.splitlines()]
+    assert "ラベルはdent, free, scratch" in run(root, "--lang", "ja")[1]
+    assert {name for one in record.exact for name in one.names} >= {f"scratch/many {i}.png" for i in range(8)}
+
+
+def test_photographs_of_one_thing_are_no_near_copies_but_those_of_two_things_are(tmp_path: Path, home: Path) -> None:
+    root = clean_folder(tmp_path / "images")
+    for i, side in enumerate((40, 60, 80)):
+        noise(700, (side, side)).save(root / "dent" / f"part {i}.png")
+    table = root / "groups.csv"
+    same = "path,group\n" + "".join(f"dent/part {i}.png,17\n" for i in range(3))
+    all_three = ["dent/part 0.png ≈ dent/part 1.png ≈ dent/part 2.png"]
+    for text, told in (
+        ("path,group\n", all_three),
+        (same, None),
+        (same.replace("2.png,17", "2.png,18"), all_three),  # the third is like the others, and another thing
+    ):
+        table.write_text(text, encoding="utf-8")
+        record = checked(root, home)
+        assert kinds(record).get("near_copy") == told
+        assert len(record.near) == (told is not None)
+
+
 def test_flat_images_are_no_near_copies_but_equal_ones_are_exact() -> None:
     flat = [Image.new("L", (40, 40), shade) for shade in (10, 10, 90, 200)]
     assert len(near_copies(thumbs_of(flat), np.ones(4, dtype=bool), none()).pairs) == 0
@@ -919,6 +962,69 @@ def test_images_per_class_never_exceed_what_a_class_has() -> None:
             images_per_class(counts, **wrong)
 
 
+def test_classes_with_few_independent_queries_are_named_with_what_they_lack(tmp_path: Path, home: Path) -> None:
+    root = clean_folder(tmp_path / "images", classes=("dent", "free", "rare"), each=60)
+    for i in range(10, 60):
+        (root / "rare" / f"{i}.png").unlink()
+    groups = "".join(f"dent/{i:02d}.png,part {i // 6}\n" for i in range(60))  # ten parts, photographed six times each
+    (root / "groups.csv").write_text("path,group\n" + groups, encoding="utf-8")
+    code, said = run(root)
+    record = CheckRecord.load(home / "runs" / "check-images" / "check.json")
+    assert (code, record.verdict) == (0, "warn")
+    split = SplitRecord.load(home / "runs" / "check-images" / "split.json")
+    parts = {int(name[5:7]) // 6 for name in split.query if name.startswith("dent")}
+    assert [(row.name, row.units, row.query, row.query_units) for row in record.classes] == [
+        ("dent", 10, 12, len(parts)),
+        ("free", 60, 12, 12),
+        ("rare", 10, 2, 2),
+    ]
+    finding = next(f for f in record.findings if f.kind == "few_queries")
+    lacking = {one.name: one.values for one in finding.affected}
+    assert finding.level == "warn" and len(parts) == 2
+    # As many things again: one in five becomes a query.
+    assert lacking == {name: {"images": n, "things": 2, "more": 15} for name, n in (("dent", 12), ("rare", 2))}
+    assert record.query_units == 16
+    page = (home / "runs" / "check-images" / "check.html").read_text(encoding="utf-8")
+    for count in (12, 2):
+        text = f"{count} query images of 2 things; things still lacking: about 15"
+        assert text in said and text in page
+    table = page[page.index('id="classes"') : page.index('id="size"')]
+    assert "<td>60</td><td>10</td><td>48</td><td>12</td><td>2</td>" in table
+    lines = [line.strip() for line in said.splitlines()]
+    assert "dent: 60 images (10 independent), 48 to train on; 12 query images (2 independent)" in lines
+    assert lines.index("free: 60 images (60 independent), 48 to train on; 12 query images (12 independent)") > max(
+        i for i, line in enumerate(lines) if line.startswith(("dent:", "rare:"))
+    ), "those with the fewest come first"
+    assert "検索質問2枚、独立なもの2件。あと約15件必要です" in run(root, "--lang", "ja")[1]
+
+
+def test_queries_that_came_with_the_images_lack_queries_not_five_times_as_many(tmp_path: Path, home: Path) -> None:
+    rows = ["path,label,split", *(f"pics/{i}.png,{'ab'[i % 2]},{'test' if i < 6 else 'train'}" for i in range(20))]
+    record = checked(listed(some_images(tmp_path), rows), home)
+    finding = next(f for f in record.findings if f.kind == "few_queries")
+    assert {one.name: one.values["more"] for one in finding.affected} == {"a": 2, "b": 2}
+
+
+@pytest.mark.parametrize(("each", "few"), [(6, 3), (45, 18), (50, 20)])
+def test_so_few_queries_that_no_decision_can_rest_on_them_are_said_beside_the_verdict(
+    tmp_path: Path, home: Path, each: int, few: int
+) -> None:
+    """Below twenty in all; classes, copies and groups aside."""
+    root = clean_folder(tmp_path / "images", classes=("dent", "free"), each=each)
+    code, said = run(root)
+    record = CheckRecord.load(home / "runs" / "check-images" / "check.json")
+    page = (home / "runs" / "check-images" / "check.html").read_text(encoding="utf-8")
+    box = page[page.index('<section class="decision') : page.index('id="findings"')]
+    assert code == 0 and record.query_units in (few, few - 1)
+    warned = few < 20
+    assert ("few_in_all" in kinds(record)) == warned
+    assert [("no decision can rest on" in text) for text in (said, box)] == [warned, warned]
+    if warned:
+        assert record.findings[0].kind == "few_in_all", "the first thing to read"
+        assert said.count("no decision can rest on") == 2, "and the last, beside the verdict"
+        assert f"{record.query_units}件しかありません" in run(root, "--lang", "ja")[1]
+
+
 def test_imbalance_suggests_a_share_of_each_class(tmp_path: Path, home: Path) -> None:
     root = clean_folder(tmp_path / "images", each=8)
     for i in range(100):
@@ -978,13 +1084,29 @@ def test_planted_wrong_labels_rank_near_the_top(tmp_path: Path, home: Path) -> N
     assert page.count("<img src=") >= 25
 
 
-def test_noise_gives_a_short_list_and_no_warning(tmp_path: Path, home: Path) -> None:
+def test_many_wrong_labels_give_a_short_list_of_hints_and_no_warning(tmp_path: Path, home: Path) -> None:
+    planted = digits_folder(tmp_path / "digits", wrong=600)
+    record = checked(tmp_path / "digits", home)
+    assert record.agreement is not None and 0.5 < record.agreement < 0.8
+    assert 10 < len(record.suspects) <= 90, "one in twenty"
+    assert {"suspect", "suspect_weak", "unjudged"} & set(kinds(record)) == {"suspect_weak"}
+    assert len(planted & {one.name for one in record.suspects}) > 80
+
+
+@pytest.mark.parametrize("rare", [100, 20])
+def test_a_classifier_no_better_than_the_largest_class_doubts_nobody(tmp_path: Path, home: Path, rare: int) -> None:
+    """Noise: it agrees with half of the labels of equal classes, and with nine tenths of nine to one."""
     for i in range(200):
-        put(tmp_path / "images" / "ab"[i % 2] / f"{i}.png", i)
-    record = checked(tmp_path / "images", home)
-    assert record.agreement is not None and record.agreement < 0.7
-    assert len(record.suspects) <= 10
-    assert "suspect" not in kinds(record)
+        put(tmp_path / "images" / "ab"[i < rare] / f"{i}.png", i)
+    code, said = run(tmp_path / "images")
+    out = home / "runs" / "check-images"
+    record = CheckRecord.load(out / "check.json")
+    assert record.agreement is not None and record.agreement > (0.8 if rare == 20 else 0.3)
+    assert {"suspect", "suspect_weak", "unjudged"} & set(kinds(record)) == {"unjudged"}
+    assert code == 0 and record.suspects == ()
+    assert (out / "relabel.csv").read_text(encoding="utf-8-sig").count("\n") == 1
+    assert 'id="suspects"' not in (out / "check.html").read_text(encoding="utf-8")
+    assert f"agrees with {round(100 * record.agreement)} % of them, always naming the largest class with" in said
 
 
 def test_copies_do_not_vouch_for_each_other() -> None:
@@ -1022,7 +1144,8 @@ def test_the_inspection_line_is_seen_for_what_it_is(home: Path) -> None:
     found = kinds(record)
     assert len(found["group_disagrees"]) == 16, "as its data card counts them"
     assert "group_split" not in found
-    assert {"imbalance", "near_copy"} <= set(found)
+    assert {"imbalance", "near_copy", "unjudged"} <= set(found)
+    assert record.suspects == (), "seven in ten are of one class, and the classifier does no better than to say so"
     assert record.size is not None and record.size.channels == 1
     assert record.ratio == 0.1
 

@@ -41,6 +41,31 @@ def test_a_run_as_it_was_written_verifies(run: Run) -> None:  # noqa: F811
     assert found.files == 3
 
 
+def test_a_folder_is_one_line_and_stands_for_all_that_is_in_it(run: Run) -> None:  # noqa: F811
+    pictures = run.path("pictures")
+    for name in ("a/0.png", "a/1.png", "b/0.png"):
+        (pictures / name).parent.mkdir(parents=True, exist_ok=True)
+        (pictures / name).write_bytes(name.encode())
+    before = run.record.audit_lines
+    run.note(pictures)
+    found = verify_run(run.folder)
+    assert (found.problems, found.unlogged, found.lines) == ((), (), before + 1)
+    (pictures / "a" / "0.png").write_bytes(b"other")
+    (pictures / "b" / "0.png").unlink()
+    (pictures / "c.png").write_bytes(b"c")
+    found = verify_run(run.folder)
+    assert found.unlogged == ("pictures/c.png",)
+    altered, missing = sorted(found.problems)
+    assert "pictures/a/0.png is not the file" in altered and "pictures/b/0.png is missing" in missing
+    run.note(pictures)  # made anew, with other files in it
+    found = verify_run(run.folder)
+    assert (found.problems, found.unlogged) == ((), ())
+    shutil.rmtree(pictures)
+    assert len(verify_run(run.folder).problems) == 3
+    run.log("left out of the sample", folder="pictures", files={})  # as publishing does
+    assert verify_run(run.folder).problems == ()
+
+
 def test_altered_removed_and_reordered_lines_are_found(run: Run) -> None:  # noqa: F811
     whole = lines(run)
     for damage, line in (

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -23,16 +25,18 @@ from typer.testing import CliRunner
 from pocket.cli import app
 from pocket.data import CondensedSet, ImageSet, RetrievalSplit
 from pocket.data.intake import CheckRecord, SplitRecord
+from pocket.data.sources import LeftOutWarning
 from pocket.data.summary import repeated_queries
 from pocket.evaluation import DiagnosticsRecord, RetrievalComparison, bootstrap_mean, over_queries
 from pocket.presentation.brief import write_brief
-from pocket.presentation.brief_evidence import saving_noise
+from pocket.presentation.brief_evidence import few_groups, saving_noise
 from pocket.presentation.i18n import translator
 from pocket.presentation.poc_text import split_lines
 from pocket.roi import RoiReport
 from pocket.runs import Run
 from pocket.runs.poc import PocRecord
 from pocket.runs.records import CondensationRecord, TrainingRecord
+from pocket.runs.retrieval import MeanInterval
 from pocket.runs.verification import verify_run
 from pocket.workflows.measure import load_split
 from pocket.workflows.poc import Done, poc
@@ -121,8 +125,11 @@ def test_it_ends_with_everything_that_the_other_commands_read(done: tuple[Done, 
         "models/full_1.safetensors", "models/iem.safetensors", "models/random.safetensors",
     ):  # fmt: skip
         assert run.path(name).is_file(), name
-    assert verify_run(run.folder).problems == ()
-    assert all(name.startswith("condensed_png/") for name in verify_run(run.folder).unlogged)
+    found = verify_run(run.folder)
+    assert (found.problems, found.unlogged) == ((), ())
+    assert len(list(run.path("condensed_png").rglob("*.png"))) == len(
+        CondensedSet.load(run.path("condensed.safetensors"))
+    )
     record = done[0].record
     assert record is not None and record.verdict == RoiReport.load(run.path("roi.json")).decision.verdict
 
@@ -134,6 +141,7 @@ def test_it_says_plan_time_and_verdict(done: tuple[Done, Path, list[str]]) -> No
     places = [text.index(part) for part in order]
     assert places == sorted(places), "the time is said before the first model is trained"
     assert t("poc.no_leak") in text and "groups stay on one side" in text
+    assert text.count("no decision can rest on") == 3, "by the check twice, and beside the scores"
     found = run_of(done).path("brief.en.html")
     assert f"Report: {found}" in text and "95 % intervals over" in text
 
@@ -204,6 +212,30 @@ def test_the_same_command_again_trains_nothing(
     assert again.record == found.record
     assert state(run.folder) == before
     assert not any("trained in" in line for line in said) and any("mAP (low" in line for line in said)
+
+
+def test_what_the_check_has_said_is_not_said_by_later_commands(
+    done: tuple[Done, Path, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = run_of(done)
+    home, images = tmp_path / "home", tmp_path / "parts"
+    shutil.copytree(run.folder, home / "runs" / "whole")
+    shutil.copytree(done[1], images)
+    (images / "kind 0" / "torn.png").write_bytes(b"no image")
+    (images / "alone").mkdir()
+    Image.new("L", (24, 24), 9).save(images / "alone" / "0.png")
+    monkeypatch.setenv("POCKET_HOME", str(home))
+    settings = run.settings.model_copy(update={"dataset": str(images)})
+    run.record.model_copy(update={"settings": settings}).save(home / "runs" / "whole" / "run.json")
+    with pytest.warns(LeftOutWarning) as said:
+        load_split(settings)
+    assert len(said) == 2 and "torn.png" in str(said[1].message)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        searched = CliRunner().invoke(app, ["search", str(images / "kind 0" / "00.png"), "--run", "whole"])
+        explained = CliRunner().invoke(app, ["explain", "--query", "0", "--run", "whole"])
+    assert (searched.exit_code, explained.exit_code) == (0, 0), searched.output + explained.output
+    assert not [str(one.message) for one in caught if "left out" in str(one.message)]
 
 
 def test_other_images_or_settings_are_refused(
@@ -360,6 +392,18 @@ def test_over_queries_takes_seeds_first_and_draws_groups(done: tuple[Done, Path,
     assert alone.full.groups is None and alone.against_random.sign == 0
     with pytest.raises(ValueError, match="same 4 queries"):
         over_queries([better], [], [worse], labels)
+
+
+@pytest.mark.parametrize(
+    ("queries", "groups", "few"), [(2, None, 2), (19, None, 19), (20, None, 0), (260, 19, 19), (260, 20, 0)]
+)
+def test_few_groups_or_few_queries_without_groups_are_called_no_evidence(
+    queries: int, groups: int | None, few: int
+) -> None:
+    found = MeanInterval(mean=0.5, low=0.4, high=0.6, macro=0.5, queries=queries, groups=groups, seeds=3)
+    for lang, word in (("en", f"These are {few} independent queries only"), ("ja", f"{few}件しかありません")):
+        assert (word in few_groups(found, lang)) == bool(few)
+        assert bool(few_groups(found, lang)) == bool(few)
 
 
 def test_a_leak_and_missing_groups_are_said() -> None:

@@ -34,6 +34,10 @@ DOWNLOADS: dict[str, Callable[[], tuple[Encoded, Encoded]]] = {
 }
 
 
+class LeftOutWarning(UserWarning):
+    """Some of the images of one's own were left out; ``pocket check`` tells which, and why."""
+
+
 def registry() -> dict[str, dict[str, Any]]:
     """Return what the kit knows of each named image set (``data/datasets.toml``)."""
     return tomllib.loads((kit_dir("data") / "datasets.toml").read_text(encoding="utf-8"))
@@ -158,7 +162,7 @@ def _warn_of(path: Path, record: SplitRecord) -> None:
     """Say aloud what a split leaves out."""
     if record.single:
         told = ", ".join(record.single)
-        warnings.warn(f"{path}: classes with a single image were left out: {told}", stacklevel=4)
+        warnings.warn(f"{path}: classes with a single image were left out: {told}", LeftOutWarning, stacklevel=4)
     if record.unreadable:
         _warn_of_unreadable(path, record.unreadable)
     if record.kept_apart:
@@ -166,13 +170,14 @@ def _warn_of(path: Path, record: SplitRecord) -> None:
         warnings.warn(
             f"{path}: {len(record.kept_apart)} queries were left out, since a copy or their group is on the other "
             f"side: {shown}",
+            LeftOutWarning,
             stacklevel=4,
         )
 
 
 def _warn_of_unreadable(path: Path, reasons: dict[str, str]) -> None:
     shown = "; ".join(f"{image}: {why}" for image, why in list(reasons.items())[:5])
-    warnings.warn(f"{path}: {len(reasons)} unreadable images were left out: {shown}", stacklevel=5)
+    warnings.warn(f"{path}: {len(reasons)} unreadable images were left out: {shown}", LeftOutWarning, stacklevel=5)
 
 
 Halves = tuple[Encoded, Encoded, Encoded]

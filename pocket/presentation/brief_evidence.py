@@ -12,9 +12,7 @@ from pocket.presentation.meeting import paired_difference
 from pocket.roi import RoiInputs, RoiReport
 from pocket.runs import Run, audit
 from pocket.runs.records import Cell, TrainingRecord, summarise
-from pocket.runs.retrieval import MeanInterval, RetrievalComparison
-
-_FEW_GROUPS = 10  # a bootstrap of fewer is too narrow
+from pocket.runs.retrieval import ENOUGH_QUERIES, MeanInterval, RetrievalComparison
 
 
 class EvidenceRow(NamedTuple):
@@ -132,9 +130,11 @@ def over_what(found: MeanInterval, lang: str) -> str:
 
 
 def few_groups(found: MeanInterval, lang: str) -> str:
-    """Say that an interval is too narrow, where it is over few groups; else nothing."""
-    few = found.groups is not None and found.groups < _FEW_GROUPS
-    return translator(lang)("over.few") if few else ""
+    """Say that no decision can rest on so few groups, or on so few queries where there are no groups; else nothing."""
+    things = found.queries if found.groups is None else found.groups
+    if things >= ENOUGH_QUERIES:
+        return ""
+    return translator(lang)("over.few", things=number(things), least=number(ENOUGH_QUERIES))
 
 
 def provenance_lines(run: Run, cell: Cell, lang: str) -> list[tuple[str, str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
 from pocket.data.decoding import opened, to_8_bit
-from pocket.data.intake.findings import Finding
+from pocket.data.intake.findings import Affected, Finding
 from pocket.data.intake.listing import Listing
 from pocket.data.intake.records import CheckRecord
 from pocket.presentation.i18n import duration, number, percent, translator
@@ -21,6 +21,7 @@ from pocket.runs.artefacts import write_text
 
 SHOWN = 50  # affected files of a kind on the page; all are in check.json
 _ON_CONSOLE = 3
+_CLASSES = 20  # lines of classes on the console
 _COPY_SETS = 12
 _IN_SET = 4
 _SIDE = 96  # pixels of a picture on the page
@@ -41,20 +42,25 @@ class Told(NamedTuple):
 def told(finding: Finding, lang: str, shown: int = SHOWN) -> Told:
     """Return a finding in a language, with the first of what it affects."""
     t = translator(lang)
-    values: dict[str, object] = {
-        key: number(value) if isinstance(value, int) else value for key, value in finding.values.items()
-    }
-    values["count"] = number(finding.count)
+    values = _written(finding.values) | {"count": number(finding.count)}
     rest = len(finding.affected) - shown
+
+    def detail(one: Affected) -> str:
+        return t(f"check.kind.{finding.kind}.each", **_written(one.values)) if one.values else one.detail
+
     return Told(
         finding.kind,
         finding.level,
         t(f"check.{finding.level}"),
         t(f"check.kind.{finding.kind}.what", **values),
         t(f"check.kind.{finding.kind}.todo", **values),
-        tuple((one.name, one.detail) for one in finding.affected[:shown]),
+        tuple((one.name, detail(one)) for one in finding.affected[:shown]),
         t("check.more", count=number(rest)) if rest > 0 else "",
     )
+
+
+def _written(values: Mapping[str, str | int | float]) -> dict[str, object]:
+    return {key: number(value) if isinstance(value, int) else value for key, value in values.items()}
 
 
 def console_lines(record: CheckRecord, lang: str) -> Iterator[str]:
@@ -72,10 +78,32 @@ def console_lines(record: CheckRecord, lang: str) -> Iterator[str]:
     if record.size is not None:
         yield f"{t('check.size')}: {' '.join(size_text(record, lang))}"
         yield suggestion(record, lang)
+    if record.classes:
+        yield ""
+        yield from _class_lines(record, lang)
     yield ""
     yield f"{t(f'check.{record.verdict}')}: {t(f'check.{record.verdict}_text')}"
+    if caution := too_few(record, lang):
+        yield caution
     if record.classes:
         yield t("check.counts", **_counts(record))
+
+
+def _class_lines(record: CheckRecord, lang: str) -> Iterator[str]:
+    """Yield a line a class, those with the fewest independent queries first."""
+    t = translator(lang)
+    yield t("check.classes_few_first")
+    rows = sorted(record.classes, key=lambda row: row.query_units)
+    for row in rows[:_CLASSES]:
+        counts = row.model_dump(include={"images", "units", "train", "query", "query_units"})
+        yield "  " + t("check.class_line", name=row.name, **{key: number(n) for key, n in counts.items()})
+    if rest := len(rows[_CLASSES:]):
+        yield "  " + t("check.more", count=number(rest))
+
+
+def too_few(record: CheckRecord, lang: str) -> str:
+    """Return that no decision can rest on so few queries, to stand beside the verdict; "" where they are enough."""
+    return next((told(finding, lang).what for finding in record.findings if finding.kind == "few_in_all"), "")
 
 
 def size_text(record: CheckRecord, lang: str) -> tuple[str, ...]:
@@ -150,6 +178,7 @@ def write_check_page(record: CheckRecord, path: Path, lang: str, listing: Listin
         t=t,
         lang=lang,
         record=record,
+        caution=too_few(record, lang),
         counts=t("check.counts", **_counts(record)),
         findings=[told(finding, lang) for finding in record.findings],
         size=size_text(record, lang) if record.size is not None else (),
@@ -186,7 +215,7 @@ def _class_rows(record: CheckRecord) -> list[dict[str, Any]]:
         {
             "name": row.name,
             "share": round(100 * row.images / largest, 1),
-            "cells": [number(n) for n in (row.images, row.units, row.train, row.query, row.ipc)],
+            "cells": [number(n) for n in (row.images, row.units, row.train, row.query, row.query_units, row.ipc)],
         }
         for row in record.classes
     ]
@@ -212,4 +241,12 @@ def _pictures(listing: Listing, names: set[str]) -> dict[str, str]:
     return found
 
 
-__all__: Sequence[str] = ["console_lines", "next_command", "size_text", "suggestion", "told", "write_check_page"]
+__all__: Sequence[str] = [
+    "console_lines",
+    "next_command",
+    "size_text",
+    "suggestion",
+    "told",
+    "too_few",
+    "write_check_page",
+]

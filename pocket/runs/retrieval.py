@@ -13,6 +13,10 @@ from pocket.runs.artefacts import Record
 from pocket.runs.provenance import Provenance
 
 RADIUS = 2
+# Independent queries below which no decision can rest on a score. Bootstrap intervals that claim 95 % hold the true
+# mean of APs (drawn from beta distributions) in 83 to 87 % of cases at 5 queries, 90 % at 10, 92 % at 20; and at 20
+# they still reach 0.1 to 0.14 to either side.
+ENOUGH_QUERIES = 20
 
 
 class Latency(BaseModel):

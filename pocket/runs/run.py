@@ -95,10 +95,19 @@ class Run:
         return path
 
     def note(self, *paths: Path) -> None:
-        """Log files of the run's folder that were written by other means, each with its digest."""
+        """Log files of the run's folder that were written by other means, each with its digest.
+
+        A folder is one line with the digests of all its files; it stands for the folder as a whole, so that files of an
+        earlier line that are not in it are gone on purpose.
+        """
         for path in paths:
             name = self.path(str(path.resolve().relative_to(self.folder.resolve()))).relative_to(self.folder)
-            self.log("saved", file=name.as_posix(), sha256=audit.digest_of(path))
+            if path.is_dir():
+                held = {file.relative_to(path).as_posix(): file for file in sorted(path.rglob("*")) if file.is_file()}
+                digests = {inside: audit.digest_of(file) for inside, file in held.items()}
+                self.log("saved", folder=name.as_posix(), files=digests)
+            else:
+                self.log("saved", file=name.as_posix(), sha256=audit.digest_of(path))
 
     def log(self, event: str, **details: Any) -> None:
         """Append one line to the audit log and note its new head in ``run.json``."""

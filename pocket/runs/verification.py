@@ -87,4 +87,8 @@ def _logged(log: Path) -> dict[str, str]:
             details = json.loads(line)["details"]
             if {"file", "sha256"} <= details.keys():
                 found[details["file"]] = details["sha256"]
+            elif {"folder", "files"} <= details.keys():
+                folder = details["folder"] + "/"
+                found = {name: digest for name, digest in found.items() if not name.startswith(folder)}
+                found |= {folder + name: digest for name, digest in details["files"].items()}
     return found

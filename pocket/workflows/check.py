@@ -128,6 +128,7 @@ def _judged(intake: Intake, findings: Findings) -> _Parts:
     return _Parts(
         {
             "classes": classes.rows,
+            "query_units": classes.query_units,
             "ratio": classes.ratio,
             "ipc": classes.ipc,
             "modes": dict(Counter(intake.looks.modes[i] for i in good).most_common()),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -192,9 +191,7 @@ def planned_run(path: Path, name: str, groups: Path | None, plan: Plan) -> Run:
 
 def quietly_loaded(run: Run) -> RetrievalSplit:
     """Load the split that the check has made; what it leaves out is among the findings already."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return load_split(run.settings)
+    return load_split(run.settings, told=True)
 
 
 def estimated(shelf: Shelf, lang: str, say: Say) -> dict[str, float]:
@@ -220,6 +217,7 @@ def write_cells(shelf: Shelf, kept: list[KeptCell]) -> None:
     run.note(shown_set.save(run.path("condensed.safetensors")), run.path("condensed.json"))
     shutil.rmtree(run.path("condensed_png"), ignore_errors=True)
     shown_set.export(run.path("condensed_png"))
+    run.note(run.path("condensed_png"))
     others = tuple(cell for cell in cells if cell.method != "iem")
     run.save(TrainingRecord(cells=others, provenance=made), "training.json")
     run.save(CondensationRecord(cells=tuple(condensed), provenance=made), "condensation.json")

@@ -72,6 +72,7 @@ def publish(name: str) -> None:
     record = RunRecord.load(run.path("run.json")).model_copy(update={"name": "sample", "sample": True})
     record.save(sample / "run.json")
     opened = Run(sample, record)
+    opened.log("left out of the sample", folder="condensed_png", files={})
     write_roi(opened)
     for lang in ("en", "ja"):
         opened.note(print_pdf(write_brief(opened, lang)))

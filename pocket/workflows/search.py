@@ -86,7 +86,7 @@ def search_images(
     unreadable = [trouble for trouble in troubles if trouble]
     if len(unreadable) == len(paths):
         raise ValueError("; ".join(unreadable) or "name at least one image file")
-    split = load_split(run.settings)
+    split = load_split(run.settings, told=True)
     database = split.database
     images: dict[str, npt.NDArray[np.uint8]] = {}
     for path in (path for path, trouble in zip(paths, troubles, strict=True) if not trouble):

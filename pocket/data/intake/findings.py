@@ -26,6 +26,8 @@ KINDS: dict[str, Level] = {
     "multi_label": "stop",
     "bad_manifest": "stop",
     "bad_parquet": "stop",
+    # the whole can be used, and is too little
+    "few_in_all": "warn",
     # files
     "ignored": "note",
     "other_file": "note",
@@ -75,19 +77,25 @@ KINDS: dict[str, Level] = {
     "tiny": "warn",
     "one_unit": "warn",
     "no_query": "warn",
+    "few_queries": "warn",
     "imbalance": "warn",
     "suspect": "warn",
     "suspect_weak": "note",
+    "unjudged": "note",
     # always
     "confidential": "note",
 }
 
 
 class Affected(Part):
-    """A file, row, folder or class that a finding is about, with the detail that belongs to it."""
+    """A file, row, folder or class that a finding is about, with the detail that belongs to it.
+
+    ``values``, where there are any, fill the placeholders of the kind's own words for a detail.
+    """
 
     name: str
     detail: str = ""
+    values: dict[str, str | int] = Field(default_factory=dict)
 
 
 class Finding(Part):
@@ -124,9 +132,9 @@ class Findings:
         self._affected: dict[str, list[Affected]] = {}
         self._values: dict[str, dict[str, str | int | float]] = {}
 
-    def add(self, kind: str, name: str, detail: str = "") -> None:
+    def add(self, kind: str, name: str, detail: str = "", **values: str | int) -> None:
         """Note one more thing that a kind of problem affects."""
-        self._affected.setdefault(kind, []).append(Affected(name=name, detail=detail))
+        self._affected.setdefault(kind, []).append(Affected(name=name, detail=detail, values=values))
 
     def say(self, kind: str, affected: Iterable[tuple[str, str]] = (), **values: str | int | float) -> None:
         """Note a kind of problem as a whole."""

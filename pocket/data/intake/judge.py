@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
@@ -17,15 +19,19 @@ from pocket.data.intake.intake import Intake
 from pocket.data.intake.listing import ENDINGS
 from pocket.data.intake.names import alike, misread
 from pocket.data.intake.records import ClassRow, CopySet, Suspect
-from pocket.data.intake.splits import folds_of
+from pocket.data.intake.splits import QUERY_SHARE, folds_of
 from pocket.data.intake.suspects import find_suspects
+from pocket.runs.retrieval import ENOUGH_QUERIES
 
 FEW = 10  # images of a class below which its scores say little
+FEW_QUERIES = 5  # independent queries of a class, below which its mAP is known to 0.2 or so to either side
 UNEVEN = 10  # times as many images in the largest class as in the smallest: a warning
 RATIO_FROM = 3  # times, from which a share of each class is suggested
 MOST_DOUBTED = 0.05  # of all labels, the most that are listed where they are hints at most
+MOST_IN_LINE = 6  # of a set of copies, the most that are named in a line; check.json lists all
 RATIO, IPC = 0.1, 10  # what is suggested: a tenth of each class, or ten images
 TRUSTED = 0.8  # agreement with the labels, from which doubts count as a warning
+SKILL = 0.25  # of what always naming the largest class gets wrong, the share that a classifier has to get right
 
 _MODES = {"P": "palette", "PA": "palette", "CMYK": "cmyk"}
 _PLAIN = {"L", "RGB", "RGBA", "LA"}
@@ -67,24 +73,28 @@ class CopyLists(NamedTuple):
 
 
 def judge_copies(intake: Intake, findings: Findings) -> CopyLists:
-    """Note copies, copies under different labels, and what stands on both sides of a given split."""
-    listing, count = intake.listing, len(intake.listing)
+    """Note sets of copies, those under different labels apart, and what stands on both sides of a given split.
+
+    Near copies within a group are none: photographs of one thing resemble each other.
+    """
+    listing, count, near_pairs = intake.listing, len(intake.listing), intake.near.pairs
     exact_part = components(count, intake.exact)
-    near_part = components(count, intake.exact, intake.near.pairs)
+    group = np.array(listing.groups, dtype=object)
+    first, second = group[near_pairs[:, 0]], group[near_pairs[:, 1]]
+    near_part = components(count, intake.exact, near_pairs[(first != second) | (first == "")])
+    label = [listing.class_names[c] for c in listing.labels.tolist()]
     exact = sets_of(exact_part, intake.usable)
     near = [m for m in sets_of(near_part, intake.usable) if len(np.unique(exact_part[m])) > 1]
     for kind, sets in (("exact_copy", exact), ("near_copy", near)):
         for members in sets:
-            for i in members[1:]:
-                if kind == "exact_copy" or exact_part[i] != exact_part[members[0]]:
-                    findings.add(kind, listing.names[i], f"= {listing.names[members[0]]}")
-    label = [listing.class_names[c] for c in listing.labels.tolist()]
+            if len({label[i] for i in members}) == 1:
+                findings.add(kind, _equation(members, exact_part, listing.names))
     for members in sets_of(near_part, intake.usable):
-        if len({label[i] for i in members}) > 1:
-            for i in members:
-                findings.add("copies_disagree", listing.names[i], label[i])
+        held = sorted({label[i] for i in members})
+        if len(held) > 1:
+            findings.add("copies_disagree", _equation(members, exact_part, listing.names), labels=", ".join(held))
     if listing.sides:
-        _judge_sides(intake, near_part, findings)
+        _judge_sides(intake, components(count, intake.exact, near_pairs), findings)
     if intake.loose.any():
         for c in np.unique(listing.labels[intake.loose]):
             findings.add("near_chain", listing.class_names[c])
@@ -93,6 +103,15 @@ def judge_copies(intake: Intake, findings: Findings) -> CopyLists:
         for sets in (exact, near)
     ]
     return CopyLists(named[0], named[1])
+
+
+def _equation(members: list[int], exact_part: npt.NDArray[np.int64], names: tuple[str, ...]) -> str:
+    """Return a set of copies in a line: ＝ between exact ones, ≈ between near ones; the first of many."""
+    ordered = sorted(members, key=lambda i: (exact_part[i], i))
+    text = names[ordered[0]]
+    for before, i in pairwise(ordered[:MOST_IN_LINE]):
+        text += f" {'＝' if exact_part[before] == exact_part[i] else '≈'} {names[i]}"
+    return text if len(ordered) <= MOST_IN_LINE else f"{text} … (+{len(ordered) - MOST_IN_LINE})"
 
 
 def _judge_sides(intake: Intake, part: npt.NDArray[np.int64], findings: Findings) -> None:
@@ -138,6 +157,7 @@ class Classes(NamedTuple):
     rows: tuple[ClassRow, ...]
     ratio: float | None
     ipc: int | None
+    query_units: int
 
 
 def judge_classes(intake: Intake, findings: Findings) -> Classes:
@@ -156,7 +176,14 @@ def judge_classes(intake: Intake, findings: Findings) -> Classes:
 
     images, train, query = counts(intake.usable), counts(intake.train), counts(intake.query)
     present = np.flatnonzero(images)
-    units = {int(c): len(np.unique(intake.units[intake.usable & (labels == c)])) for c in present}
+
+    def things(mask: npt.NDArray[np.bool_]) -> dict[int, int]:
+        return {int(c): len(np.unique(intake.units[mask & (labels == c)])) for c in present}
+
+    units, asked = things(intake.usable), things(intake.query)
+    in_all = len(np.unique(intake.units[intake.query]))
+    if in_all < ENOUGH_QUERIES:
+        findings.say("few_in_all", count=in_all, least=ENOUGH_QUERIES)
     for c in present.tolist():
         name = listing.class_names[c]
         if images[c] < FEW:
@@ -164,6 +191,10 @@ def judge_classes(intake: Intake, findings: Findings) -> Classes:
         if not query[c] or not train[c]:
             one = units[c] == 1 and not listing.sides
             findings.add("one_unit" if one else "no_query", name, f"train {train[c]}, query {query[c]}")
+        if asked[c] < FEW_QUERIES:
+            # One thing in five becomes a query, unless the images came split.
+            more = math.ceil((FEW_QUERIES - asked[c]) / (1 if listing.sides else QUERY_SHARE))
+            findings.add("few_queries", name, images=int(query[c]), things=asked[c], more=more)
     most, least = present[images[present].argmax()], present[images[present].argmin()]
     times = images[most] / images[least]
     if times >= UNEVEN:
@@ -184,11 +215,12 @@ def judge_classes(intake: Intake, findings: Findings) -> Classes:
             units=units[c],
             train=int(train[c]),
             query=int(query[c]),
+            query_units=asked[c],
             ipc=int(wanted[c]),
         )
         for c in present.tolist()
     )
-    return Classes(rows, ratio, ipc)
+    return Classes(rows, ratio, ipc, in_all)
 
 
 class Doubts(NamedTuple):
@@ -201,7 +233,8 @@ class Doubts(NamedTuple):
 def judge_labels(intake: Intake, findings: Findings) -> Doubts:
     """Rank the labels that the images contradict; nothing is changed.
 
-    Where the classifier behind it agrees with few labels, no more than one in twenty is listed.
+    Where the classifier behind it agrees with few labels, no more than one in twenty is listed; where it is not clearly
+    better than always naming the largest class, none: whom it doubts would be chance.
     """
     listing, looks = intake.listing, intake.looks
     places = np.flatnonzero(intake.usable)
@@ -209,6 +242,11 @@ def judge_labels(intake: Intake, findings: Findings) -> Doubts:
     names = [listing.names[i] for i in places]
     folds = folds_of(labels, intake.units[places], names)
     found = find_suspects(looks.thumbs[places], looks.tints[places], labels, folds)
+    largest = float(np.bincount(labels).max() / len(labels))
+    by_chance = 2 * math.sqrt(largest * (1 - largest) / len(np.unique(intake.units[places])))
+    if found.agreement - largest < max(SKILL * (1 - largest), by_chance):
+        findings.say("unjudged", agreement=round(100 * found.agreement), largest=round(100 * largest))
+        return Doubts((), found.agreement)
     suspects = tuple(
         Suspect(
             name=names[i],

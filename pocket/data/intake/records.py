@@ -52,6 +52,7 @@ class ClassRow(Part):
     units: NonNegativeInt = Field(description="images that are not copies or photographs of one thing")
     train: NonNegativeInt
     query: NonNegativeInt
+    query_units: NonNegativeInt = Field(description="query images that are not copies or photographs of one thing")
     ipc: NonNegativeInt = Field(description="suggested condensed images")
 
 
@@ -75,6 +76,7 @@ class CheckRecord(Record):
     """``check.json``: everything that a check of images found."""
 
     kind: ClassVar[str] = "check"
+    version: ClassVar[int] = 2
     path: str
     name: str
     verdict: Literal["pass", "warn", "stop"]
@@ -82,6 +84,7 @@ class CheckRecord(Record):
     images: NonNegativeInt = Field(description="found")
     usable: NonNegativeInt
     classes: tuple[ClassRow, ...] = ()
+    query_units: NonNegativeInt = Field(0, description="independent queries in all")
     modes: dict[str, NonNegativeInt] = Field(default_factory=dict)
     formats: dict[str, NonNegativeInt] = Field(default_factory=dict)
     sides: tuple[NonNegativeInt, ...] = Field((), description="shorter side in pixels: least, median, greatest")
