@@ -10,8 +10,9 @@ import matplotlib
 import pytest
 from runs_for_tests import run  # noqa: F401 (a fixture)
 
-from pocket.presentation import roi_figures
+from pocket.presentation import roi_figures, roi_text
 from pocket.presentation.html import as_html, table
+from pocket.presentation.i18n import translator
 from pocket.presentation.roi_form import LIMITS, form, shown, slider, values
 from pocket.presentation.roi_html import compare_html, outcome_html, static_html, top_html
 from pocket.presentation.roi_panel import CHARTS, PAUSE, RoiPanel
@@ -112,6 +113,22 @@ def test_the_language_changes_every_word_at_run_time(panel: RoiPanel) -> None:
     ask(panel, do="language", code="en")
     panel.draw()
     assert shown_text() == english
+
+
+def test_our_notes_are_in_the_readers_language_and_the_users_stay_as_written(panel: RoiPanel) -> None:
+    price = panel.inputs.storage_price.model_copy(update={"source": "price", "note": "Example Cloud, 2026-11-01"})
+    inputs = panel.inputs.with_base("failure_cost", 7).model_copy(update={"storage_price": price})
+    for name in SPECS:
+        english, japanese = roi_text.note(name, inputs, "en"), roi_text.note(name, inputs, "ja")
+        if name == "storage_price":
+            assert english == japanese == "Example Cloud, 2026-11-01"
+        else:
+            assert " " in english and re.search("[ぁ-ん]", japanese), name
+        assert values(inputs, "ja")["fields"][name]["note"] == japanese
+    assert roi_text.note("seconds_full", inputs, "en") == "measured on cpu, 3 seeds, protocol digits-v1"
+    assert roi_text.note("failure_cost", inputs, "ja") == translator("ja")("source_note.entered")
+    with pytest.raises(ValueError, match="seconds_full: note 'measured' needs measured_on"):
+        RoiInputs.model_validate(inputs.model_dump() | {"measured_on": None})
 
 
 def test_settings_and_limits_reach_the_report(panel: RoiPanel) -> None:

@@ -137,6 +137,7 @@ def test_every_input_is_a_named_cell_and_text_is_never_a_formula(inputs: RoiInpu
         assert book[sheet][cell.replace("$", "")].value == pytest.approx(inputs.estimate(name).base)
     notes = [row[6] for row in book.worksheets[0].iter_rows(min_row=5) if row[6].value == "=1+1"]
     assert [cell.data_type for cell in notes] == ["s"]
+    assert t("source_note.yours") in [row[6].value for row in book.worksheets[0].iter_rows(min_row=5)]
     assert all(sheet["A2"].value == t("brief.sample") for sheet in book.worksheets)
     typed = [c for row in book.worksheets[1].iter_rows(min_row=5, min_col=2) for c in row if c.value is not None]
     assert all(cell.data_type == "f" for cell in typed), "results are computed, not typed in"

@@ -6,6 +6,7 @@ import math
 from typing import Any, NamedTuple
 
 from pocket.presentation.i18n import LANGUAGES, currency_name, translator
+from pocket.presentation.roi_text import note
 from pocket.roi import SPECS, RoiInputs
 
 GROUPS = ("business", "price", "measured")
@@ -139,9 +140,10 @@ def values(inputs: RoiInputs, lang: str) -> dict[str, Any]:
         found[name] = {
             **{end: _tidy(getattr(e, end) * times) for end in ("base", "low", "high")},
             "source": t(f"tag.{e.source}"),
+            "note": note(name, inputs, lang),
         }
     for name in LIMITS:
-        found[name] = {"base": _tidy(getattr(inputs.thresholds, name) * shown(name).times), "source": ""}
+        found[name] = {"base": _tidy(getattr(inputs.thresholds, name) * shown(name).times), "source": "", "note": ""}
     settings = ("count_teacher", "keep_full_data", "tax", "fiscal_year_month")
     return {"fields": found, "settings": {name: getattr(inputs, name) for name in settings}}
 

@@ -16,6 +16,7 @@ from xlsxwriter import Workbook
 from xlsxwriter.format import Format
 from xlsxwriter.worksheet import Worksheet
 
+from pocket.presentation import roi_text
 from pocket.presentation import workbook_formulae as formulae
 from pocket.presentation.i18n import currency_name, translator
 from pocket.roi import SPECS, RoiReport, finance
@@ -143,7 +144,7 @@ def _inputs(pages: _Pages) -> None:
         pages.put(sheet, f"D{row}", e.low, "figure")
         pages.put(sheet, f"E{row}", e.high, "figure")
         pages.put(sheet, f"F{row}", t(f"tag.{e.source}"))
-        pages.put(sheet, f"G{row}", e.note)
+        pages.put(sheet, f"G{row}", roi_text.note(name, inputs, pages.lang))
         pages.name(name, sheet, "B", row)
         row += 1
     for name in ("count_teacher", "keep_full_data"):
