@@ -53,6 +53,7 @@ SPECS: dict[str, Spec] = {
     "hashing_methods": Spec("business", "number", 1, 100),
     "seeds": Spec("business", "number", 1, 100),
     "migration_days": Spec("business", "days", 0, 1e4),
+    "overlap_months": Spec("business", "months", 0, 120),
     "recondensations_per_year": Spec("business", "per_year", 0, 1e3),
     "monitoring_days_per_month": Spec("business", "days_per_month", 0, 31),
     "searches_per_month": Spec("business", "per_month", 0, 1e12),
@@ -174,7 +175,7 @@ class RoiInputs(Record):
     """
 
     kind: ClassVar[str] = "roi-inputs"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     dataset: str = ""
     ipc: int = Field(0, ge=0)
@@ -215,6 +216,7 @@ class RoiInputs(Record):
     hashing_methods: Estimate = _assumed("hashing_methods", 1, 2, 5)
     seeds: Estimate = _assumed("seeds", 1, 3, 5)
     migration_days: Estimate = _assumed("migration_days", 5, 10, 30)
+    overlap_months: Estimate = _assumed("overlap_months", 1, 3, 6, "overlap")
     recondensations_per_year: Estimate = _assumed("recondensations_per_year", 1, 4, 12)
     monitoring_days_per_month: Estimate = _assumed("monitoring_days_per_month", 0.25, 0.5, 2)
     searches_per_month: Estimate = _assumed("searches_per_month", 10_000, 100_000, 1_000_000)
