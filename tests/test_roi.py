@@ -34,6 +34,7 @@ from pocket.roi import (
 )
 from pocket.roi.model import _triangular
 from pocket.runs import ArtefactError, Record, Run, provenance
+from pocket.runs.paths import kit_dir
 from pocket.runs.records import CondensationRecord, TrainingRecord
 
 MEASURED = {
@@ -409,6 +410,11 @@ def test_fiscal_years_hold_every_month_once() -> None:
     march = compute(inputs.with_setting(start=date(2027, 3, 1)), draws=10).years
     assert (march[0].year, march[0].months) == (2026, 1)
     assert compute(example(), draws=10).years == (), "without a start there are no dates"
+
+
+def test_the_default_ranges_hold_the_base_of_the_sample_between_p10_and_p90() -> None:
+    report = compute(RoiInputs.from_run(kit_dir("data") / "sample_run"))
+    assert report.outcomes.p10 < report.npv < report.outcomes.p90
 
 
 def test_the_fan_ends_in_the_range_of_outcomes() -> None:
