@@ -186,7 +186,7 @@ def test_it_is_printed_with_its_words(run: Run, lang: str) -> None:  # noqa: F81
 
 @pytest.mark.browser
 @pytest.mark.parametrize("lang", ["en", "ja"])
-@pytest.mark.parametrize("scale", [1, 4000])
+@pytest.mark.parametrize("scale", [1, 8000])
 def test_the_decision_fits_on_the_first_sheet(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lang: str, scale: float
 ) -> None:

@@ -224,7 +224,7 @@ def test_without_retrieval_failed_searches_are_not_measured(run: Run) -> None:  
 def verdicts(run: Run) -> dict[str, RoiReport]:  # noqa: F811
     """One report of each outcome, by making the user's own training large and failed searches dear."""
     base = RoiInputs.from_run(run)
-    large = base.with_base("workload_scale", 4e3).with_base("failure_cost", 100)
+    large = base.with_base("workload_scale", 8e3).with_base("failure_cost", 100)
     reports = {
         "stop": compute(base),
         "go": compute(large),

@@ -33,7 +33,8 @@ from pocket.roi import (
     scenario_names,
 )
 from pocket.roi.model import _triangular
-from pocket.runs import ArtefactError, Run, provenance
+from pocket.runs import ArtefactError, Record, Run, provenance
+from pocket.runs.paths import kit_dir
 from pocket.runs.records import CondensationRecord, TrainingRecord
 
 MEASURED = {
@@ -366,6 +367,23 @@ def test_the_hybrid_is_the_condensed_set_and_its_fine_tuning() -> None:
     assert kept == pytest.approx(5000 * 0.05 * 368e3 / 1e9 * 4), "the real images that fine-tuning needs are kept"
 
 
+def test_the_overlap_of_the_roll_out_is_paid_once_by_all_that_replaces_full_data() -> None:
+    none = compute(changed(paying(), overlap_months=0, kwh_price=27), draws=10)
+    some = compute(changed(none.inputs, overlap_months=2.5), draws=10)
+    full = none.alternative("full").monthly
+    paid = 2.5 * (full["training"] + full["energy"])
+    assert paid > 0
+    for name in ("condensed", "random", "hybrid"):
+        before, after = none.alternative(name), some.alternative(name)
+        assert after.once["overlap"] == pytest.approx(paid) and before.once["overlap"] == 0
+        assert after.npv == pytest.approx(before.npv - paid) and after.monthly == before.monthly
+    assert some.alternative("full") == none.alternative("full")
+    assert some.npv == pytest.approx(none.npv - paid)
+    assert some.break_even == none.break_even, "it repays the making of the set, in machine time"
+    hours = 2.5 * some.trainings_per_month * 9.25 / 3600 * 5000
+    assert some.energy.kwh_condensed == pytest.approx(none.energy.kwh_condensed + hours * 0.3)
+
+
 def test_doing_nothing_costs_a_quality_that_falls_month_by_month() -> None:
     inputs = changed(paying(), horizon_months=3, map_decay_per_month=0.01, discount_rate=0)
     nothing = compute(inputs, draws=10).alternative("nothing")
@@ -392,6 +410,11 @@ def test_fiscal_years_hold_every_month_once() -> None:
     march = compute(inputs.with_setting(start=date(2027, 3, 1)), draws=10).years
     assert (march[0].year, march[0].months) == (2026, 1)
     assert compute(example(), draws=10).years == (), "without a start there are no dates"
+
+
+def test_the_default_ranges_hold_the_base_of_the_sample_between_p10_and_p90() -> None:
+    report = compute(RoiInputs.from_run(kit_dir("data") / "sample_run"))
+    assert report.outcomes.p10 < report.npv < report.outcomes.p90
 
 
 def test_the_fan_ends_in_the_range_of_outcomes() -> None:
@@ -479,6 +502,14 @@ def test_report_survives_the_disk(tmp_path: Path) -> None:
     report = compute(paying())
     assert RoiReport.load(report.save(tmp_path / "roi.json")) == report
     assert json.loads(report.to_json())["kind"] == "roi"
+
+
+@pytest.mark.parametrize("record", [RoiInputs, RoiReport])
+def test_a_record_of_an_older_version_is_refused(record: type[Record], tmp_path: Path) -> None:
+    path = (compute(paying(), draws=10) if record is RoiReport else paying()).save(tmp_path / "old.json")
+    path.write_text(path.read_text(encoding="utf-8").replace('"version": 3', '"version": 2', 1), encoding="utf-8")
+    with pytest.raises(ArtefactError, match=f"version 2, but '{record.kind}' version 3 is wanted"):
+        record.load(path)
 
 
 def test_roi_and_panel_need_no_torch() -> None:

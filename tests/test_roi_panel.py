@@ -8,15 +8,18 @@ from pathlib import Path
 
 import matplotlib
 import pytest
-from runs_for_tests import run  # noqa: F401 (a fixture)
+from runs_for_tests import cell, run  # noqa: F401 (run is a fixture)
 
-from pocket.presentation import roi_figures
+from pocket.presentation import dashboard, roi_figures, roi_text
+from pocket.presentation.brief_evidence import saving_noise
 from pocket.presentation.html import as_html, table
+from pocket.presentation.i18n import translator
 from pocket.presentation.roi_form import LIMITS, form, shown, slider, values
 from pocket.presentation.roi_html import compare_html, outcome_html, static_html, top_html
 from pocket.presentation.roi_panel import CHARTS, PAUSE, RoiPanel
-from pocket.roi import SPECS, RoiInputs, compute
+from pocket.roi import SPECS, RoiInputs, alternatives, compute
 from pocket.runs import Run
+from pocket.runs.records import TrainingRecord
 
 
 @pytest.fixture
@@ -114,6 +117,22 @@ def test_the_language_changes_every_word_at_run_time(panel: RoiPanel) -> None:
     assert shown_text() == english
 
 
+def test_our_notes_are_in_the_readers_language_and_the_users_stay_as_written(panel: RoiPanel) -> None:
+    price = panel.inputs.storage_price.model_copy(update={"source": "price", "note": "Example Cloud, 2026-11-01"})
+    inputs = panel.inputs.with_base("failure_cost", 7).model_copy(update={"storage_price": price})
+    for name in SPECS:
+        english, japanese = roi_text.note(name, inputs, "en"), roi_text.note(name, inputs, "ja")
+        if name == "storage_price":
+            assert english == japanese == "Example Cloud, 2026-11-01"
+        else:
+            assert " " in english and re.search("[ぁ-ん]", japanese), name
+        assert values(inputs, "ja")["fields"][name]["note"] == japanese
+    assert roi_text.note("seconds_full", inputs, "en") == "measured on cpu, 3 seeds, protocol digits-v1"
+    assert roi_text.note("failure_cost", inputs, "ja") == translator("ja")("source_note.entered")
+    with pytest.raises(ValueError, match="seconds_full: note 'measured' needs measured_on"):
+        RoiInputs.model_validate(inputs.model_dump() | {"measured_on": None})
+
+
 def test_settings_and_limits_reach_the_report(panel: RoiPanel) -> None:
     counted = panel.inputs.count_teacher
     ask(panel, do="setting", name="count_teacher", value=not counted)
@@ -132,6 +151,32 @@ def test_the_axes_come_first(panel: RoiPanel) -> None:
         html.index("Training-time reduction") < html.index("Effort of moving") < html.index("Machine-time break-even")
     )
     assert top_html(panel.report, "en") in html and outcome_html(panel.report, "en") in html
+
+
+def test_a_saving_within_the_noise_is_said_below_the_axes_while_it_is_the_measured_one(
+    run: Run,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clear = RoiPanel(RoiInputs.from_run(run), run=run)
+    assert "caution" not in clear.widget.top
+    noisy = [cell("full", seed, train_seconds=3 + 6 * seed) for seed in (0, 1, 2)]
+    record = TrainingRecord.load(run.path("training.json"))
+    others = [c for c in record.cells if c.method != "full"]
+    run.save(record.model_copy(update={"cells": (*noisy, *others)}), "training.json")
+    panel = RoiPanel(RoiInputs.from_run(run), run=run)
+    for lang in ("en", "ja"):
+        ask(panel, do="language", code=lang)
+        full, condensed, _ = alternatives(run.folder)
+        said = f"<p class='caution' role='note'>{saving_noise(full, condensed, lang)}</p>"
+        assert panel.widget.top.endswith(f"</ol>{said}") and said in static_html(panel.report, lang, run)
+        for name, value in dashboard.environment(run, lang).items():
+            monkeypatch.setenv(name, value)
+        assert said in dashboard.panel().widget.top
+    assert "caution'" not in static_html(panel.report, "en"), "without the run nothing is known of it"
+    ask(panel, do="set", name="migration_days", text="3", end="base")
+    assert "caution" in panel.widget.top
+    ask(panel, do="set", name="seconds_full", text="500", end="base")
+    assert "caution" not in panel.widget.top, "the figure is the user's own now"
 
 
 def test_scenarios_are_saved_loaded_and_compared(panel: RoiPanel, tmp_path: Path) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import shutil
 import subprocess
+import zipfile
 from pathlib import Path
 
 import openpyxl
@@ -25,8 +27,20 @@ def inputs(run: Run) -> RoiInputs:  # noqa: F811
     return RoiInputs.from_run(run).with_base("workload_scale", 4000).with_base("kwh_price", 27)
 
 
+def without_values(book: bytes) -> bytes:
+    """Return a workbook whose formulae have lost their values, so that a program that shows them must compute them."""
+    buffer, found = io.BytesIO(), 0
+    with zipfile.ZipFile(io.BytesIO(book)) as old, zipfile.ZipFile(buffer, "w") as new:
+        for name in old.namelist():
+            text, count = re.subn(rb"</f><v>[^<]*</v>", b"</f>", old.read(name))
+            new.writestr(name, text)
+            found += count
+    assert found > 121 * 8
+    return buffer.getvalue()
+
+
 def recalculated(folder: Path, books: dict[str, bytes]) -> dict[str, openpyxl.Workbook]:
-    """Let LibreOffice open the workbooks and store what it computes; formulas are stored without values by us."""
+    """Let LibreOffice open workbooks without values and store what it computes."""
     if SOFFICE is None:
         assert not os.environ.get("CI"), "LibreOffice is missing in CI"
         pytest.skip("no LibreOffice on this machine: apt-get install libreoffice-calc-nogui")
@@ -38,38 +52,63 @@ def recalculated(folder: Path, books: dict[str, bytes]) -> dict[str, openpyxl.Wo
     return {name: openpyxl.load_workbook(folder / "out" / f"{name}.xlsx", data_only=True) for name in books}
 
 
+def no_training(inputs: RoiInputs) -> RoiInputs:
+    for name in ("retrainings_per_month", "search_trials_per_month", "comparisons_per_month"):
+        inputs = inputs.with_base(name, 0)
+    return inputs
+
+
 def result(book: openpyxl.Workbook) -> dict[str, tuple[object, ...]]:
     return {str(row[0]): row[1:6] for row in book.worksheets[1].iter_rows(min_row=5, values_only=True) if row[0]}
 
 
-def test_a_spreadsheet_computes_what_the_report_says(inputs: RoiInputs, tmp_path: Path) -> None:
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_every_value_written_is_what_a_spreadsheet_computes(inputs: RoiInputs, lang: str, tmp_path: Path) -> None:
     cases = {
         "as_measured": inputs,
         "teacher_counted": inputs.model_copy(update={"count_teacher": not inputs.count_teacher}),
         "data_deleted": inputs.model_copy(update={"keep_full_data": False}),
         "no_interest": inputs.with_base("discount_rate", 0),
         "one_month": inputs.with_base("horizon_months", 1),
+        "half_a_month": inputs.with_base("horizon_months", 36.5),
         "ten_years": inputs.with_base("horizon_months", 120),
         "all_fail": inputs.with_base("failure_share_per_point", 1),
         "falls_to_nothing": inputs.with_base("map_decay_per_month", 0.1),
+        "never_pays": inputs.with_base("seconds_condensed", 20),
+        "no_training": no_training(inputs),
     }
     reports = {name: compute(case, draws=10) for name, case in cases.items()}
-    books = recalculated(tmp_path, {name: workbook_bytes(report, "en") for name, report in reports.items()})
-    t = translator("en")
-    for name, report in reports.items():
-        found = result(books[name])
-        for place, alternative in enumerate(report.alternatives):
-            for costs in (alternative.once, alternative.monthly):
-                for key, value in costs.items():
-                    assert found[t(f"cost.{key}")][place] == pytest.approx(value, abs=1e-6), (name, key)
-            assert found[t("cost.total")][place] == pytest.approx(alternative.total, abs=1e-3)
-            assert found[t("roi.npv")][place] == pytest.approx(alternative.npv, abs=1e-3)
-        assert found[t("workbook.npv_schedule")][1] == pytest.approx(report.npv, abs=1e-3), name
-        assert found[t("roi.break_even")][1] == pytest.approx(report.break_even.trainings)
-        assert books[name].worksheets[0].cell(5 + len(SPECS) + 2, 2).value == pytest.approx(report.trainings_per_month)
-        months = list(books[name].worksheets[2].iter_rows(min_row=5, max_col=7, values_only=True))
-        for period in report.schedule:
-            assert months[period.month] == pytest.approx(tuple(period.model_dump().values()), abs=1e-3)
+    written = {name: workbook_bytes(report, lang) for name, report in reports.items()}
+    computed = recalculated(tmp_path, {name: without_values(book) for name, book in written.items()})
+    for name, book in written.items():
+        ours = openpyxl.load_workbook(io.BytesIO(book), data_only=True)
+        for sheet in openpyxl.load_workbook(io.BytesIO(book)).worksheets:
+            formulas = [cell.coordinate for row in sheet.iter_rows() for cell in row if cell.data_type == "f"]
+            assert formulas, sheet.title
+            for place in formulas:
+                expected, found = ours[sheet.title][place].value, computed[name][sheet.title][place].value
+                if not isinstance(expected, str):
+                    expected = pytest.approx(expected, rel=1e-9, abs=1e-6)
+                assert found == expected, (name, sheet.title, place)
+
+
+def test_the_values_written_are_those_of_the_report(inputs: RoiInputs) -> None:
+    report, t = compute(inputs, draws=10), translator("en")
+    book = openpyxl.load_workbook(io.BytesIO(workbook_bytes(report, "en")), data_only=True)
+    found = result(book)
+    for place, alternative in enumerate(report.alternatives):
+        for costs in (alternative.once, alternative.monthly):
+            for key, value in costs.items():
+                assert found[t(f"cost.{key}")][place] == pytest.approx(value), key
+        assert found[t("cost.total")][place] == pytest.approx(alternative.total)
+        assert found[t("roi.npv")][place] == pytest.approx(alternative.npv)
+    assert found[t("workbook.npv_schedule")][1] == pytest.approx(report.npv)
+    assert found[t("roi.break_even")][1] == pytest.approx(report.break_even.trainings)
+    assert book.worksheets[0].cell(5 + len(SPECS) + 2, 2).value == pytest.approx(report.trainings_per_month)
+    months = list(book.worksheets[2].iter_rows(min_row=5, max_col=7, values_only=True))
+    assert len(months) == 121
+    for period in report.schedule:
+        assert months[period.month] == pytest.approx(tuple(period.model_dump().values()))
 
 
 def test_the_formulae_are_alive(inputs: RoiInputs, tmp_path: Path) -> None:
@@ -98,6 +137,7 @@ def test_every_input_is_a_named_cell_and_text_is_never_a_formula(inputs: RoiInpu
         assert book[sheet][cell.replace("$", "")].value == pytest.approx(inputs.estimate(name).base)
     notes = [row[6] for row in book.worksheets[0].iter_rows(min_row=5) if row[6].value == "=1+1"]
     assert [cell.data_type for cell in notes] == ["s"]
+    assert t("source_note.yours") in [row[6].value for row in book.worksheets[0].iter_rows(min_row=5)]
     assert all(sheet["A2"].value == t("brief.sample") for sheet in book.worksheets)
     typed = [c for row in book.worksheets[1].iter_rows(min_row=5, min_col=2) for c in row if c.value is not None]
     assert all(cell.data_type == "f" for cell in typed), "results are computed, not typed in"

@@ -34,7 +34,7 @@ def panel() -> RoiPanel:
     run = Run.read(Path(os.environ[_RUN]))
     # The kit's own sample run is nobody's to write into.
     scenarios = home() / "scenarios" if run.is_sample else run.path("scenarios")
-    return RoiPanel(report_of(run).inputs, os.environ[_LANGUAGE], scenarios=scenarios)
+    return RoiPanel(report_of(run).inputs, os.environ[_LANGUAGE], scenarios=scenarios, run=run)
 
 
 def page(name: str, run: Run, lang: str, **more: object) -> str:

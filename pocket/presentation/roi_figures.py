@@ -151,8 +151,8 @@ def alt_cash_flow(report: RoiReport, lang: str) -> str:
     """Alternative text of `figure_cash_flow`."""
     t, month = translator(lang), report.payback
     result = t("figure.payback_none") if month is None else t("figure.payback_at", month=month)
-    end = money(report.schedule[-1].cumulative, report.inputs.currency, lang)
-    return t("figure.cash_flow_alt", end=end, result=result)
+    start, end = (money(report.schedule[at].cumulative, report.inputs.currency, lang) for at in (0, -1))
+    return t("figure.cash_flow_alt", start=start, end=end, result=result)
 
 
 def figure_fan(report: RoiReport, lang: str) -> Figure:

@@ -6,6 +6,7 @@ import math
 from typing import Any, NamedTuple
 
 from pocket.presentation.i18n import LANGUAGES, currency_name, translator
+from pocket.presentation.roi_text import note
 from pocket.roi import SPECS, RoiInputs
 
 GROUPS = ("business", "price", "measured")
@@ -55,6 +56,7 @@ _BY_UNIT = {
 _BY_NAME = {
     "searches_per_month": Slider(1e3, 1e9, 0.1, logarithmic=True),
     "comparisons_per_month": Slider(0, 30, 0.25),
+    "overlap_months": Slider(0, 24, 0.5),
 }
 # Limits of the decision: unit shown, how many of it are one of the model's, and the slider (None: by the amounts).
 _LIMITS: dict[str, tuple[Shown, Slider | None]] = {
@@ -139,9 +141,10 @@ def values(inputs: RoiInputs, lang: str) -> dict[str, Any]:
         found[name] = {
             **{end: _tidy(getattr(e, end) * times) for end in ("base", "low", "high")},
             "source": t(f"tag.{e.source}"),
+            "note": note(name, inputs, lang),
         }
     for name in LIMITS:
-        found[name] = {"base": _tidy(getattr(inputs.thresholds, name) * shown(name).times), "source": ""}
+        found[name] = {"base": _tidy(getattr(inputs.thresholds, name) * shown(name).times), "source": "", "note": ""}
     settings = ("count_teacher", "keep_full_data", "tax", "fiscal_year_month")
     return {"fields": found, "settings": {name: getattr(inputs, name) for name in settings}}
 

@@ -8,8 +8,10 @@ from importlib.resources import files
 from pocket.presentation import roi_text
 from pocket.presentation.html import escape, table
 from pocket.presentation.i18n import currency_name, money, plain, translator
+from pocket.presentation.roi_caution import MeasuredSaving
 from pocket.presentation.roi_form import LIMITS, shown
 from pocket.roi import RoiInputs, RoiReport, compute, differences
+from pocket.runs import Run
 
 
 def headline(report: RoiReport, lang: str) -> str:
@@ -22,8 +24,8 @@ def headline(report: RoiReport, lang: str) -> str:
     )
 
 
-def top_html(report: RoiReport, lang: str) -> str:
-    """Return the decision and the three axes."""
+def top_html(report: RoiReport, lang: str, caution: str = "") -> str:
+    """Return the decision and the three axes, and below them a caution where there is one."""
     t = translator(lang)
     decision, flip = roi_text.decision(report, lang), roi_text.flip(report, lang)
     lines = [decision.detail, f"{flip.label}{_colon(lang)}{flip.value}", roi_text.better(report, lang)]
@@ -37,6 +39,7 @@ def top_html(report: RoiReport, lang: str) -> str:
         f"<div class='decision {report.decision.verdict}'><h3>{escape(decision.label)}</h3>"
         f"<p class='verdict'>{escape(decision.value)}</p>{told}</div>"
         f"<h3>{escape(t('axis.title'))}</h3><ol class='axes'>{axes}</ol>"
+        + (f"<p class='caution' role='note'>{escape(caution)}</p>" if caution else "")
     )
 
 
@@ -54,10 +57,14 @@ def outcome_html(report: RoiReport, lang: str) -> str:
     return "".join(parts)
 
 
-def static_html(report: RoiReport, lang: str) -> str:
-    """Return all of it with its style: the panel's twin for paper and for pages without live widgets."""
+def static_html(report: RoiReport, lang: str, run: Run | None = None) -> str:
+    """Return all of it with its style: the panel's twin for paper and for pages without live widgets.
+
+    With the ``run`` that was measured, it says where the seconds saved are noise.
+    """
     style = files("pocket.presentation").joinpath("static", "roi_panel.css").read_text(encoding="utf-8")
-    inner = top_html(report, lang) + outcome_html(report, lang)
+    caution = MeasuredSaving.of(run, report.inputs.ipc).caution(report.inputs, lang) if run else ""
+    inner = top_html(report, lang, caution) + outcome_html(report, lang)
     return f'<style>{style}</style><div class="pocket-roi" lang="{escape(lang)}">{inner}</div>'
 
 

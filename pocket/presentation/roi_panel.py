@@ -15,11 +15,12 @@ import traitlets
 from pocket.presentation import roi_figures
 from pocket.presentation.html import png_uri
 from pocket.presentation.i18n import currency_name, plain, translator
+from pocket.presentation.roi_caution import MeasuredSaving
 from pocket.presentation.roi_form import LIMITS, form, shown, values
 from pocket.presentation.roi_html import compare_html, headline, outcome_html, top_html
 from pocket.roi import SPECS, InputError, RoiInputs, RoiReport, compute, load_scenario, save_scenario, scenario_names
 from pocket.roi.scenarios import MOST_LETTERS
-from pocket.runs import ArtefactError
+from pocket.runs import ArtefactError, Run
 
 PAUSE = 0.25  # seconds without a change after which charts are drawn again
 CHARTS = ("break_even", "cash_flow", "tornado", "fan")
@@ -56,6 +57,8 @@ class RoiPanel:
         Language it starts in; a switch in the panel changes it.
     scenarios : Path, optional
         Folder in which scenarios are saved. Without it none can be saved, and the panel says so.
+    run : Run, optional
+        The run that was measured: where the seconds it saves are noise, the panel says so.
 
     Attributes
     ----------
@@ -71,11 +74,14 @@ class RoiPanel:
     Raises
     ------
     ValueError
-        If the language is unknown.
+        If the language is unknown, or the run lacks one of the alternatives.
     """
 
-    def __init__(self, inputs: RoiInputs, lang: str = "en", *, scenarios: Path | None = None) -> None:
+    def __init__(
+        self, inputs: RoiInputs, lang: str = "en", *, scenarios: Path | None = None, run: Run | None = None
+    ) -> None:
         translator(lang)
+        self._measured = MeasuredSaving.of(run, inputs.ipc) if run else None
         self.inputs, self.lang, self.folder = inputs, lang, scenarios
         self.report: RoiReport = compute(inputs)
         self.problem: InputError | None = None
@@ -230,7 +236,8 @@ class RoiPanel:
             view.values = values(self.inputs, self.lang)
             view.problem = {} if self.problem is None else view.problem
             view.said = headline(self.report, self.lang)
-            view.top = top_html(self.report, self.lang)
+            caution = self._measured.caution(self.inputs, self.lang) if self._measured else ""
+            view.top = top_html(self.report, self.lang, caution)
             view.outcome = outcome_html(self.report, self.lang)
         self._show_scenarios()
         self._draw_later()

@@ -14,6 +14,7 @@ from pocket.presentation.i18n import (
     percent,
     plain,
     points,
+    texts,
     translator,
 )
 from pocket.roi import SPECS, RoiInputs, RoiReport
@@ -57,6 +58,13 @@ def input_range(name: str, low: float, high: float, inputs: RoiInputs, lang: str
     first, last = (input_value(name, value, inputs, lang) for value in (low, high))
     figure, space, unit = first.partition("\N{NO-BREAK SPACE}")
     return f"{figure if space and last.endswith(space + unit) and figure[0].isdigit() else first} – {last}"
+
+
+def note(name: str, inputs: RoiInputs, lang: str) -> str:
+    """Return what is noted of the source of one input: ours in the reader's language, the user's as it was written."""
+    noted, on = inputs.estimate(name).note, inputs.measured_on
+    key = f"source_note.{noted}"
+    return translator(lang)(key, **on.model_dump() if on else {}) if key in texts(lang) else noted
 
 
 def amount(value: float, currency: str, lang: str) -> str:

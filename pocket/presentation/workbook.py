@@ -1,83 +1,98 @@
-"""The ROI schedule as an .xlsx workbook with live formulae: change an input there, and the NPV follows."""
+"""The ROI schedule as an .xlsx workbook with live formulae: change an input there, and the NPV follows.
+
+Every formula is written with what the model computes for it, so that previews, phones and Excel's protected view, which
+compute nothing, show the same numbers.
+"""
 
 from __future__ import annotations
 
 import io
-from typing import Any
+from collections.abc import Sequence
+from typing import NamedTuple, get_args
 
-from openpyxl import Workbook
-from openpyxl.cell import Cell
-from openpyxl.styles import Alignment, Font, PatternFill
-from openpyxl.utils import get_column_letter
-from openpyxl.workbook.defined_name import DefinedName
+import numpy as np
+from numpy.typing import NDArray
+from xlsxwriter import Workbook
+from xlsxwriter.format import Format
+from xlsxwriter.worksheet import Worksheet
 
+from pocket.presentation import roi_text
+from pocket.presentation import workbook_formulae as formulae
 from pocket.presentation.i18n import currency_name, translator
-from pocket.roi import SPECS, RoiReport
+from pocket.roi import SPECS, RoiReport, finance
+from pocket.roi.economics import base_values, doing_nothing
+from pocket.roi.report import AlternativeName
 
-_HEAD, _INPUT = PatternFill("solid", fgColor="1F4E79"), PatternFill("solid", fgColor="FFF7E0")
-_MONEY, _FIGURE, _SHARE = "#,##0;[Red]-#,##0", "#,##0.######", "0.0%"
-_ALTERNATIVES = ("full", "condensed", "random", "hybrid", "nothing")
+_ALTERNATIVES: tuple[AlternativeName, ...] = get_args(AlternativeName)
 _COLUMNS = "BCDEF"
 _MONTHS = int(SPECS["horizon_months"].maximum)
-_HOURS = "workload_scale/3600"
-_CONDENSING = f"(seconds_condense+count_teacher*seconds_teacher)*{_HOURS}"
-_AGAIN = (
-    "IF(trainings_per_month>0,(seconds_condense+count_teacher*seconds_teacher)*recondensations_per_year/12"
-    "/MAX(trainings_per_month,1E-9),0)"
-)
-_POWER = "power_watts/1000*kwh_price"
-
-# Each cost of each alternative, as `pocket.roi.economics` has it; what is missing is 0.
-_STORED = {
-    "full": "bytes_full",
-    "condensed": "(keep_full_data*bytes_full+bytes_condensed)",
-    "random": "IF(keep_full_data=1,bytes_full,bytes_condensed)",
-    "hybrid": "(IF(keep_full_data=1,1,real_share)*bytes_full+bytes_condensed)",
-    "nothing": "bytes_full",
+_FIRST, _LAST = 5, 5 + _MONTHS  # rows of the schedule
+_FIGURE, _MONEY = "#,##0.######", "#,##0;[Red]-#,##0"
+_TOP, _WRAPPED = {"valign": "top"}, {"valign": "top", "text_wrap": True}
+_STYLES: dict[str, dict[str, object]] = {
+    "title": {"bold": True, "font_size": 14},
+    "help": {"font_color": "#52606D"},
+    "sample": {"font_color": "#B42318", "bold": True},
+    "head": {"bold": True, "font_color": "#FFFFFF", "bg_color": "#1F4E79", "text_wrap": True, "valign": "vcenter"},
+    "text": _WRAPPED,
+    "input": {**_TOP, "bg_color": "#FFF7E0", "num_format": _FIGURE},
+    "figure": {**_TOP, "num_format": _FIGURE},
+    "money": {**_TOP, "num_format": _MONEY},
+    "share": {**_TOP, "num_format": "0.0%"},
+    "map": {**_TOP, "num_format": "0.0000"},
+    "count": {**_TOP, "num_format": "#,##0.0"},
+    "month": {**_TOP, "num_format": "0"},
+    "total": {**_WRAPPED, "num_format": _MONEY, "bold": True},
 }
-_TRAININGS = "retrainings_per_month+search_trials_per_month+comparisons_per_month*code_lengths*hashing_methods*seeds"
 
 
-def formulae(name: str, costs: str) -> tuple[dict[str, str], dict[str, str]]:
-    """Return the formula of every cost that an alternative pays once, and of every one that it pays each month.
+class Formula(NamedTuple):
+    """A formula, and what the model computes for it."""
 
-    ``costs`` is the range of cells with the monthly costs of doing nothing, which grow: its lost quality is their mean
-    over the horizon, less storage.
-    """
-    storage = f"workload_scale*{_STORED[name]}/1E9*storage_price"
-    if name == "nothing":
-        return {}, {"storage": storage, "lost_quality": f"SUM({costs})/ROUND(horizon_months,0)-{storage}"}
-    kind = "condensed" if name == "hybrid" else name
-    training = f"trainings_per_month*seconds_{kind}*{_HOURS}"
-    monthly = {"training": f"{training}*compute_price", "energy": f"{training}*{_POWER}", "storage": storage}
-    if name == "full":
-        return {}, monthly
-    once = {"migration": "migration_days*engineer_day_rate"}
-    monthly["monitoring"] = "monitoring_days_per_month*engineer_day_rate"
-    monthly["lost_quality"] = _lost(f"MAX(map_full-map_{name},0)")
-    if name == "random":
-        return once, monthly
-    once["condensing"] = f"{_CONDENSING}*(compute_price+{_POWER})"
-    again = f"{_CONDENSING}*recondensations_per_year/12"
-    monthly["energy"] += f"+{again}*{_POWER}"
-    monthly["recondensing"] = f"{again}*compute_price"
-    if name == "hybrid":
-        tuning = f"finetunes_per_month*seconds_finetune*{_HOURS}"
-        monthly["energy"] += f"+{tuning}*{_POWER}"
-        monthly["finetuning"] = f"{tuning}*compute_price"
-    return once, monthly
+    text: str
+    value: float | str
 
 
-def _lost(loss: str) -> str:
-    """Return the monthly cost of a loss of mAP."""
-    return f"searches_per_month*MIN(failure_share_per_point*100*{loss},1)*failure_cost"
+class _Pages(NamedTuple):
+    """The workbook while it is written: its sheets and styles, the report and the language."""
+
+    book: Workbook
+    inputs: Worksheet
+    result: Worksheet
+    schedule: Worksheet
+    styles: dict[str, Format]
+    report: RoiReport
+    lang: str
+
+    def put(self, sheet: Worksheet, place: str, content: Formula | float | str, style: str = "text") -> None:
+        """Write a cell; text that begins like a formula stays text."""
+        shape = self.styles[style]
+        if isinstance(content, Formula):
+            sheet.write_formula(place, f"={content.text}", shape, content.value)
+        elif isinstance(content, str):
+            sheet.write_string(place, content, shape)
+        else:
+            sheet.write_number(place, content, shape)
+
+    def head(self, sheet: Worksheet, words: Sequence[str], widths: Sequence[int]) -> None:
+        """Write the heads of the columns, repeated on every printed page."""
+        for column, (word, width) in enumerate(zip(words, widths, strict=True)):
+            sheet.write_string(3, column, word, self.styles["head"])
+            sheet.set_column(column, column, width)
+        sheet.set_row(3, 34)  # two lines: not every program fits a row to its text
+        sheet.repeat_rows(3)
+        sheet.freeze_panes(4, 1)
+
+    def name(self, name: str, sheet: Worksheet, column: str, row: int) -> None:
+        """Give a cell a name that formulae use."""
+        self.book.define_name(name, f"={_quoted(sheet)}!${column}${row}")
 
 
 def workbook_bytes(report: RoiReport, lang: str, *, sample: bool = False) -> bytes:
     """Return the workbook as the bytes of an .xlsx file.
 
     Three sheets: the inputs, each a named cell to be changed; costs and result, which follow from them; and the cash
-    flow month by month. No number but the inputs is written: a spreadsheet program computes the rest on opening.
+    flow month by month. No number but the inputs is typed in: the rest are formulae with their values of ``report``.
 
     Parameters
     ----------
@@ -86,182 +101,161 @@ def workbook_bytes(report: RoiReport, lang: str, *, sample: bool = False) -> byt
     sample : bool
         Say on every sheet that these are sample data.
     """
-    t, book = translator(lang), Workbook()
-    book.calculation.fullCalcOnLoad = True
-    sheets = book.active, book.create_sheet(), book.create_sheet()
-    for sheet, title in zip(sheets, ("inputs", "result", "schedule"), strict=True):
-        assert sheet is not None
-        sheet.title = t(f"workbook.{title}")
-        sheet.sheet_view.showGridLines = False
-        sheet.page_setup.orientation, sheet.page_setup.fitToHeight = "landscape", 0
-        sheet.sheet_properties.pageSetUpPr.fitToPage = True
-        sheet["A1"] = t(f"workbook.{title}_title")
-        sheet["A1"].font = Font(bold=True, size=14)
-        sheet["A2"] = t("brief.sample") if sample else t(f"workbook.{title}_help")
-        sheet["A2"].font = Font(color="B42318" if sample else "52606D", bold=sample)
-    _inputs(book, sheets[0], report, lang)
-    rows = _result(book, sheets[1], report, lang, sheets[2].title)
-    _schedule(sheets[2], lang, sheets[1].title, rows)
-    buffer = io.BytesIO()
-    book.save(buffer)
+    t, buffer = translator(lang), io.BytesIO()
+    with Workbook(buffer, {"in_memory": True}) as book:
+        book.set_properties({"title": t("workbook.inputs_title")})
+        styles = {name: book.add_format(shape) for name, shape in _STYLES.items()}
+        titles = ("inputs", "result", "schedule")
+        inputs, result, schedule = sheets = [book.add_worksheet(t(f"workbook.{title}")) for title in titles]
+        pages = _Pages(book, inputs, result, schedule, styles, report, lang)
+        for sheet, title in zip(sheets, titles, strict=True):
+            sheet.hide_gridlines(2)
+            sheet.set_landscape()
+            sheet.set_paper(9)  # A4
+            sheet.fit_to_pages(1, 0)
+            pages.put(sheet, "A1", t(f"workbook.{title}_title"), "title")
+            help_text = t("brief.sample") if sample else t(f"workbook.{title}_help")
+            pages.put(sheet, "A2", help_text, "sample" if sample else "help")
+        _inputs(pages)
+        _schedule(pages, *_result(pages))
     return buffer.getvalue()
 
 
-def _inputs(book: Workbook, sheet: Any, report: RoiReport, lang: str) -> None:
+def _inputs(pages: _Pages) -> None:
     """Write every input with range, unit and source; its base is a named cell."""
-    t, inputs = translator(lang), report.inputs
-    heads = (
-        "brief.figure",
-        "roi.value",
-        "workbook.unit",
-        "workbook.low",
-        "workbook.high",
-        "brief.source",
-        "workbook.note",
-    )
-    _head(sheet, 4, [t(key) for key in heads], [46, 16, 22, 14, 14, 14, 60])
-    unit_words = currency_name(inputs.currency, lang)
-    for row, name in enumerate(SPECS, start=5):
+    t, sheet, inputs = translator(pages.lang), pages.inputs, pages.report.inputs
+    columns = {
+        "brief.figure": 46,
+        "roi.value": 16,
+        "workbook.unit": 22,
+        "workbook.low": 14,
+        "workbook.high": 14,
+        "brief.source": 14,
+        "workbook.note": 60,
+    }
+    pages.head(sheet, [t(key) for key in columns], list(columns.values()))
+    currency = currency_name(inputs.currency, pages.lang)
+    row = _FIRST
+    for name, spec in SPECS.items():
         e = inputs.estimate(name)
-        unit = t(f"unit.{SPECS[name].unit}", currency=unit_words)
-        for column, value in enumerate((t(f"input.{name}"), e.base, unit, e.low, e.high, t(f"tag.{e.source}"), e.note)):
-            _write(sheet.cell(row, 1 + column), value, _FIGURE if isinstance(value, float) else None)
-        _name(book, sheet, name, row)
-    row = 5 + len(SPECS)
-    for offset, (name, on) in enumerate(
-        (("count_teacher", inputs.count_teacher), ("keep_full_data", inputs.keep_full_data))
-    ):
-        _write(sheet.cell(row + offset, 1), t(f"workbook.{name}"))
-        _write(sheet.cell(row + offset, 2), int(on))
-        _write(sheet.cell(row + offset, 3), t("workbook.yes_no"))
-        _name(book, sheet, name, row + offset)
-    row += 2
-    _write(sheet.cell(row, 1), t("workbook.trainings_per_month"))
-    _write(sheet.cell(row, 2), f"={_TRAININGS}", _FIGURE)
-    _refer(book, sheet, "trainings_per_month", f"$B${row}")
-    sheet.freeze_panes = "B5"
+        pages.put(sheet, f"A{row}", t(f"input.{name}"))
+        pages.put(sheet, f"B{row}", e.base, "input")
+        pages.put(sheet, f"C{row}", t(f"unit.{spec.unit}", currency=currency))
+        pages.put(sheet, f"D{row}", e.low, "figure")
+        pages.put(sheet, f"E{row}", e.high, "figure")
+        pages.put(sheet, f"F{row}", t(f"tag.{e.source}"))
+        pages.put(sheet, f"G{row}", roi_text.note(name, inputs, pages.lang))
+        pages.name(name, sheet, "B", row)
+        row += 1
+    for name in ("count_teacher", "keep_full_data"):
+        pages.put(sheet, f"A{row}", t(f"workbook.{name}"))
+        pages.put(sheet, f"B{row}", int(getattr(inputs, name)), "input")
+        pages.put(sheet, f"C{row}", t("workbook.yes_no"))
+        pages.name(name, sheet, "B", row)
+        row += 1
+    pages.put(sheet, f"A{row}", t("workbook.trainings_per_month"))
+    pages.put(sheet, f"B{row}", Formula(formulae.TRAININGS, pages.report.trainings_per_month), "figure")
+    pages.name("trainings_per_month", sheet, "B", row)
 
 
-def _name(book: Workbook, sheet: Any, name: str, row: int) -> None:
-    cell = sheet.cell(row, 2)
-    cell.fill, cell.number_format = _INPUT, _FIGURE
-    _refer(book, sheet, name, f"$B${row}")
-
-
-def _refer(book: Workbook, sheet: Any, name: str, place: str) -> None:
-    """Give a cell a name that formulae use."""
-    book.defined_names[name] = DefinedName(name, attr_text=f"{_quoted(sheet.title)}!{place}")
-
-
-def _result(book: Workbook, sheet: Any, report: RoiReport, lang: str, schedule: str) -> tuple[int, int]:
+def _result(pages: _Pages) -> tuple[int, int]:
     """Write the costs of each alternative and what follows; return the rows of the sums, once and monthly."""
-    t = translator(lang)
-    unit = currency_name(report.inputs.currency, lang)
-    _head(
-        sheet,
-        4,
-        [f"{t('brief.figure')} ({unit})", *(t(f"alternative.{name}") for name in _ALTERNATIVES)],
-        [46, 20, 22, 22, 22, 22],
-    )
-    last = 5 + _MONTHS
-    parts = {name: formulae(name, f"{_quoted(schedule)}!$H$5:$H${last}") for name in _ALTERNATIVES}
-    row, sums = 5, []
-    for which, group in enumerate(("once", "monthly")):
-        keys = list(dict.fromkeys(key for name in _ALTERNATIVES for key in parts[name][which]))
+    t, sheet, report = translator(pages.lang), pages.result, pages.report
+    unit, schedule = currency_name(report.inputs.currency, pages.lang), _quoted(pages.schedule)
+    found = [report.alternative(name) for name in _ALTERNATIVES]
+    heads = [f"{t('brief.figure')} ({unit})", *(t(f"alternative.{name}") for name in _ALTERNATIVES)]
+    pages.head(sheet, heads, [46, 20, 22, 22, 22, 22])
+    parts = [formulae.costs(name, f"{schedule}!$H${_FIRST}:$H${_LAST}") for name in _ALTERNATIVES]
+    row, sums = _FIRST, []
+    for group, costs, words in (
+        ("once", [a.once for a in found], [once for once, _ in parts]),
+        ("monthly", [a.monthly for a in found], [monthly for _, monthly in parts]),
+    ):
         first = row
-        for key in keys:
-            _write(sheet.cell(row, 1), t(f"cost.{key}"))
-            for column, name in enumerate(_ALTERNATIVES, start=2):
-                _write(sheet.cell(row, column), f"={parts[name][which].get(key, '0')}", _MONEY)
+        for key in dict.fromkeys(key for own in words for key in own):
+            pages.put(sheet, f"A{row}", t(f"cost.{key}"))
+            for column, own, values in zip(_COLUMNS, words, costs, strict=True):
+                pages.put(sheet, f"{column}{row}", Formula(own.get(key, "0"), values.get(key, 0.0)), "money")
             row += 1
-        _total(sheet, row, t(f"cost.{group}"), [f"=SUM({c}{first}:{c}{row - 1})" for c in _COLUMNS])
+        texts = [f"SUM({column}{first}:{column}{row - 1})" for column in _COLUMNS]
+        _totals(pages, row, t(f"cost.{group}"), texts, [sum(values.values()) for values in costs])
         sums.append(row)
         row += 2
     once, monthly = sums
-    _total(sheet, row, t("cost.total"), [f"={c}{once}+ROUND(horizon_months,0)*{c}{monthly}" for c in _COLUMNS])
-    rate = "((1+discount_rate)^(1/12)-1)"
-    annuity = f"IF(discount_rate=0,ROUND(horizon_months,0),(1-(1+{rate})^-ROUND(horizon_months,0))/{rate})"
-    saved = [f"=($B${monthly}-{c}{monthly})*{annuity}+$B${once}-{c}{once}" for c in _COLUMNS[:-1]]
-    saved.append(f"=SUM({_quoted(schedule)}!I5:I{last})")  # what doing nothing costs differs from month to month
-    _total(sheet, row + 1, t("roi.npv"), saved)
-    for offset, (key, formula, shape) in enumerate(
-        (
-            ("workbook.npv_schedule", f"=SUM({_quoted(schedule)}!E5:E{last})", _MONEY),
-            ("axis.time", "=1-seconds_condensed/seconds_full", _SHARE),
-            ("axis.quality", "=map_condensed-map_full", "0.0000"),
-            (
-                "roi.break_even",
-                f"=IF(seconds_full-seconds_condensed>{_AGAIN},(seconds_condense+count_teacher*seconds_teacher)/"
-                f'(seconds_full-seconds_condensed-{_AGAIN}),"{t("roi.never")}")',
-                _FIGURE,
-            ),
-        ),
-        start=row + 3,
-    ):
-        _write(sheet.cell(offset, 1), t(key))
-        _write(sheet.cell(offset, 3), formula, shape)
-    for letter, name in zip(_COLUMNS, _ALTERNATIVES, strict=True):
-        _refer(book, sheet, f"npv_{name}", f"${letter}${row + 1}")
-        _refer(book, sheet, f"total_{name}", f"${letter}${row}")
-    _refer(book, sheet, "result_npv", f"$C${row + 1}")
-    sheet.freeze_panes = "B5"
+    texts = [f"{column}{once}+{formulae.HORIZON}*{column}{monthly}" for column in _COLUMNS]
+    _totals(pages, row, t("cost.total"), texts, [a.total for a in found])
+    paid = f"*{formulae.annuity()}+$B${once}"
+    texts = [f"($B${monthly}-{column}{monthly}){paid}-{column}{once}" for column in _COLUMNS[:-1]]
+    texts.append(f"SUM({schedule}!I{_FIRST}:I{_LAST})")  # what doing nothing costs differs from month to month
+    _totals(pages, row + 1, t("roi.npv"), texts, [a.npv for a in found])
+    for column, name in zip(_COLUMNS, _ALTERNATIVES, strict=True):
+        pages.name(f"total_{name}", sheet, column, row)
+        pages.name(f"npv_{name}", sheet, column, row + 1)
+    pages.name("result_npv", sheet, "C", row + 1)
+    _measures(pages, row + 3)
     return once, monthly
 
 
-def _schedule(sheet: Any, lang: str, result: str, sums: tuple[int, int]) -> None:
+def _measures(pages: _Pages, row: int) -> None:
+    """Write the NPV once more, from the schedule, the measured axes and the break-even."""
+    t, report = translator(pages.lang), pages.report
+    trainings, never = report.break_even.trainings, t("roi.never")
+    from_schedule = f"SUM({_quoted(pages.schedule)}!E{_FIRST}:E{_LAST})"
+    for key, text, value, style in (
+        ("workbook.npv_schedule", from_schedule, report.npv, "money"),
+        ("axis.time", "1-seconds_condensed/seconds_full", report.axes.training_time_reduction, "share"),
+        ("axis.quality", "map_condensed-map_full", report.axes.map_against_full, "map"),
+        ("roi.break_even", formulae.break_even(never), never if trainings is None else trainings, "count"),
+    ):
+        pages.put(pages.result, f"A{row}", t(key))
+        pages.put(pages.result, f"C{row}", Formula(text, value), style)
+        row += 1
+
+
+def _schedule(pages: _Pages, once: int, monthly: int) -> None:
     """Write month 0 to the longest horizon; months beyond the one entered are 0."""
-    t, place = translator(lang), _quoted(result)
-    once, monthly = sums
+    t, sheet, result = translator(pages.lang), pages.schedule, _quoted(pages.result)
     keys = ("month", "full", "condensed", "net", "discounted", "cumulative", "cumulative_discounted", "nothing")
     heads = [*(t(f"workbook.{key}") for key in keys), f"{t('alternative.nothing')}: {t('workbook.discounted')}"]
-    _head(sheet, 4, heads, [10, 20, 20, 20, 20, 20, 24, 22, 26])
-    stored = formulae("nothing", "")[1]["storage"]
-    for month in range(_MONTHS + 1):
-        row = 5 + month
-        paid = [
-            f"={place}!{c}{once}" if not month else f"=IF(A{row}<=ROUND(horizon_months,0),{place}!{c}{monthly},0)"
-            for c in "BC"
-        ]
-        before = f"+{{}}{row - 1}" if month else ""
-        fallen = _lost(f"MIN(A{row}*map_decay_per_month,map_full)")
-        formulas: list[int | str] = [
-            month,
+    pages.head(sheet, heads, [10, 20, 20, 20, 20, 20, 24, 22, 26])
+    nothing = formulae.storage("nothing")
+    for month, values in enumerate(_months(pages.report).tolist()):
+        row = _FIRST + month
+        within = f"A{row}<={formulae.HORIZON}"
+        paid = [f"IF({within},{result}!{c}{monthly},0)" if month else f"{result}!{c}{once}" for c in "BC"]
+        fallen = formulae.lost_quality(f"MIN(A{row}*map_decay_per_month,map_full)")
+        texts = [
             *paid,
-            f"=B{row}-C{row}",
-            f"=D{row}/(1+discount_rate)^(A{row}/12)",
-            f"=D{row}{before.format('F')}",
-            f"=E{row}{before.format('G')}",
-            f"=IF(AND(A{row}>0,A{row}<=ROUND(horizon_months,0)),{stored}+{fallen},0)",
-            f"=(B{row}-H{row})/(1+discount_rate)^(A{row}/12)",
+            f"B{row}-C{row}",
+            formulae.discounted(f"D{row}", f"A{row}"),
+            f"D{row}" + (f"+F{row - 1}" if month else ""),
+            f"E{row}" + (f"+G{row - 1}" if month else ""),
+            f"IF(AND(A{row}>0,{within}),{nothing}+{fallen},0)",
+            formulae.discounted(f"(B{row}-H{row})", f"A{row}"),
         ]
-        for column, value in enumerate(formulas, start=1):
-            _write(sheet.cell(row, column), value, "0" if column == 1 else _MONEY)
-    sheet.freeze_panes = "B5"
+        pages.put(sheet, f"A{row}", month, "month")
+        for column, text, value in zip("BCDEFGHI", texts, values, strict=True):
+            pages.put(sheet, f"{column}{row}", Formula(text, value), "money")
 
 
-def _write(cell: Cell, value: object, shape: str | None = None) -> None:
-    """Write a value; text that begins like a formula stays text unless it is one of ours."""
-    cell.value = value
-    if isinstance(value, str) and shape is None:
-        cell.data_type = "s"
-        cell.alignment = Alignment(wrap_text=True, vertical="top")
-    if shape:
-        cell.number_format = shape
+def _months(report: RoiReport) -> NDArray[np.float64]:
+    """Return the values of the columns B to I, shape (121, 8): the report's, and beyond its horizon no more flows."""
+    months = len(report.schedule) - 1
+    flows = [
+        [getattr(period, name) for period in report.schedule] for name in ("full", "condensed", "net", "discounted")
+    ]
+    stored, lost = doing_nothing(base_values(report.inputs), months)
+    nothing = [0.0, *(stored + lost).tolist()]
+    saved = finance.discounted(np.subtract(flows[0], nothing).tolist(), report.inputs.discount_rate.base)
+    full, condensed, net, present, *last = np.pad(np.array([*flows, nothing, saved]), ((0, 0), (0, _MONTHS - months)))
+    return np.stack([full, condensed, net, present, np.cumsum(net), np.cumsum(present), *last], axis=1)
 
 
-def _head(sheet: Any, row: int, words: list[str], widths: list[int]) -> None:
-    for column, (word, width) in enumerate(zip(words, widths, strict=True), start=1):
-        cell = sheet.cell(row, column, word)
-        cell.font, cell.fill = Font(bold=True, color="FFFFFF"), _HEAD
-        cell.alignment = Alignment(wrap_text=True, vertical="center")
-        sheet.column_dimensions[get_column_letter(column)].width = width
+def _totals(pages: _Pages, row: int, label: str, texts: Sequence[str], values: Sequence[float]) -> None:
+    pages.put(pages.result, f"A{row}", label, "total")
+    for column, text, value in zip(_COLUMNS, texts, values, strict=True):
+        pages.put(pages.result, f"{column}{row}", Formula(text, value), "total")
 
 
-def _total(sheet: Any, row: int, label: str, formulas: list[str]) -> None:
-    for column, value in enumerate((label, *formulas), start=1):
-        _write(sheet.cell(row, column), value, _MONEY if column > 1 else None)
-        sheet.cell(row, column).font = Font(bold=True)
-
-
-def _quoted(title: str) -> str:
-    return "'" + title.replace("'", "''") + "'"
+def _quoted(sheet: Worksheet) -> str:
+    return "'" + sheet.get_name().replace("'", "''") + "'"

@@ -128,6 +128,8 @@ def costs_of(name: Trained, v: Values, inputs: RoiInputs) -> Costs:
     """Return the costs of one alternative that keeps training, for every set of values.
 
     Full data need no migration; the hybrid is the condensed set with a periodic fine-tuning on a share of real images.
+    While a roll-out overlaps, full data are trained beside: saving begins only after. What that costs is charged once,
+    at the start, so that it is neither discounted nor spread.
     """
     scale = v["workload_scale"] / SECONDS_PER_HOUR
     kilowatts = v["power_watts"] / 1000
@@ -156,11 +158,13 @@ def costs_of(name: Trained, v: Values, inputs: RoiInputs) -> Costs:
     monthly["energy"] = hours * energy_price
     monthly["monitoring"] = v["monitoring_days_per_month"] * v["engineer_day_rate"]
     monthly["lost_quality"] = lost_quality(v, v["map_full"] - v[f"map_{name}"])
+    overlap_hours = v["overlap_months"] * trainings_per_month(v) * v["seconds_full"] * scale
     once = {
         "migration": v["migration_days"] * v["engineer_day_rate"],
         "condensing": condense_hours * (v["compute_price"] + energy_price),
+        "overlap": overlap_hours * (v["compute_price"] + energy_price),
     }
-    return Costs(once, monthly, condense_hours, hours)
+    return Costs(once, monthly, condense_hours + overlap_hours, hours)
 
 
 def lost_quality(v: Values, loss: Array) -> Array:

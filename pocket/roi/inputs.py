@@ -10,7 +10,7 @@ from typing import ClassVar, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from pocket.roi.measured import Measured, measure
+from pocket.roi.measured import Measured, MeasuredOn, measure
 from pocket.runs import Record, Run
 
 Source = Literal["measured", "price", "assumption"]
@@ -53,6 +53,7 @@ SPECS: dict[str, Spec] = {
     "hashing_methods": Spec("business", "number", 1, 100),
     "seeds": Spec("business", "number", 1, 100),
     "migration_days": Spec("business", "days", 0, 1e4),
+    "overlap_months": Spec("business", "months", 0, 120),
     "recondensations_per_year": Spec("business", "per_year", 0, 1e3),
     "monitoring_days_per_month": Spec("business", "days_per_month", 0, 31),
     "searches_per_month": Spec("business", "per_month", 0, 1e12),
@@ -65,9 +66,9 @@ SPECS: dict[str, Spec] = {
     "discount_rate": Spec("business", "yearly_rate", 0, 1),
 }
 
-YOURS = "assumption: replace it by yours"
-HYBRID_SHARE = "assumption: the share with which this run measured hybrid operation"
-HYBRID_UNMEASURED = "assumption: as the condensed set, until this run measures hybrid operation"
+# Keys of our own notes; `pocket.presentation.roi_text.note` says them in the reader's language.
+YOURS, ENTERED, MEASURED = "yours", "entered", "measured"
+HYBRID_SHARE, HYBRID_UNMEASURED = "hybrid_share", "hybrid_unmeasured"
 MOST_MONEY = 1e15
 _PRICES_IN_CURRENCY = tuple(name for name, spec in SPECS.items() if spec.unit.startswith("currency"))
 
@@ -84,7 +85,7 @@ class Estimate(BaseModel):
     """One figure with its range: ``low`` ≤ ``base`` ≤ ``high``, in ``unit``.
 
     ``source`` says where it comes from; ``note`` holds what a reader needs to check it, for a price the
-    vendor and the date.
+    vendor and the date: words of the user's own, or the key of one of ours, such as `YOURS`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -162,7 +163,8 @@ class RoiInputs(Record):
     assumptions in JPY, meant to be replaced. ``workload_scale`` multiplies every measured second and byte:
     1 is the run as measured. ``count_teacher`` adds the seconds of the full-data model to the cost of
     condensing, for a user who would not have trained it anyway. ``keep_full_data`` keeps paying for the
-    storage of all data beside the condensed set (it is needed to condense again). ``start`` is the first
+    storage of all data beside the condensed set (it is needed to condense again). ``measured_on`` is what
+    figures with the note `MEASURED` were measured on. ``start`` is the first
     day of month 1, for the break-even date and the fiscal years, which begin with ``fiscal_year_month``
     (4 for Japan's April).
 
@@ -173,10 +175,11 @@ class RoiInputs(Record):
     """
 
     kind: ClassVar[str] = "roi-inputs"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     dataset: str = ""
     ipc: int = Field(0, ge=0)
+    measured_on: MeasuredOn | None = None
     currency: str = "JPY"
     tax: Tax = "excluded"
     start: date | None = None
@@ -200,37 +203,28 @@ class RoiInputs(Record):
 
     compute_price: Estimate = _assumed("compute_price", 200, 500, 1500)
     storage_price: Estimate = _assumed("storage_price", 2, 4, 8)
-    engineer_day_rate: Estimate = _assumed("engineer_day_rate", 40_000, 60_000, 100_000)
+    engineer_day_rate: Estimate = _assumed("engineer_day_rate", 40_000, 60_000, 90_000)
     power_watts: Estimate = _assumed("power_watts", 150, 300, 700)
-    kwh_price: Estimate = _assumed(
-        "kwh_price",
-        0,
-        0,
-        0,
-        "assumption: 0, the compute price holds the power; set it for your own machines",
-    )
+    kwh_price: Estimate = _assumed("kwh_price", 0, 0, 0, "power_in_price")
     co2_per_kwh: Estimate = _assumed("co2_per_kwh", 0.3, 0.45, 0.6)
 
-    workload_scale: Estimate = _assumed(
-        "workload_scale", 1, 1, 1, "assumption: 1, the run as measured; your training / this training"
-    )
+    workload_scale: Estimate = _assumed("workload_scale", 1, 1, 1, "as_measured")
     retrainings_per_month: Estimate = _assumed("retrainings_per_month", 1, 4, 12)
     search_trials_per_month: Estimate = _assumed("search_trials_per_month", 4, 16, 60)
     comparisons_per_month: Estimate = _assumed("comparisons_per_month", 0.25, 1, 2)
     code_lengths: Estimate = _assumed("code_lengths", 1, 5, 5)
     hashing_methods: Estimate = _assumed("hashing_methods", 1, 2, 5)
     seeds: Estimate = _assumed("seeds", 1, 3, 5)
-    migration_days: Estimate = _assumed("migration_days", 5, 10, 30)
+    migration_days: Estimate = _assumed("migration_days", 5, 10, 20)
+    overlap_months: Estimate = _assumed("overlap_months", 1, 3, 6, "overlap")
     recondensations_per_year: Estimate = _assumed("recondensations_per_year", 1, 4, 12)
-    monitoring_days_per_month: Estimate = _assumed("monitoring_days_per_month", 0.25, 0.5, 2)
+    monitoring_days_per_month: Estimate = _assumed("monitoring_days_per_month", 0.25, 0.5, 1)
     searches_per_month: Estimate = _assumed("searches_per_month", 10_000, 100_000, 1_000_000)
     failure_share_per_point: Estimate = _assumed("failure_share_per_point", 0, 0.001, 0.005)
     failure_cost: Estimate = _assumed("failure_cost", 0, 1, 10)
     finetunes_per_month: Estimate = _assumed("finetunes_per_month", 1, 4, 12)
     real_share: Estimate = _assumed("real_share", 0.01, 0.05, 0.2)
-    map_decay_per_month: Estimate = _assumed(
-        "map_decay_per_month", 0, 0.002, 0.01, "assumption: how fast a model that is never trained again falls behind"
-    )
+    map_decay_per_month: Estimate = _assumed("map_decay_per_month", 0, 0.002, 0.01, "decay")
     horizon_months: Estimate = _assumed("horizon_months", 12, 36, 60)
     discount_rate: Estimate = _assumed("discount_rate", 0.02, 0.05, 0.1)
 
@@ -249,6 +243,8 @@ class RoiInputs(Record):
             for value in (estimate.low, estimate.base, estimate.high):
                 if not spec.minimum <= value <= spec.maximum:
                     raise InputError(name, value, spec.minimum, spec.maximum)
+            if estimate.note == MEASURED and self.measured_on is None:
+                raise ValueError(f"{name}: note {MEASURED!r} needs measured_on: the device, the seeds and the protocol")
         return self
 
     def estimate(self, name: str) -> Estimate:
@@ -268,7 +264,7 @@ class RoiInputs(Record):
             raise ValueError(f"unknown input {name!r}; choose one of {', '.join(SPECS)}")
         return name
 
-    def with_base(self, name: str, value: float, *, note: str = YOURS, of: Estimate | None = None) -> Self:
+    def with_base(self, name: str, value: float, *, note: str = ENTERED, of: Estimate | None = None) -> Self:
         """Return a copy in which the input ``name`` is ``value``, tagged as an assumption.
 
         Low and high keep their distance from the base in proportion, cut to the allowed range.
@@ -366,7 +362,8 @@ class RoiInputs(Record):
             }
             if self.real_share == type(self).model_fields["real_share"].default:
                 measured.add("real_share")
-        return self._rebuilt({name: fresh.estimate(name) for name in measured} | {"start": self.start or fresh.start})
+        head: dict[str, object] = {"start": self.start or fresh.start, "measured_on": fresh.measured_on}
+        return self._rebuilt(head | {name: fresh.estimate(name) for name in measured})
 
     def _rebuilt(self, changes: dict[str, object]) -> Self:
         fields = {name: getattr(self, name) for name in type(self).model_fields}
@@ -404,7 +401,7 @@ class RoiInputs(Record):
                 high=min(max(values[2], SPECS[name].minimum), SPECS[name].maximum),
                 unit=SPECS[name].unit,
                 source="measured",
-                note=found.note,
+                note=MEASURED,
             )
             for name, values in found.figures.items()
         }
@@ -415,5 +412,6 @@ class RoiInputs(Record):
         for name, like in (("map_hybrid", "map_condensed"), ("seconds_finetune", "seconds_condensed")):
             if name not in figures:
                 figures[name] = figures[like].model_copy(update={"source": "assumption", "note": HYBRID_UNMEASURED})
-        head = {"dataset": found.dataset, "ipc": found.ipc, "start": found.start, "count_teacher": found.teacher}
+        head = {"dataset": found.dataset, "ipc": found.ipc, "start": found.start, "measured_on": found.on}
+        head |= {"count_teacher": found.teacher}
         return cls.model_validate(head | figures)

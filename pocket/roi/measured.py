@@ -7,6 +7,8 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from pydantic import BaseModel, ConfigDict
+
 from pocket.runs.records import (
     Cell,
     CondensationRecord,
@@ -28,6 +30,15 @@ class Alternatives(NamedTuple):
     random: list[Cell]
 
 
+class MeasuredOn(BaseModel):
+    """Where measured figures come from: the device, how many seeds, and the protocol."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    device: str
+    seeds: int
+    protocol: str
+
+
 class Measured(NamedTuple):
     """Low, base and high of every measured input, with what they were measured on.
 
@@ -37,7 +48,7 @@ class Measured(NamedTuple):
     dataset: str
     ipc: int
     start: date
-    note: str
+    on: MeasuredOn
     figures: dict[str, Range]
     teacher: bool
 
@@ -96,10 +107,10 @@ def measure(folder: Path, ipc: int | None = None) -> Measured:
     }
     figures |= _hybrid(folder, condensed[0].ipc)
     seeds = len({cell.seed for cell in condensed})
-    note = f"measured on {full[0].device}, {seeds} seeds, protocol {full[0].protocol}"
+    on = MeasuredOn(device=full[0].device, seeds=seeds, protocol=full[0].protocol)
     next_month = date(created.year + created.month // 12, created.month % 12 + 1, 1)
     used = any(cell.teacher_seconds > 0 for cell in condensed)
-    return Measured(full[0].dataset, condensed[0].ipc, next_month, note, figures, used)
+    return Measured(full[0].dataset, condensed[0].ipc, next_month, on, figures, used)
 
 
 def _hybrid(folder: Path, ipc: int) -> dict[str, Range]:

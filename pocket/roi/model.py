@@ -48,8 +48,9 @@ _TRAINED: tuple[Trained, ...] = ("full", "condensed", "random", "hybrid")
 def compute(inputs: RoiInputs, *, draws: int = 2000, seed: int = 0) -> RoiReport:
     """Compute the return on investment of training on the condensed set instead of full data.
 
-    Flow 0 (migration, first condensation) is paid now and not discounted; months 1 to the horizon are
-    equal: what full data cost less what the condensed set costs, re-condensations spread evenly.
+    Flow 0 (migration, first condensation, full-data training beside during the roll-out) is paid now and not
+    discounted; months 1 to the horizon are equal: what full data cost less what the condensed set costs,
+    re-condensations spread evenly.
 
     Parameters
     ----------

@@ -156,7 +156,7 @@ class RoiReport(Record):
     """
 
     kind: ClassVar[str] = "roi"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     inputs: RoiInputs
     axes: Axes

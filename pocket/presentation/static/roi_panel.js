@@ -177,6 +177,7 @@ function render({ model, el }) {
       shown.range.value = String(toTrack(shown.field, value.base));
       shown.range.setAttribute("aria-valuetext", written(value.base));
       shown.source.textContent = value.source;
+      shown.source.title = value.note;
     }
     for (const [name, value] of Object.entries(settings)) {
       const box = inputs[name]?.setting;
