@@ -24,6 +24,8 @@ from pocket.roi import (
     RoiInputs,
     RoiReport,
     Thresholds,
+    ceiling,
+    ceiling_by_default,
     compute,
     differences,
     finance,
@@ -188,12 +190,63 @@ def test_another_currency_scales_money_and_nothing_else(factor: float) -> None:
     assert new.decision.verdict == old.decision.verdict
 
 
-def test_no_faster_training_never_pays() -> None:
-    report = compute(changed(example(), seconds_condensed=9.25))
+@pytest.mark.parametrize(("seconds", "reason"), [(9.25, "equally_long"), (9.3, "no_saving")])
+def test_no_faster_training_never_pays(seconds: float, reason: str) -> None:
+    report = compute(changed(example(), seconds_condensed=seconds))
     assert report.break_even.trainings is None
     assert report.trainings_needed is None
     assert (report.payback, report.payback_discounted, report.irr) == (None, None, None)
-    assert (report.decision.verdict, report.decision.reason) == ("stop", "no_saving")
+    assert (report.decision.verdict, report.decision.reason) == ("stop", reason)
+
+
+def equal_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slower: float) -> Run:
+    """A run whose trainings all take 300 steps, and whose clock favours one side: full data takes ``slower`` times."""
+    monkeypatch.setenv("POCKET_HOME", str(tmp_path))
+    made = make_run()
+    for name, kind in (("training.json", TrainingRecord), ("condensation.json", CondensationRecord)):
+        record = kind.load(made.path(name))
+        cells = tuple(
+            c.model_copy(update={"steps": 300, "train_seconds": (3 + c.seed) * (slower if c.method == "full" else 1)})
+            for c in record.cells
+        )
+        made.save(record.model_copy(update={"cells": cells}), name)
+    return made
+
+
+@pytest.mark.parametrize("slower", [0.8, 1.25])
+def test_equal_steps_save_nothing_whatever_the_clock_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slower: float
+) -> None:
+    inputs = RoiInputs.from_run(equal_run(tmp_path, monkeypatch, slower))
+    for name in ("seconds_full", "seconds_condensed", "seconds_random"):
+        found = inputs.estimate(name)
+        assert found.low == found.base == found.high == pytest.approx(4 * slower)
+        assert found.source == "measured" and "all trainings take 300 steps" in found.note
+    assert "300 steps" not in inputs.map_full.note
+    report = compute(inputs.with_base("workload_scale", 1e6))
+    assert (report.decision.verdict, report.decision.reason, report.decision.flip) == ("stop", "equally_long", None)
+    assert report.axes.training_time_reduction == 0 and report.break_even.trainings is None
+    assert report.outcomes.p_negative == 1, "no draw lets noise pay, however large the training"
+    assert not {"seconds_full", "seconds_condensed", "seconds_random"} & {row.input for row in report.tornado}
+
+
+def test_unequal_steps_are_taken_as_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POCKET_HOME", str(tmp_path))
+    inputs = RoiInputs.from_run(make_run())
+    assert (inputs.seconds_full.base, inputs.seconds_condensed.base) == pytest.approx((9.25, 3.0))
+    assert inputs.seconds_full.low < inputs.seconds_full.high and "steps" not in inputs.seconds_full.note
+
+
+def test_no_more_can_be_saved_than_training_on_all_data_costs() -> None:
+    inputs = changed(example(), workload_scale=5000, kwh_price=30)
+    full = compute(inputs, draws=10).alternative("full")
+    most = ceiling(inputs)
+    assert most.amount == pytest.approx(36 * (full.monthly["training"] + full.monthly["energy"]))
+    free = changed(inputs, seconds_condensed=1e-3, seconds_condense=0, map_condensed=inputs.map_full.base)
+    free = changed(free, migration_days=0, monitoring_days_per_month=0, discount_rate=0, recondensations_per_year=0)
+    assert 0.99 * most.amount < compute(free, draws=10).npv <= most.amount
+    default = ceiling_by_default(9.25)
+    assert default.amount == pytest.approx(36 * 50 * 9.25 / 3600 * 500) == pytest.approx(ceiling(example()).amount)
 
 
 def test_the_measured_mini_run_does_not_pay_and_says_what_would() -> None:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from pocket.presentation import roi_text
 from pocket.presentation.i18n import data_size, duration, full_date, number, translator
 from pocket.presentation.meeting import paired_difference
-from pocket.roi import RoiInputs, RoiReport
+from pocket.roi import RoiInputs, RoiReport, equal_steps
 from pocket.runs import Run, audit
 from pocket.runs.records import Cell, TrainingRecord, summarise
 from pocket.runs.retrieval import MeanInterval, RetrievalComparison
@@ -70,8 +70,8 @@ def saving_noise(full: list[Cell], condensed: list[Cell], lang: str) -> str:
     They are where both train for the same steps, or seeds differ by more than the mean. A break-even then says nothing:
     another measurement may find "never", or half as many trainings.
     """
-    if full[0].steps == condensed[0].steps:
-        return translator(lang)("brief.saving_equal", steps=number(full[0].steps))
+    if steps := equal_steps(full, condensed):
+        return translator(lang)("brief.saving_equal", steps=number(steps))
     ours, theirs = ({cell.seed: cell.train_seconds for cell in cells} for cells in (condensed, full))
     if ours.keys() != theirs.keys() or len(ours) < 2:
         return ""

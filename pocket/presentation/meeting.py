@@ -71,6 +71,8 @@ def _faster(report: RoiReport, lang: str) -> list[str]:
         "condensed": duration(inputs.seconds_condensed.base * scale, lang),
         "make": duration(making_seconds(report)[0], lang),
     }
+    if roi_text.equally_long(report):
+        return [t("meeting.faster_equal", full=said["full"], make=said["make"])]
     if axes.training_time_reduction <= 0 or trainings is None:
         return [t("meeting.faster_no", **said)]
     share = percent(axes.training_time_reduction, lang, 0)

@@ -9,8 +9,8 @@ from pocket.data.intake import CheckRecord
 from pocket.presentation import roi_text
 from pocket.presentation.brief_evidence import few_groups, over_what, saving_noise
 from pocket.presentation.check_page import size_text
-from pocket.presentation.i18n import duration, number, percent, translator
-from pocket.roi import RoiReport, alternatives
+from pocket.presentation.i18n import duration, money, number, percent, plain, translator
+from pocket.roi import RoiReport, alternatives, ceiling_by_default
 from pocket.runs import Run
 from pocket.runs.poc import Plan
 from pocket.runs.records import Cell
@@ -44,6 +44,8 @@ def plan_lines(plan: Plan, check: CheckRecord, lang: str) -> Iterator[str]:
     if capped := [n for n, count, own in zip(plan.class_names, plan.counts, plan.train, strict=True) if count == own]:
         yield "  " + t("poc.capped", classes=", ".join(capped[:5]))
     yield "  " + t("poc.steps", seeds=len(plan.seeds), bits=plan.bits, full=plan.full_steps, small=plan.small_steps)
+    if plan.full_steps == plan.small_steps:
+        yield "  " + t("poc.equal_steps", steps=number(plan.full_steps))
     key = "poc.condense_fewer" if plan.condense_steps < plan.usual_steps else "poc.condense_usual"
     yield "  " + t(key, steps=plan.condense_steps, usual=plan.usual_steps, minutes=minutes)
     if not plan.fits:
@@ -88,7 +90,19 @@ def estimate_lines(
     yield "  " + t("poc.resumable")
     if total > 60 * 1.5 * plan.minutes:
         yield "  " + t("poc.long")
-    yield ""
+
+
+def ceiling_line(seconds_full: float, lang: str) -> str:
+    """Return the most that could be saved by default assumptions, where a training on all images takes so long."""
+    found = ceiling_by_default(seconds_full)
+    return "  " + translator(lang)(
+        "poc.ceiling",
+        amount=money(found.amount, found.currency, lang),
+        months=found.months,
+        trainings=plain(found.trainings),
+        seconds=duration(seconds_full, lang),
+        price=money(found.hour, found.currency, lang),
+    )
 
 
 def cell_line(cell: Cell, place: int, count: int, lang: str) -> str:

@@ -404,7 +404,7 @@ class RoiInputs(Record):
                 high=min(max(values[2], SPECS[name].minimum), SPECS[name].maximum),
                 unit=SPECS[name].unit,
                 source="measured",
-                note=found.note,
+                note=found.notes.get(name, found.note),
             )
             for name, values in found.figures.items()
         }

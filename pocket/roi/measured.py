@@ -31,7 +31,7 @@ class Alternatives(NamedTuple):
 class Measured(NamedTuple):
     """Low, base and high of every measured input, with what they were measured on.
 
-    ``teacher`` says whether a full-data model was used to condense.
+    ``teacher`` says whether a full-data model was used to condense; ``notes`` replace ``note`` for single figures.
     """
 
     dataset: str
@@ -40,6 +40,7 @@ class Measured(NamedTuple):
     note: str
     figures: dict[str, Range]
     teacher: bool
+    notes: dict[str, str]
 
 
 def alternatives(folder: Path, ipc: int | None = None) -> Alternatives:
@@ -77,8 +78,21 @@ def alternatives(folder: Path, ipc: int | None = None) -> Alternatives:
     return found
 
 
+def equal_steps(full: list[Cell], condensed: list[Cell]) -> int | None:
+    """Return the steps of a training where full data and the condensed set take the same, else None.
+
+    Then either costs the same, and a difference of the measured seconds is noise.
+    """
+    steps = {cell.steps for cell in (*full, *condensed)}
+    return steps.pop() if len(steps) == 1 else None
+
+
 def measure(folder: Path, ipc: int | None = None) -> Measured:
-    """Return the measured inputs of the run in ``folder``; errors as for `alternatives`."""
+    """Return the measured inputs of the run in ``folder``; errors as for `alternatives`.
+
+    Where all trainings take the same steps, one time stands for all of them, without a range: drawn apart, their noise
+    would look like a saving.
+    """
     full, condensed, random = alternatives(folder, ipc)
     made = TrainingRecord.load(folder / "training.json").provenance
     created = datetime.fromisoformat(made.created).date()
@@ -97,9 +111,14 @@ def measure(folder: Path, ipc: int | None = None) -> Measured:
     figures |= _hybrid(folder, condensed[0].ipc)
     seeds = len({cell.seed for cell in condensed})
     note = f"measured on {full[0].device}, {seeds} seeds, protocol {full[0].protocol}"
+    notes: dict[str, str] = {}
+    if steps := equal_steps(full, condensed):
+        mean, names = figures["seconds_full"][1], ("seconds_full", "seconds_condensed", "seconds_random")
+        figures |= dict.fromkeys(names, (mean, mean, mean))
+        notes = dict.fromkeys(names, f"{note}; mean of the full-data models, since all trainings take {steps} steps")
     next_month = date(created.year + created.month // 12, created.month % 12 + 1, 1)
     used = any(cell.teacher_seconds > 0 for cell in condensed)
-    return Measured(full[0].dataset, condensed[0].ipc, next_month, note, figures, used)
+    return Measured(full[0].dataset, condensed[0].ipc, next_month, note, figures, used, notes)
 
 
 def _hybrid(folder: Path, ipc: int) -> dict[str, Range]:

@@ -202,9 +202,12 @@ def estimated(shelf: Shelf, lang: str, say: Say) -> dict[str, float]:
     t, missing = translator(lang), shelf.missing()
     say("")
     say(t("poc.measuring"))
-    seconds = estimate(shelf.plan, measure_speed(shelf.split, shelf.plan, shelf.device), missing)
+    speed = measure_speed(shelf.split, shelf.plan, shelf.device)
+    seconds = estimate(shelf.plan, speed, missing)
     for line in poc_text.estimate_lines(seconds, missing, len(shelf.specs), shelf.plan, lang):
         say(line)
+    say(poc_text.ceiling_line(shelf.plan.full_steps * speed.full_step, lang))
+    say("")
     return seconds
 
 
