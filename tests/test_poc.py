@@ -151,6 +151,11 @@ def test_groups_never_straddle_and_intervals_are_over_them(done: tuple[Done, Pat
         assert report.groups == groups
         values = [np.nan if ap is None else ap for ap in report.query_ap]
         assert report.map_interval == bootstrap_mean(values, split.query.independent)
+    assert found.by_class is not None
+    assert sum(score.queries for score in found.by_class.classes) == found.over.full.queries
+    assert sum(score.things for score in found.by_class.classes) == groups
+    over_all = np.average([s.full for s in found.by_class.classes], weights=[s.queries for s in found.by_class.classes])
+    assert over_all == pytest.approx(found.over.full.mean)
     for each in (found.over.full, found.over.condensed, found.over.random, found.over.against_random):
         assert (each.groups, each.queries, each.seeds) == (groups, len(split.query), 2)
 
@@ -172,6 +177,8 @@ def test_the_brief_shows_intervals_over_groups(done: tuple[Done, Path, list[str]
     t = translator(lang)
     spread = t("brief.over_range", low=f"{over.full.low:.3f}", high=f"{over.full.high:.3f}")
     assert t("brief.over") in text and spread in text
+    classes = RetrievalComparison.load(run.path("retrieval.json")).by_class
+    assert classes is not None and t("classes.random_order") in text and f"{classes.chance:.3f}" in text
     assert t("over.groups", groups=over.full.groups, queries=over.full.queries, seeds=2) in text
 
 

@@ -8,8 +8,8 @@ from typing import Any
 from IPython.display import HTML
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from pocket.presentation import brief_classes, roi_figures, roi_text, rollout
 from pocket.presentation import brief_evidence as evidence
-from pocket.presentation import roi_figures, roi_text, rollout
 from pocket.presentation.checklist import checklist, diagnosed, real_images
 from pocket.presentation.glossary import glossary
 from pocket.presentation.html import escape, png_uri
@@ -119,8 +119,10 @@ def _content(run: Run, report: RoiReport, lang: str) -> dict[str, Any]:
             for name, cells in (("full", full), ("condensed", condensed), ("random", random))
         ],
         "difference": evidence.difference_text(condensed, random, lang),
+        "warnings": brief_classes.warnings(run, lang),
         "saving_notes": _saving_notes(report, full, condensed, lang),
         "over": evidence.over_queries_table(run, lang),
+        "classes": brief_classes.class_table(run, lang),
         "teacher": t(
             f"brief.teacher_{'counted' if inputs.count_teacher else 'not_counted'}",
             seconds=duration(inputs.seconds_teacher.base, lang),

@@ -98,9 +98,10 @@ def over_queries_table(run: Run, lang: str) -> OverQueriesTable | None:
         If ``retrieval.json`` is there and damaged.
     """
     path = run.path("retrieval.json")
-    over = RetrievalComparison.load(path).over if path.is_file() else None
-    if over is None:
+    retrieval = RetrievalComparison.load(path) if path.is_file() else None
+    if retrieval is None or retrieval.over is None:
         return None
+    over = retrieval.over
     t = translator(lang)
     named = {
         t("alternative.full"): over.full,
@@ -118,6 +119,8 @@ def over_queries_table(run: Run, lang: str) -> OverQueriesTable | None:
 
         spread = "–" if found.low is None else t("brief.over_range", low=shown(found.low), high=shown(found.high))
         rows.append((name, shown(found.mean), spread, shown(found.macro)))
+    if retrieval.by_class is not None:
+        rows.insert(3, (t("classes.random_order"), number(retrieval.by_class.chance, 3), "–", "–"))
     heads = (t("brief.map"), t("brief.over_interval"), t("brief.over_macro"))
     text = t("brief.over_text", over=over_what(over.full, lang))
     return OverQueriesTable(f"{text} {few_groups(over.full, lang)}".strip(), heads, rows)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pocket.data import RetrievalSplit
 from pocket.data.intake import CheckRecord
 from pocket.presentation import roi_text
+from pocket.presentation.brief_classes import class_lines, warnings
 from pocket.presentation.brief_evidence import few_groups, over_what, saving_noise
 from pocket.presentation.check_page import size_text
 from pocket.presentation.i18n import duration, money, number, percent, plain, translator
@@ -130,7 +131,8 @@ def interval(found: MeanInterval, *, signed: bool = False) -> str:
 def result_lines(run: Run, lang: str) -> Iterator[str]:
     """Yield what came of it: the verdict with its reason, the scores, break-even, and where the report lies."""
     t = translator(lang)
-    report, over = RoiReport.load(run.path("roi.json")), RetrievalComparison.load(run.path("retrieval.json")).over
+    report, retrieval = RoiReport.load(run.path("roi.json")), RetrievalComparison.load(run.path("retrieval.json"))
+    over = retrieval.over
     decision = roi_text.decision(report, lang)
     yield ""
     yield f"{decision.value}: {decision.detail}"
@@ -146,6 +148,9 @@ def result_lines(run: Run, lang: str) -> Iterator[str]:
             yield few
         told = {1: "poc.ahead", 0: "poc.unclear", -1: "poc.behind"}[over.against_random.sign]
         yield t("poc.difference", value=interval(over.against_random, signed=True)) + t(told)
+    if retrieval.by_class is not None:
+        yield from class_lines(retrieval.by_class, lang)
+        yield from warnings(run, lang)
     yield t("poc.break_even", value=roi_text.break_even(report, lang))
     full, condensed, _ = alternatives(run.folder)
     if noise := saving_noise(full, condensed, lang):

@@ -13,6 +13,8 @@ from pocket.runs.artefacts import Record
 from pocket.runs.provenance import Provenance
 
 RADIUS = 2
+FEW_THINGS = 5  # of a class among the queries: with fewer its mAP is that of a few photographs
+CLEARLY = 0.1
 
 
 class Latency(BaseModel):
@@ -121,10 +123,59 @@ class OverQueries(BaseModel):
     against_random: MeanInterval
 
 
+class ClassScore(BaseModel):
+    """mAP of one class's queries under the three alternatives, seeds averaged, beside that of a random order."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    name: str
+    queries: PositiveInt
+    things: PositiveInt = Field(description="different things that the queries show: groups, or single queries")
+    database: PositiveInt = Field(description="images of the class that are searched")
+    chance: float = Field(ge=0, le=1, description="expected mAP of a random order")
+    full: float = Field(ge=0, le=1)
+    condensed: float = Field(ge=0, le=1)
+    random: float = Field(ge=0, le=1)
+    full_low: float | None = Field(description="lower end of full's 95 % interval over things; None: only one thing")
+
+    @property
+    def judged(self) -> bool:
+        """Whether the class has so many things among the queries that its mAP says something."""
+        return self.things >= FEW_THINGS
+
+    @property
+    def found(self) -> bool:
+        """Whether the model of all images finds the class: clearly better than a random order would.
+
+        Its interval lies above chance, and it has gone `CLEARLY` of the way from chance to 1: where it has not, no
+        smaller set can show a loss.
+        """
+        clear = self.full - self.chance >= CLEARLY * (1 - self.chance)
+        return clear and (self.full_low is None or self.full_low > self.chance)
+
+
+class ByClass(BaseModel):
+    """Each class that is asked for and can be found; ``chance`` is the mAP of a random order over all their queries."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    chance: float = Field(ge=0, le=1)
+    classes: tuple[ClassScore, ...]
+
+    @property
+    def unfound(self) -> tuple[ClassScore, ...]:
+        """The classes that even the model of all images hardly finds."""
+        return tuple(score for score in self.classes if score.judged and not score.found)
+
+    @property
+    def unjudged(self) -> tuple[ClassScore, ...]:
+        """The classes with too few things among the queries to judge them."""
+        return tuple(score for score in self.classes if not score.judged)
+
+
 class RetrievalComparison(Record):
     """``retrieval.json`` (notebook 04): the same queries under several models, and the search's speed.
 
-    ``models`` are those of the first seed; ``over`` takes all seeds together, where they were kept (`pocket poc`).
+    ``models`` are those of the first seed; ``over`` and ``by_class`` take all seeds together, where they were kept
+    (`pocket poc`).
     """
 
     kind: ClassVar[str] = "retrieval-comparison"
@@ -132,4 +183,5 @@ class RetrievalComparison(Record):
     models: dict[str, RetrievalReport]
     latency: Latency
     over: OverQueries | None = None
+    by_class: ByClass | None = None
     provenance: Provenance

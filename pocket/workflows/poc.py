@@ -17,6 +17,7 @@ from pocket.evaluation import (
     DiagnosticsRecord,
     HammingIndex,
     RetrievalComparison,
+    by_class,
     diagnose,
     encode,
     over_queries,
@@ -261,10 +262,13 @@ def write_retrieval(shelf: Shelf) -> RetrievalComparison:
     model = HashModel.load(shelf.model_path(Spec("iem", plan.formation, plan.seeds[0])))
     ours = recalibrate(model, split.database, device=shelf.device)
     index = HammingIndex(encode(ours, split.database, device=shelf.device))
+    sides = reports[FULL], reports[IEM], reports[RANDOM]
+    labels, groups = split.query.labels, split.query.independent
     found = RetrievalComparison(
         models={name: each[0] for name, each in reports.items()},
         latency=search_latency(index, encode(ours, split.query, device=shelf.device)),
-        over=over_queries(reports[FULL], reports[IEM], reports[RANDOM], split.query.labels, split.query.independent),
+        over=over_queries(*sides, labels, groups),
+        by_class=by_class(*sides, labels, split.database.labels, groups),
         provenance=provenance(kept[0].cell.device),
     )
     shelf.run.save(found, "retrieval.json")
