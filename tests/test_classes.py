@@ -13,8 +13,11 @@ from runs_for_tests import run  # noqa: F401 (a fixture)
 from pocket.evaluation import Codes, RetrievalReport, by_class, chance_level, evaluate_codes
 from pocket.presentation.brief import write_brief
 from pocket.presentation.brief_classes import class_lines, class_table, warnings
+from pocket.presentation.checklist import Check, checklist
 from pocket.presentation.i18n import translator
+from pocket.roi import RoiInputs, compute
 from pocket.runs import Run
+from pocket.runs.diagnostics import DiagnosticsRecord
 from pocket.runs.paths import kit_dir
 from pocket.runs.retrieval import ByClass, ClassScore, RetrievalComparison
 
@@ -120,6 +123,61 @@ def test_page_one_names_what_is_hardly_found_and_the_table_holds_all(classed: Ru
     assert "0.530" in table.text and all(cell in later for row in table.rows for cell in row)
     lines = list(class_lines(SHOWN, lang))
     assert len(lines) == 4 and "0.530" in lines[0] and "0.710" in lines[-1]
+
+
+def shown_classes(run: Run, *scores: ClassScore, chance: float = 0.1) -> dict[str, Check]:  # noqa: F811
+    """The checklist of the run with the sample's diagnostics and these scores by class."""
+    for name in ("retrieval.json", "diagnostics.json"):
+        shutil.copy(SAMPLE / name, run.path(name))
+    record = RetrievalComparison.load(run.path("retrieval.json"))
+    run.save(record.model_copy(update={"by_class": ByClass(chance=chance, classes=scores)}), "retrieval.json")
+    return {line.key: line for line in checklist(run, compute(RoiInputs.from_run(run), draws=10), "en")}
+
+
+def test_a_class_that_nothing_finds_is_not_met_and_one_of_few_things_is_not_judged(run: Run) -> None:  # noqa: F811
+    bias = DiagnosticsRecord.load(SAMPLE / "diagnostics.json").models["IEM"].bias.against
+    rarest = DiagnosticsRecord.load(SAMPLE / "diagnostics.json").models["full data"].rare.rarest
+    assert bias is not None and len(rarest) < len(bias), "digits: ten classes of which two are the rarest"
+    common = next(name for name in bias if name not in rarest)
+
+    def states(**odd: ClassScore) -> dict[str, str]:
+        each = [odd.get("all_", odd.get(f"_{name}", score(name, 0.97, 0.1))) for name in bias]
+        lines = shown_classes(run, *each)
+        return {key: lines[key].state for key in ("bias", "rare")}
+
+    assert states() == {"bias": "met", "rare": "met"}, "as it is without scores by class"
+    assert states(**{f"_{common}": score(common, 0.12, 0.1)}) == {"bias": "todo", "rare": "met"}
+    assert states(**{f"_{common}": score(common, 0.97, 0.1, things=4)}) == {"bias": "unjudged", "rare": "met"}
+    rare = rarest[0]
+    assert states(**{f"_{rare}": score(rare, 0.12, 0.1)}) == {"bias": "todo", "rare": "todo"}
+    assert states(**{f"_{rare}": score(rare, 0.97, 0.1, things=4)}) == {"bias": "unjudged", "rare": "unjudged"}
+    line = shown_classes(run, *(score(name, 0.12 if name == rare else 0.9, 0.1) for name in bias))["rare"]
+    assert f"hardly finds {rare}:" in line.found
+
+
+def test_a_loss_in_a_class_of_few_things_does_not_count_and_one_elsewhere_does(run: Run) -> None:  # noqa: F811
+    record = DiagnosticsRecord.load(SAMPLE / "diagnostics.json")
+    bias = record.models["IEM"].bias.against
+    assert bias is not None
+    worst = min(bias, key=lambda name: bias[name])
+    few = [score(name, 0.97, 0.1, things=4 if name == worst else 20) for name in bias]
+    shown_classes(run, *few)
+    for name, state in ((worst, "unjudged"), (next(n for n in bias if n != worst), "todo")):
+        iem = record.models["IEM"]
+        lost = iem.model_copy(update={"bias": iem.bias.model_copy(update={"against": bias | {name: -0.4}})})
+        run.save(record.model_copy(update={"models": record.models | {"IEM": lost}}), "diagnostics.json")
+        lines = {line.key: line for line in checklist(run, compute(RoiInputs.from_run(run), draws=10), "en")}
+        assert lines["bias"].state == state
+
+
+def test_where_all_is_near_chance_nothing_is_met(run: Run) -> None:  # noqa: F811
+    full = DiagnosticsRecord.load(SAMPLE / "diagnostics.json").models["full data"]
+    names = full.rare.rarest
+    thin = shown_classes(run, *(score(name, 1.0, full.rare.rarest_map[-1], low=1.0) for name in names))
+    assert thin["rare"].state == "unjudged" and "near chance" in thin["rare"].found
+    assert thin["shift"].state == "met"
+    shifted = shown_classes(run, score("a", 0.97, 0.1), chance=full.robustness.mean[-1])
+    assert shifted["shift"].state == "unjudged" and shifted["shift"].mark.startswith("◇")
 
 
 def test_without_scores_by_class_nothing_is_said(run: Run) -> None:  # noqa: F811

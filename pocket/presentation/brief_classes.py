@@ -55,10 +55,10 @@ def warnings(run: Run, lang: str) -> list[str]:
         each = [
             t("classes.unfound_one", name=s.name, map=number(s.full, 2), chance=number(s.chance, 2)) for s in unfound
         ]
-        lines.append(t("classes.unfound", names=_joined(each, lang)))
+        lines.append(t("classes.unfound", names=joined(each, lang)))
     if found.unjudged:
         each = [t("classes.unjudged_one", name=s.name, things=s.things) for s in found.unjudged]
-        lines.append(t("classes.unjudged", few=FEW_THINGS, names=_joined(each, lang)))
+        lines.append(t("classes.unjudged", few=FEW_THINGS, names=joined(each, lang)))
     return lines
 
 
@@ -99,7 +99,8 @@ def _state(score: ClassScore) -> str:
     return "not_judged" if not score.judged else "found" if score.found else "hardly"
 
 
-def _joined(names: Sequence[str], lang: str) -> str:
+def joined(names: Sequence[str], lang: str) -> str:
+    """Return the first few names, and how many more there are."""
     more = [translator(lang)("classes.more", count=len(names) - _NAMES)] if len(names) > _NAMES else []
     return ("、" if lang == "ja" else ", ").join([*names[:_NAMES], *more])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from pocket.presentation import roi_text
+from pocket.presentation import brief_classes, roi_text
 from pocket.presentation.checklist import alarm_works, worst_class
 from pocket.presentation.i18n import duration, money, number, percent, plain, points, translator
 from pocket.presentation.rollout import PLAN, making_seconds, trainings_per_month
@@ -87,7 +87,8 @@ def _lose(run: Run, report: RoiReport, lang: str) -> list[str]:
     worst = worst_class(run)
     if worst is None:
         return [told, t("meeting.lose_class_unmeasured")]
-    return [told, t("meeting.lose_class", name=worst[0], loss=points(worst[1], lang))]
+    unsafe = brief_classes.warnings(run, lang)
+    return [told, t("meeting.lose_class", name=worst[0], loss=points(worst[1], lang)), *unsafe]
 
 
 def _random(report: RoiReport, condensed: list[Cell], random: list[Cell], lang: str) -> list[str]:

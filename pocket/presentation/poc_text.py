@@ -151,7 +151,10 @@ def result_lines(run: Run, lang: str) -> Iterator[str]:
     if retrieval.by_class is not None:
         yield from class_lines(retrieval.by_class, lang)
         yield from warnings(run, lang)
-    yield t("poc.break_even", value=roi_text.break_even(report, lang))
+    if roi_text.equally_long(report):
+        yield t("poc.no_break_even")
+    else:
+        yield t("poc.break_even", value=roi_text.break_even(report, lang))
     full, condensed, _ = alternatives(run.folder)
     if noise := saving_noise(full, condensed, lang):
         yield noise

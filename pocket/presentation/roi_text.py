@@ -124,8 +124,9 @@ def key_figures(report: RoiReport, lang: str) -> list[Line]:
     low, middle, high = (money(value, currency, lang) for value in (found.p10, found.p50, found.p90))
     spread = t("roi.range_value", low=low, high=high)
     needed = report.trainings_needed
+    help_ = t("roi.equally_long" if equally_long(report) else "roi.break_even_help")
     return [
-        Line(t("roi.break_even"), break_even(report, lang), t("roi.break_even_help")),
+        Line(t("roi.break_even"), break_even(report, lang), help_),
         Line(t("roi.npv"), money(report.npv, currency, lang), setting),
         Line(t("roi.payback"), _payback(report.payback, lang)),
         Line(t("roi.payback_discounted"), _payback(report.payback_discounted, lang)),
