@@ -15,11 +15,12 @@ from pocket.presentation.brief import write_brief
 from pocket.presentation.brief_classes import class_lines, class_table, warnings
 from pocket.presentation.checklist import Check, checklist
 from pocket.presentation.i18n import translator
-from pocket.roi import RoiInputs, compute
+from pocket.presentation.rollout import kpis
+from pocket.roi import RoiInputs, alternatives, compute
 from pocket.runs import Run
 from pocket.runs.diagnostics import DiagnosticsRecord
 from pocket.runs.paths import kit_dir
-from pocket.runs.retrieval import ByClass, ClassScore, RetrievalComparison
+from pocket.runs.retrieval import ByClass, ClassScore, FailedSearches, RetrievalComparison
 
 SAMPLE = kit_dir("data") / "sample_run"
 
@@ -184,6 +185,28 @@ def test_without_scores_by_class_nothing_is_said(run: Run) -> None:  # noqa: F81
     assert class_table(run, "en") is None and warnings(run, "en") == []
     shutil.copy(SAMPLE / "retrieval.json", run.path("retrieval.json"))
     assert class_table(run, "en") is None and warnings(run, "en") == []
+
+
+@pytest.mark.parametrize("lang", ["en", "ja"])
+@pytest.mark.parametrize(
+    ("condensed", "key"), [((0.10, 0.50, 0.30), "unclear"), ((0.35, 0.36, 0.34), "clear"), ((0.2,), "unclear")]
+)
+def test_failed_searches_are_of_all_seeds(classed: Run, lang: str, condensed: tuple[float, ...], key: str) -> None:
+    t = translator(lang)
+    full = (0.25, 0.26, 0.24)[: len(condensed)]
+    failed = FailedSearches(rank=10, full=full, condensed=condensed, random=condensed)
+    record = RetrievalComparison.load(classed.path("retrieval.json"))
+    classed.save(record.model_copy(update={"failed": failed}), "retrieval.json")
+    report = compute(RoiInputs.from_run(classed), draws=10)
+    cells = alternatives(classed.folder)
+    line = kpis(classed, report, cells.full, cells.condensed, lang)[1]
+    mean = f"{100 * sum(condensed) / len(condensed):.1f}"
+    assert line.condensed.startswith(mean)
+    if len(condensed) > 1:
+        assert f"{100 * min(condensed):.1f}" in line.condensed and f"{100 * max(condensed):.1f}" in line.condensed
+    assert t(f"kpi.failed_{key}", change="|", assumed="").split("|")[1][:20] in line.how
+    # 2.6 points of mAP are lost in this run, and 0.1 % more searches fail for each by assumption.
+    assert "0.26" in line.how
 
 
 def test_of_many_classes_the_least_found_are_shown(classed: Run) -> None:

@@ -13,6 +13,7 @@ from pocket.runs.artefacts import Record
 from pocket.runs.provenance import Provenance
 
 RADIUS = 2
+FAILED_RANK = 10  # a search has failed that finds no match among so many hits
 FEW_THINGS = 5  # of a class among the queries: with fewer its mAP is that of a few photographs
 CLEARLY = 0.1
 
@@ -171,11 +172,21 @@ class ByClass(BaseModel):
         return tuple(score for score in self.classes if not score.judged)
 
 
+class FailedSearches(BaseModel):
+    """Share of queries without a match among the first ``rank`` hits, one a seed, the same seeds in the same order."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    rank: PositiveInt
+    full: tuple[float, ...] = Field(min_length=1)
+    condensed: tuple[float, ...] = Field(min_length=1)
+    random: tuple[float, ...] = Field(min_length=1)
+
+
 class RetrievalComparison(Record):
     """``retrieval.json`` (notebook 04): the same queries under several models, and the search's speed.
 
-    ``models`` are those of the first seed; ``over`` and ``by_class`` take all seeds together, where they were kept
-    (`pocket poc`).
+    ``models`` are those of the first seed; ``over``, ``by_class`` and ``failed`` are of all seeds, where they
+    were kept (`pocket poc`).
     """
 
     kind: ClassVar[str] = "retrieval-comparison"
@@ -184,4 +195,5 @@ class RetrievalComparison(Record):
     latency: Latency
     over: OverQueries | None = None
     by_class: ByClass | None = None
+    failed: FailedSearches | None = None
     provenance: Provenance

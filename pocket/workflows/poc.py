@@ -35,6 +35,7 @@ from pocket.runs import ArtefactError, Run, open_run, provenance, write_bytes
 from pocket.runs.paths import run_dir
 from pocket.runs.poc import KeptCell, Plan, PocRecord
 from pocket.runs.records import CondensationRecord, TrainingRecord, strongest_random
+from pocket.runs.retrieval import FAILED_RANK, FailedSearches
 from pocket.runs.verification import note_changed
 from pocket.workflows.check import UsageError, check
 from pocket.workflows.measure import load_split
@@ -262,6 +263,7 @@ def write_retrieval(shelf: Shelf) -> RetrievalComparison:
     model = HashModel.load(shelf.model_path(Spec("iem", plan.formation, plan.seeds[0])))
     ours = recalibrate(model, split.database, device=shelf.device)
     index = HammingIndex(encode(ours, split.database, device=shelf.device))
+    missed = {name: tuple(1 - one.hit_rate_at[FAILED_RANK] for one in each) for name, each in reports.items()}
     sides = reports[FULL], reports[IEM], reports[RANDOM]
     labels, groups = split.query.labels, split.query.independent
     found = RetrievalComparison(
@@ -269,6 +271,7 @@ def write_retrieval(shelf: Shelf) -> RetrievalComparison:
         latency=search_latency(index, encode(ours, split.query, device=shelf.device)),
         over=over_queries(*sides, labels, groups),
         by_class=by_class(*sides, labels, split.database.labels, groups),
+        failed=FailedSearches(rank=FAILED_RANK, full=missed[FULL], condensed=missed[IEM], random=missed[RANDOM]),
         provenance=provenance(kept[0].cell.device),
     )
     shelf.run.save(found, "retrieval.json")
