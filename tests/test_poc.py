@@ -12,6 +12,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
+from html import unescape
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,7 @@ from pocket.data.intake import CheckRecord, SplitRecord
 from pocket.data.sources import LeftOutWarning
 from pocket.data.summary import repeated_queries
 from pocket.evaluation import DiagnosticsRecord, RetrievalComparison, bootstrap_mean, over_queries
+from pocket.hashing import TrainConfig
 from pocket.presentation.brief import write_brief
 from pocket.presentation.brief_evidence import few_groups, saving_noise
 from pocket.presentation.i18n import translator
@@ -40,7 +42,7 @@ from pocket.runs.retrieval import MeanInterval
 from pocket.runs.verification import verify_run
 from pocket.workflows.measure import load_split
 from pocket.workflows.poc import Done, poc
-from pocket.workflows.poc_plan import Asked, nominal_seconds, plan_of
+from pocket.workflows.poc_plan import Asked, full_config, nominal_seconds, plan_of, small_config
 
 SIZES = (30, 20, 12)  # images of each class: groups of two, so that each has something to ask and to find
 QUICK = Asked(seeds=2, bits=8, resolution=16, steps=(8, 3))
@@ -157,6 +159,11 @@ def test_groups_never_straddle_and_intervals_are_over_them(done: tuple[Done, Pat
         assert report.groups == groups
         values = [np.nan if ap is None else ap for ap in report.query_ap]
         assert report.map_interval == bootstrap_mean(values, split.query.independent)
+    assert found.by_class is not None
+    assert sum(score.queries for score in found.by_class.classes) == found.over.full.queries
+    assert sum(score.things for score in found.by_class.classes) == groups
+    over_all = np.average([s.full for s in found.by_class.classes], weights=[s.queries for s in found.by_class.classes])
+    assert over_all == pytest.approx(found.over.full.mean)
     for each in (found.over.full, found.over.condensed, found.over.random, found.over.against_random):
         assert (each.groups, each.queries, each.seeds) == (groups, len(split.query), 2)
 
@@ -178,6 +185,8 @@ def test_the_brief_shows_intervals_over_groups(done: tuple[Done, Path, list[str]
     t = translator(lang)
     spread = t("brief.over_range", low=f"{over.full.low:.3f}", high=f"{over.full.high:.3f}")
     assert t("brief.over") in text and spread in text
+    classes = RetrievalComparison.load(run.path("retrieval.json")).by_class
+    assert classes is not None and t("classes.random_order") in text and f"{classes.chance:.3f}" in text
     assert t("over.groups", groups=over.full.groups, queries=over.full.queries, seeds=2) in text
 
 
@@ -192,6 +201,37 @@ def test_seconds_that_are_noise_are_called_so(done: tuple[Done, Path, list[str]]
     _, _, said = done
     assert t("brief.saving_equal", steps=8) in said
     assert t("brief.saving_equal", steps=8) in run_of(done).path("brief.en.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("lang", ["en", "ja"])
+def test_equal_steps_are_told_before_and_after_and_nothing_rests_on_noise(
+    done: tuple[Done, Path, list[str]], lang: str
+) -> None:
+    found, _, said = done
+    t, run = translator(lang), run_of(done)
+    assert found.record is not None and (found.record.verdict, found.record.reason) == ("stop", "equally_long")
+    english = translator("en")
+    plan, measuring = f"  {english('poc.equal_steps', steps=8)}", english("poc.measuring")
+    first = next(i for i, line in enumerate(said) if line.startswith("[1/8]"))
+    assert said.index(plan) < said.index(measuring) < first
+    ceiling = [i for i, line in enumerate(said) if line.startswith("  Even if training were free, at most JPY")]
+    assert len(ceiling) == 1 and ceiling[0] < first
+    text = unescape(run.path(f"brief.{lang}.html").read_text(encoding="utf-8"))
+    page_one = text[text.index("<body") : text.index("<nav")]
+    for words in (
+        t("reason.equally_long"), t("axis.time_none"), t("axis.time_equal_steps", steps=8), t("roi.not_applicable"),
+        t("brief.ceiling", amount="|", months=36).split("|")[0],
+    ):  # fmt: skip
+        assert words in page_one
+    assert t("meeting.faster_equal", full="|", make="").split("|")[0] in text
+    rule = full_config(found.record.plan), small_config(found.record.plan)
+    assert rule[0].batch == rule[1].batch, "equal steps are equal work only where they hold as many images"
+
+
+def test_the_default_schedules_are_equally_long_up_to_1250_images() -> None:
+    full, small = TrainConfig.full, TrainConfig.small
+    assert full(1250).steps == small(1250).steps and full(1251).steps > small(1251).steps
+    assert full(1250).batch == small(1250).batch
 
 
 def test_a_run_without_such_intervals_has_a_brief_without_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,6 +24,8 @@ from pocket.roi import (
     RoiInputs,
     RoiReport,
     Thresholds,
+    ceiling,
+    ceiling_by_default,
     compute,
     differences,
     finance,
@@ -36,6 +38,7 @@ from pocket.roi.model import _triangular
 from pocket.runs import ArtefactError, Record, Run, provenance
 from pocket.runs.paths import kit_dir
 from pocket.runs.records import CondensationRecord, TrainingRecord
+from pocket.runs.retrieval import MeanInterval, OverQueries, RetrievalComparison
 
 MEASURED = {
     "seconds_full": (9.0, 9.25, 9.5),
@@ -189,12 +192,63 @@ def test_another_currency_scales_money_and_nothing_else(factor: float) -> None:
     assert new.decision.verdict == old.decision.verdict
 
 
-def test_no_faster_training_never_pays() -> None:
-    report = compute(changed(example(), seconds_condensed=9.25))
+@pytest.mark.parametrize(("seconds", "reason"), [(9.25, "equally_long"), (9.3, "no_saving")])
+def test_no_faster_training_never_pays(seconds: float, reason: str) -> None:
+    report = compute(changed(example(), seconds_condensed=seconds))
     assert report.break_even.trainings is None
     assert report.trainings_needed is None
     assert (report.payback, report.payback_discounted, report.irr) == (None, None, None)
-    assert (report.decision.verdict, report.decision.reason) == ("stop", "no_saving")
+    assert (report.decision.verdict, report.decision.reason) == ("stop", reason)
+
+
+def equal_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slower: float) -> Run:
+    """A run whose trainings all take 300 steps, and whose clock favours one side: full data takes ``slower`` times."""
+    monkeypatch.setenv("POCKET_HOME", str(tmp_path))
+    made = make_run()
+    for name, kind in (("training.json", TrainingRecord), ("condensation.json", CondensationRecord)):
+        record = kind.load(made.path(name))
+        cells = tuple(
+            c.model_copy(update={"steps": 300, "train_seconds": (3 + c.seed) * (slower if c.method == "full" else 1)})
+            for c in record.cells
+        )
+        made.save(record.model_copy(update={"cells": cells}), name)
+    return made
+
+
+@pytest.mark.parametrize("slower", [0.8, 1.25])
+def test_equal_steps_save_nothing_whatever_the_clock_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slower: float
+) -> None:
+    inputs = RoiInputs.from_run(equal_run(tmp_path, monkeypatch, slower))
+    for name in ("seconds_full", "seconds_condensed", "seconds_random"):
+        found = inputs.estimate(name)
+        assert found.low == found.base == found.high == pytest.approx(4 * slower)
+        assert (found.source, found.note) == ("measured", "equal_steps")
+    assert inputs.map_full.note == "measured"
+    report = compute(inputs.with_base("workload_scale", 1e6))
+    assert (report.decision.verdict, report.decision.reason, report.decision.flip) == ("stop", "equally_long", None)
+    assert report.axes.training_time_reduction == 0 and report.break_even.trainings is None
+    assert report.outcomes.p_negative == 1, "no draw lets noise pay, however large the training"
+    assert not {"seconds_full", "seconds_condensed", "seconds_random"} & {row.input for row in report.tornado}
+
+
+def test_unequal_steps_are_taken_as_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POCKET_HOME", str(tmp_path))
+    inputs = RoiInputs.from_run(make_run())
+    assert (inputs.seconds_full.base, inputs.seconds_condensed.base) == pytest.approx((9.25, 3.0))
+    assert inputs.seconds_full.low < inputs.seconds_full.high and "steps" not in inputs.seconds_full.note
+
+
+def test_no_more_can_be_saved_than_training_on_all_data_costs() -> None:
+    inputs = changed(example(), workload_scale=5000, kwh_price=30)
+    full = compute(inputs, draws=10).alternative("full")
+    most = ceiling(inputs)
+    assert most.amount == pytest.approx(36 * (full.monthly["training"] + full.monthly["energy"]))
+    free = changed(inputs, seconds_condensed=1e-3, seconds_condense=0, map_condensed=inputs.map_full.base)
+    free = changed(free, migration_days=0, monitoring_days_per_month=0, discount_rate=0, recondensations_per_year=0)
+    assert 0.99 * most.amount < compute(free, draws=10).npv <= most.amount
+    default = ceiling_by_default(9.25)
+    assert default.amount == pytest.approx(36 * 50 * 9.25 / 3600 * 500) == pytest.approx(ceiling(example()).amount)
 
 
 def test_the_measured_mini_run_does_not_pay_and_says_what_would() -> None:
@@ -520,3 +574,28 @@ def test_roi_and_panel_need_no_torch() -> None:
 def test_a_made_run_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POCKET_HOME", str(tmp_path))
     assert make_run("second", sample=True).is_sample
+
+
+def test_ranges_hold_the_intervals_over_what_was_photographed(run: Run) -> None:  # noqa: F811
+    plain = RoiInputs.from_run(run)
+
+    def mean_interval(mean: float, low: float | None, high: float | None) -> MeanInterval:
+        return MeanInterval(mean=mean, low=low, high=high, macro=mean, queries=40, groups=20, seeds=3)
+
+    def over(against_full: MeanInterval, against_random: MeanInterval) -> RoiInputs:
+        kept = RetrievalComparison.load(kit_dir("data") / "sample_run" / "retrieval.json")
+        whole = mean_interval(0.5, 0.4, 0.6)
+        scores = OverQueries(
+            full=whole, condensed=whole, random=whole, against_full=against_full, against_random=against_random
+        )
+        kept.model_copy(update={"over": scores}).save(run.path("retrieval.json"))
+        return RoiInputs.from_run(run)
+
+    wide = over(mean_interval(-0.1, -0.3, 0.1), mean_interval(0.05, -0.2, 0.3))
+    full, ours, theirs = plain.map_full.base, wide.map_condensed, wide.map_random
+    assert ours.base == plain.map_condensed.base and theirs.base == plain.map_random.base
+    assert ours.low == pytest.approx(full - 0.3) and ours.high == pytest.approx(min(full + 0.1, 1))
+    assert theirs.low == pytest.approx(ours.base - 0.3) and theirs.high == pytest.approx(min(ours.base + 0.2, 1))
+    assert {ours.note, theirs.note} == {"over_queries"} and wide.map_full == plain.map_full
+    silent = over(mean_interval(-0.1, None, None), mean_interval(0.05, None, None))
+    assert silent.map_condensed == plain.map_condensed and silent.map_random == plain.map_random

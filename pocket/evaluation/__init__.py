@@ -1,5 +1,6 @@
 """Codes, search and scores."""
 
+from pocket.evaluation.by_class import by_class, chance_level
 from pocket.evaluation.codes import Codes, encode
 from pocket.evaluation.compatibility import STYLES, compatible_map
 from pocket.evaluation.diagnostics import DriftMonitor, diagnose
@@ -30,6 +31,8 @@ __all__ = [
     "RetrievalReport",
     "Within",
     "bootstrap_mean",
+    "by_class",
+    "chance_level",
     "clustered_codes",
     "compatible_map",
     "diagnose",

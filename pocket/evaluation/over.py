@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from pocket.evaluation.by_class import mean_of_seeds
 from pocket.evaluation.intervals import bootstrap_mean
 from pocket.runs.retrieval import MeanInterval, OverQueries, RetrievalReport
 
@@ -39,18 +40,11 @@ def over_queries(
         If the reports are of different queries, or there is none.
     """
     sides = {"full": full, "condensed": condensed, "random": random}
-    scores = {name: _of(reports, labels, name) for name, reports in sides.items()}
+    scores = {name: mean_of_seeds(reports, len(labels), name) for name, reports in sides.items()}
     scores["against_full"] = scores["condensed"] - scores["full"]
     scores["against_random"] = scores["condensed"] - scores["random"]
     seeds = len(condensed)
     return OverQueries(**{name: _interval(values, labels, groups, seeds) for name, values in scores.items()})
-
-
-def _of(reports: Sequence[RetrievalReport], labels: npt.NDArray[np.int64], name: str) -> npt.NDArray[np.float64]:
-    """Return the AP of each query, mean over the reports; NaN where it has nothing to find."""
-    if not reports or {len(report.query_ap) for report in reports} != {len(labels)}:
-        raise ValueError(f"{name}: one report or more of the same {len(labels)} queries is wanted")
-    return np.mean([[np.nan if ap is None else ap for ap in report.query_ap] for report in reports], axis=0)
 
 
 def _interval(

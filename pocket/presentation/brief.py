@@ -8,17 +8,18 @@ from typing import Any
 from IPython.display import HTML
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from pocket.presentation import brief_classes, roi_figures, roi_text, rollout
 from pocket.presentation import brief_evidence as evidence
-from pocket.presentation import roi_figures, roi_text, rollout
 from pocket.presentation.checklist import checklist, diagnosed, real_images
 from pocket.presentation.glossary import glossary
 from pocket.presentation.html import escape, png_uri
 from pocket.presentation.i18n import duration, money, number, plain, translator
 from pocket.presentation.meeting import phrases
 from pocket.presentation.roi_files import report_of
-from pocket.roi import SPECS, RoiInputs, RoiReport, alternatives
+from pocket.roi import SPECS, RoiInputs, RoiReport, alternatives, ceiling, equal_steps
 from pocket.runs import Run, write_text
 from pocket.runs.audit import digest_of
+from pocket.runs.records import Cell
 
 RISKS = {"quality": "ml", "drift": "ops", "cost": "finance", "privacy": "privacy", "lock": "it"}
 # The first page is the whole decision: these of the key figures stand there, all others behind it.
@@ -107,9 +108,9 @@ def _content(run: Run, report: RoiReport, lang: str) -> dict[str, Any]:
         "advice": t(f"brief.next_{key if key == 'random_better' else report.decision.verdict}"),
         "flip": roi_text.flip(report, lang),
         "better": roi_text.better(report, lang),
-        "axes": roi_text.axes(report, lang),
+        "axes": roi_text.axes(report, lang, equal_steps(full, condensed)),
         "first": first,
-        "rest": rest + roi_text.energy(report, lang),
+        "rest": [*rest, roi_text.ceiling_line(report, lang), *roi_text.energy(report, lang)],
         "rule": _rule(report, lang),
         "notes": [_range_note(report, lang), _scale(inputs, lang)],
         "charts": charts,
@@ -118,8 +119,10 @@ def _content(run: Run, report: RoiReport, lang: str) -> dict[str, Any]:
             for name, cells in (("full", full), ("condensed", condensed), ("random", random))
         ],
         "difference": evidence.difference_text(condensed, random, lang),
-        "saving_noise": evidence.saving_noise(full, condensed, lang),
+        "warnings": brief_classes.warnings(run, lang),
+        "saving_notes": _saving_notes(report, full, condensed, lang),
         "over": evidence.over_queries_table(run, lang),
+        "classes": brief_classes.class_table(run, lang),
         "teacher": t(
             f"brief.teacher_{'counted' if inputs.count_teacher else 'not_counted'}",
             seconds=duration(inputs.seconds_teacher.base, lang),
@@ -150,6 +153,16 @@ def _content(run: Run, report: RoiReport, lang: str) -> dict[str, Any]:
 def _split(lines: list[roi_text.Line], first: set[str]) -> tuple[list[roi_text.Line], list[roi_text.Line]]:
     """Part the lines whose labels stand on the first page from the others."""
     return [line for line in lines if line.label in first], [line for line in lines if line.label not in first]
+
+
+def _saving_notes(report: RoiReport, full: list[Cell], condensed: list[Cell], lang: str) -> list[str]:
+    """Say what the saving of a training is worth: whether it is noise, and the most it could come to where we stop."""
+    noise = evidence.saving_noise(full, condensed, lang)
+    if report.decision.verdict != "stop":
+        return [noise] if noise else []
+    most = ceiling(report.inputs)
+    amount = money(most.amount, most.currency, lang)
+    return [note for note in (noise, translator(lang)("brief.ceiling", amount=amount, months=most.months)) if note]
 
 
 def _checklist_text(run: Run, report: RoiReport, lang: str) -> str:

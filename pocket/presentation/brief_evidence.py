@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from pocket.presentation import roi_text
 from pocket.presentation.i18n import data_size, duration, full_date, number, translator
 from pocket.presentation.meeting import paired_difference
-from pocket.roi import RoiInputs, RoiReport
+from pocket.roi import RoiInputs, RoiReport, equal_steps
 from pocket.runs import Run, audit
 from pocket.runs.records import Cell, TrainingRecord, summarise
 from pocket.runs.retrieval import ENOUGH_QUERIES, MeanInterval, RetrievalComparison
@@ -68,8 +68,8 @@ def saving_noise(full: list[Cell], condensed: list[Cell], lang: str) -> str:
     They are where both train for the same steps, or seeds differ by more than the mean. A break-even then says nothing:
     another measurement may find "never", or half as many trainings.
     """
-    if full[0].steps == condensed[0].steps:
-        return translator(lang)("brief.saving_equal", steps=number(full[0].steps))
+    if steps := equal_steps(full, condensed):
+        return translator(lang)("brief.saving_equal", steps=number(steps))
     ours, theirs = ({cell.seed: cell.train_seconds for cell in cells} for cells in (condensed, full))
     if ours.keys() != theirs.keys() or len(ours) < 2:
         return ""
@@ -96,9 +96,10 @@ def over_queries_table(run: Run, lang: str) -> OverQueriesTable | None:
         If ``retrieval.json`` is there and damaged.
     """
     path = run.path("retrieval.json")
-    over = RetrievalComparison.load(path).over if path.is_file() else None
-    if over is None:
+    retrieval = RetrievalComparison.load(path) if path.is_file() else None
+    if retrieval is None or retrieval.over is None:
         return None
+    over = retrieval.over
     t = translator(lang)
     named = {
         t("alternative.full"): over.full,
@@ -116,6 +117,8 @@ def over_queries_table(run: Run, lang: str) -> OverQueriesTable | None:
 
         spread = "–" if found.low is None else t("brief.over_range", low=shown(found.low), high=shown(found.high))
         rows.append((name, shown(found.mean), spread, shown(found.macro)))
+    if retrieval.by_class is not None:
+        rows.insert(3, (t("classes.random_order"), number(retrieval.by_class.chance, 3), "–", "–"))
     heads = (t("brief.map"), t("brief.over_interval"), t("brief.over_macro"))
     text = t("brief.over_text", over=over_what(over.full, lang))
     return OverQueriesTable(f"{text} {few_groups(over.full, lang)}".strip(), heads, rows)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Literal, NamedTuple
 
+from pocket.presentation.brief_classes import joined, scores_of
 from pocket.presentation.i18n import number, percent, points, translator
 from pocket.roi import RoiReport
 from pocket.runs import Run
-from pocket.runs.diagnostics import DiagnosticReport, DiagnosticsRecord, Leakage
+from pocket.runs.diagnostics import DiagnosticReport, DiagnosticsRecord, Leakage, RareClasses
+from pocket.runs.retrieval import CLEARLY, FEW_THINGS, ByClass
 
-State = Literal["met", "todo", "unmeasured"]
-SYMBOLS: dict[State, str] = {"met": "●", "todo": "▲", "unmeasured": "○"}
+State = Literal["met", "todo", "unjudged", "unmeasured"]
+SYMBOLS: dict[State, str] = {"met": "●", "todo": "▲", "unjudged": "◇", "unmeasured": "○"}
 FULL, CONDENSED = "full data", "IEM"  # what notebook 04 calls the two models
 # What no measurement settles: people have to.
 AGREEMENTS = {"rights": "privacy", "deletion": "privacy", "people": "ops"}
@@ -52,13 +55,16 @@ def diagnosed(run: Run) -> Diagnosed | None:
 def checklist(run: Run, report: RoiReport, lang: str) -> list[Check]:
     """Return the lines of the checklist.
 
-    A loss is met within ``thresholds.go_map_loss``, near copies up to the share that chance gives.
+    A loss is met within ``thresholds.go_map_loss``, near copies up to the share that chance gives. Where scores by
+    class are known, a class that the full-data model does not find counts as to do, whatever its loss; one of too few
+    things is not judged, and nothing is where the full-data model itself is near chance.
     """
     t, found, limit = translator(lang), diagnosed(run), report.inputs.thresholds.go_map_loss
-    measured: dict[str, tuple[bool, str] | None] = {
-        "bias": _bias(found, limit, lang),
-        "rare": _rare(found, limit, lang),
-        "shift": _shift(found, limit, lang),
+    classes = scores_of(run)
+    measured: dict[str, tuple[State, str] | None] = {
+        "bias": _bias(found, classes, limit, lang),
+        "rare": _rare(found, classes, limit, lang),
+        "shift": _shift(found, classes, limit, lang),
         "copies": _copies(found, lang),
         "membership": None,
         "drift": _drift(found, lang),
@@ -67,7 +73,7 @@ def checklist(run: Run, report: RoiReport, lang: str) -> list[Check]:
     lines = [
         _line(key, "unmeasured", t(f"checklist.{key}_unmeasured"), owners.get(key, "ml"), lang)
         if outcome is None
-        else _line(key, "met" if outcome[0] else "todo", outcome[1], owners.get(key, "ml"), lang)
+        else _line(key, *outcome, owners.get(key, "ml"), lang)
         for key, outcome in measured.items()
     ]
     return lines + [_line(key, "todo", t(f"checklist.{key}_found"), owner, lang) for key, owner in AGREEMENTS.items()]
@@ -90,7 +96,7 @@ def worst_class(run: Run) -> tuple[str, float] | None:
 def alarm_works(run: Run) -> bool | None:
     """Return whether the drift alarm kept silent on calm searches and fired on disturbed ones; None: not tested."""
     outcome = _drift(diagnosed(run), "en")
-    return None if outcome is None else outcome[0]
+    return None if outcome is None else outcome[0] == "met"
 
 
 def disturbance(name: str, lang: str) -> str:
@@ -109,21 +115,44 @@ def _worst(found: Diagnosed | None) -> tuple[str, float] | None:
     return min(changes.items(), key=lambda pair: pair[1]) if changes else None
 
 
-def _bias(found: Diagnosed | None, limit: float, lang: str) -> tuple[bool, str] | None:
+def _met(within: bool) -> State:
+    return "met" if within else "todo"
+
+
+def _floor(classes: ByClass | None, names: Collection[str], lang: str) -> tuple[State, str]:
+    """Return how the classes of these names stand before any loss is looked at, and what to say of them."""
+    t = translator(lang)
+    if classes is None:
+        return "met", ""
+    unfound = [score.name for score in classes.unfound if score.name in names]
+    few = [score.name for score in classes.unjudged if score.name in names]
+    told = t("checklist.unfound", names=joined(unfound, lang)) if unfound else ""
+    told += t("checklist.few", few=FEW_THINGS, names=joined(few, lang)) if few else ""
+    return "todo" if unfound else "unjudged" if few else "met", told
+
+
+def _bias(found: Diagnosed | None, classes: ByClass | None, limit: float, lang: str) -> tuple[State, str] | None:
     t, worst = translator(lang), _worst(found)
     if found is None or worst is None:
         return None
     name, change = worst
+    changes = found.condensed.bias.against or {}
+    few = {score.name for score in classes.unjudged} if classes else set()
+    lost = any(-loss > limit for each, loss in changes.items() if each not in few)
+    state, told = _floor(classes, changes, lang)
     gap = t("format.points", value=number(100 * found.condensed.bias.gap, 1))
     text = t("checklist.bias_found", name=name, loss=points(change, lang), gap=gap)
-    return -change <= limit, text
+    return "todo" if lost else state, text + told
 
 
-def _rare(found: Diagnosed | None, limit: float, lang: str) -> tuple[bool, str] | None:
+def _rare(found: Diagnosed | None, classes: ByClass | None, limit: float, lang: str) -> tuple[State, str] | None:
     if found is None or found.condensed.rare.shares != found.full.rare.shares:
         return None
     ours, theirs = found.condensed.rare, found.full.rare
     change = ours.rarest_map[-1] - theirs.rarest_map[-1]
+    state, told = _floor(classes, ours.rarest, lang)
+    if state == "met" and _near_chance(theirs, classes):
+        state, told = "unjudged", translator(lang)("checklist.thin", map=number(theirs.rarest_map[-1], 3))
     text = translator(lang)(
         "checklist.rare_found",
         share=percent(ours.shares[-1], lang, 0),
@@ -131,15 +160,24 @@ def _rare(found: Diagnosed | None, limit: float, lang: str) -> tuple[bool, str] 
         map=number(ours.rarest_map[-1], 3),
         loss=points(change, lang),
     )
-    return -change <= limit, text
+    return "todo" if state == "met" and -change > limit else state, text + told
 
 
-def _shift(found: Diagnosed | None, limit: float, lang: str) -> tuple[bool, str] | None:
+def _near_chance(rare: RareClasses, classes: ByClass | None) -> bool:
+    """Return whether the rarest classes, thinned out, are hardly found; fewer items only lower the chance level."""
+    chances = [score.chance for score in classes.classes if score.name in rare.rarest] if classes else []
+    if not chances:
+        return False
+    chance = sum(chances) / len(chances)
+    return rare.rarest_map[-1] - chance < CLEARLY * (1 - chance)
+
+
+def _shift(found: Diagnosed | None, classes: ByClass | None, limit: float, lang: str) -> tuple[State, str] | None:
     if found is None or found.condensed.robustness.severities != found.full.robustness.severities:
         return None
-    ours, theirs = found.condensed.robustness, found.full.robustness
+    t, ours, theirs = translator(lang), found.condensed.robustness, found.full.robustness
     change = ours.mean[-1] - theirs.mean[-1]
-    text = translator(lang)(
+    text = t(
         "checklist.shift_found",
         count=len(ours.map),
         map=number(ours.mean[-1], 3),
@@ -147,14 +185,17 @@ def _shift(found: Diagnosed | None, limit: float, lang: str) -> tuple[bool, str]
         worst=disturbance(ours.worst, lang),
         worst_map=number(ours.map[ours.worst][-1], 3),
     )
-    return -change <= limit, text
+    if classes is not None and theirs.mean[-1] - classes.chance < CLEARLY * (1 - classes.chance):
+        told = t("checklist.shifted", map=number(theirs.mean[-1], 3), chance=number(classes.chance, 3))
+        return "unjudged", text + told
+    return _met(-change <= limit), text
 
 
 def _leakage(found: Diagnosed | None) -> Leakage | None:
     return found.condensed.leakage if found else None
 
 
-def _copies(found: Diagnosed | None, lang: str) -> tuple[bool, str] | None:
+def _copies(found: Diagnosed | None, lang: str) -> tuple[State, str] | None:
     copies = _leakage(found)
     if copies is None:
         return None
@@ -166,10 +207,10 @@ def _copies(found: Diagnosed | None, lang: str) -> tuple[bool, str] | None:
         chance=percent(copies.chance, lang),
         exact=number(sum(distance == 0 for distance in copies.nearest)),
     )
-    return copies.near_copies <= copies.chance, text
+    return _met(copies.near_copies <= copies.chance), text
 
 
-def _drift(found: Diagnosed | None, lang: str) -> tuple[bool, str] | None:
+def _drift(found: Diagnosed | None, lang: str) -> tuple[State, str] | None:
     t = translator(lang)
     if found is None or found.condensed.calm is None or found.condensed.drifted is None:
         return None
@@ -182,4 +223,4 @@ def _drift(found: Diagnosed | None, lang: str) -> tuple[bool, str] | None:
         drifted=t("checklist.alarm" if drifted.alarm else "checklist.no_alarm"),
         rate=percent(calm.false_alarm, lang),
     )
-    return drifted.alarm and not calm.alarm, text
+    return _met(drifted.alarm and not calm.alarm), text

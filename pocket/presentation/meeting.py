@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from pocket.presentation import roi_text
+from pocket.presentation import brief_classes, roi_text
 from pocket.presentation.checklist import alarm_works, worst_class
 from pocket.presentation.i18n import duration, money, number, percent, plain, points, translator
 from pocket.presentation.rollout import PLAN, making_seconds, trainings_per_month
@@ -71,6 +71,8 @@ def _faster(report: RoiReport, lang: str) -> list[str]:
         "condensed": duration(inputs.seconds_condensed.base * scale, lang),
         "make": duration(making_seconds(report)[0], lang),
     }
+    if roi_text.equally_long(report):
+        return [t("meeting.faster_equal", full=said["full"], make=said["make"])]
     if axes.training_time_reduction <= 0 or trainings is None:
         return [t("meeting.faster_no", **said)]
     share = percent(axes.training_time_reduction, lang, 0)
@@ -85,7 +87,8 @@ def _lose(run: Run, report: RoiReport, lang: str) -> list[str]:
     worst = worst_class(run)
     if worst is None:
         return [told, t("meeting.lose_class_unmeasured")]
-    return [told, t("meeting.lose_class", name=worst[0], loss=points(worst[1], lang))]
+    unsafe = brief_classes.warnings(run, lang)
+    return [told, t("meeting.lose_class", name=worst[0], loss=points(worst[1], lang)), *unsafe]
 
 
 def _random(report: RoiReport, condensed: list[Cell], random: list[Cell], lang: str) -> list[str]:

@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping
 from pocket.data import RetrievalSplit
 from pocket.data.intake import CheckRecord
 from pocket.presentation import roi_text
+from pocket.presentation.brief_classes import class_lines, warnings
 from pocket.presentation.brief_evidence import few_groups, over_what, saving_noise
 from pocket.presentation.check_page import size_text
-from pocket.presentation.i18n import duration, number, percent, translator
-from pocket.roi import RoiReport, alternatives
+from pocket.presentation.i18n import duration, money, number, percent, plain, translator
+from pocket.roi import RoiReport, alternatives, ceiling_by_default
 from pocket.runs import Run
 from pocket.runs.poc import Plan
 from pocket.runs.records import Cell
@@ -44,6 +45,8 @@ def plan_lines(plan: Plan, check: CheckRecord, lang: str) -> Iterator[str]:
     if capped := [n for n, count, own in zip(plan.class_names, plan.counts, plan.train, strict=True) if count == own]:
         yield "  " + t("poc.capped", classes=", ".join(capped[:5]))
     yield "  " + t("poc.steps", seeds=len(plan.seeds), bits=plan.bits, full=plan.full_steps, small=plan.small_steps)
+    if plan.full_steps == plan.small_steps:
+        yield "  " + t("poc.equal_steps", steps=number(plan.full_steps))
     key = "poc.condense_fewer" if plan.condense_steps < plan.usual_steps else "poc.condense_usual"
     yield "  " + t(key, steps=plan.condense_steps, usual=plan.usual_steps, minutes=minutes)
     if not plan.fits:
@@ -88,7 +91,19 @@ def estimate_lines(
     yield "  " + t("poc.resumable")
     if total > 60 * 1.5 * plan.minutes:
         yield "  " + t("poc.long")
-    yield ""
+
+
+def ceiling_line(seconds_full: float, lang: str) -> str:
+    """Return the most that could be saved by default assumptions, where a training on all images takes so long."""
+    found = ceiling_by_default(seconds_full)
+    return "  " + translator(lang)(
+        "poc.ceiling",
+        amount=money(found.amount, found.currency, lang),
+        months=found.months,
+        trainings=plain(found.trainings),
+        seconds=duration(seconds_full, lang),
+        price=money(found.hour, found.currency, lang),
+    )
 
 
 def cell_line(cell: Cell, place: int, count: int, lang: str) -> str:
@@ -116,7 +131,8 @@ def interval(found: MeanInterval, *, signed: bool = False) -> str:
 def result_lines(run: Run, lang: str) -> Iterator[str]:
     """Yield what came of it: the verdict with its reason, the scores, break-even, and where the report lies."""
     t = translator(lang)
-    report, over = RoiReport.load(run.path("roi.json")), RetrievalComparison.load(run.path("retrieval.json")).over
+    report, retrieval = RoiReport.load(run.path("roi.json")), RetrievalComparison.load(run.path("retrieval.json"))
+    over = retrieval.over
     decision = roi_text.decision(report, lang)
     yield ""
     yield f"{decision.value}: {decision.detail}"
@@ -132,7 +148,13 @@ def result_lines(run: Run, lang: str) -> Iterator[str]:
             yield few
         told = {1: "poc.ahead", 0: "poc.unclear", -1: "poc.behind"}[over.against_random.sign]
         yield t("poc.difference", value=interval(over.against_random, signed=True)) + t(told)
-    yield t("poc.break_even", value=roi_text.break_even(report, lang))
+    if retrieval.by_class is not None:
+        yield from class_lines(retrieval.by_class, lang)
+        yield from warnings(run, lang)
+    if roi_text.equally_long(report):
+        yield t("poc.no_break_even")
+    else:
+        yield t("poc.break_even", value=roi_text.break_even(report, lang))
     full, condensed, _ = alternatives(run.folder)
     if noise := saving_noise(full, condensed, lang):
         yield noise

@@ -17,7 +17,7 @@ from pocket.presentation.i18n import (
     texts,
     translator,
 )
-from pocket.roi import SPECS, RoiInputs, RoiReport
+from pocket.roi import SPECS, RoiInputs, RoiReport, ceiling
 from pocket.roi.inputs import HYBRID_SHARE, HYBRID_UNMEASURED
 from pocket.roi.report import AlternativeName
 
@@ -81,8 +81,11 @@ def count(value: float) -> str:
     return number(value, 1 if value < 100 else 0)
 
 
-def axes(report: RoiReport, lang: str) -> list[Line]:
-    """Return the three axes, quality once against all data and once against the random subset."""
+def axes(report: RoiReport, lang: str, steps: int | None = None) -> list[Line]:
+    """Return the three axes, quality once against all data and once against the random subset.
+
+    ``steps`` are those of either training, where both take the same.
+    """
     t, inputs, found = translator(lang), report.inputs, report.axes
     scale = inputs.workload_scale.base
     full, condensed = (
@@ -90,16 +93,30 @@ def axes(report: RoiReport, lang: str) -> list[Line]:
     )
     effort = input_value("migration_days", found.migration_days, inputs, lang)
     cost = money(found.migration_cost, inputs.currency, lang)
+    saved = percent(found.training_time_reduction, lang, 0)
+    time = Line(t("axis.time"), saved, t("axis.time_detail", full=full, condensed=condensed))
+    if equally_long(report):
+        same = t("axis.time_equal", full=full) if steps is None else t("axis.time_equal_steps", steps=number(steps))
+        time = Line(t("axis.time"), t("axis.time_none"), same)
     return [
-        Line(
-            t("axis.time"),
-            percent(found.training_time_reduction, lang, 0),
-            t("axis.time_detail", full=full, condensed=condensed),
-        ),
+        time,
         Line(t("axis.quality"), points(found.map_against_full, lang), t("axis.against_full")),
         Line(t("axis.quality"), points(found.map_against_random, lang), t("axis.against_random")),
         Line(t("axis.effort"), effort, t("axis.effort_detail", cost=cost)),
     ]
+
+
+def equally_long(report: RoiReport) -> bool:
+    """Return whether a training takes as long on all data as on the condensed set: then no number of them pays."""
+    return report.decision.reason == "equally_long"
+
+
+def ceiling_line(report: RoiReport, lang: str) -> Line:
+    """Return the most that could be saved, which is what all training on all data costs."""
+    t, found = translator(lang), ceiling(report.inputs)
+    price = money(found.hour, found.currency, lang)
+    help_ = t("roi.ceiling_help", months=found.months, trainings=plain(found.trainings), price=price)
+    return Line(t("roi.ceiling"), money(found.amount, found.currency, lang), help_)
 
 
 def key_figures(report: RoiReport, lang: str) -> list[Line]:
@@ -115,8 +132,9 @@ def key_figures(report: RoiReport, lang: str) -> list[Line]:
     low, middle, high = (money(value, currency, lang) for value in (found.p10, found.p50, found.p90))
     spread = t("roi.range_value", low=low, high=high)
     needed = report.trainings_needed
+    help_ = t("roi.equally_long" if equally_long(report) else "roi.break_even_help")
     return [
-        Line(t("roi.break_even"), break_even(report, lang), t("roi.break_even_help")),
+        Line(t("roi.break_even"), break_even(report, lang), help_),
         Line(t("roi.npv"), money(report.npv, currency, lang), setting),
         Line(t("roi.payback"), _payback(report.payback, lang)),
         Line(t("roi.payback_discounted"), _payback(report.payback_discounted, lang)),
@@ -125,7 +143,7 @@ def key_figures(report: RoiReport, lang: str) -> list[Line]:
         trainings(report, lang),
         Line(
             t("roi.trainings_needed"),
-            t("roi.never") if needed is None else t("roi.trainings_value", total=count(needed)),
+            _never(report, lang) if needed is None else t("roi.trainings_value", total=count(needed)),
         ),
     ]
 
@@ -211,7 +229,7 @@ def break_even(report: RoiReport, lang: str) -> str:
     """Return the number of trainings with the month in which it is reached, or "never"."""
     t, found = translator(lang), report.break_even
     if found.trainings is None:
-        return t("roi.never")
+        return _never(report, lang)
     trainings = count(found.trainings)
     if found.date is None:
         return t("roi.break_even_value", count=trainings)
@@ -250,6 +268,10 @@ def energy(report: RoiReport, lang: str) -> list[Line]:
         )
         for key, a, b in rows
     ]
+
+
+def _never(report: RoiReport, lang: str) -> str:
+    return translator(lang)("roi.not_applicable" if equally_long(report) else "roi.never")
 
 
 def _payback(months: int | None, lang: str) -> str:

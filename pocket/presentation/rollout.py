@@ -11,10 +11,9 @@ from pocket.presentation.i18n import duration, money, number, percent, translato
 from pocket.roi import RoiReport
 from pocket.runs import Run
 from pocket.runs.records import Cell, summarise
-from pocket.runs.retrieval import RetrievalComparison
+from pocket.runs.retrieval import FAILED_RANK, RetrievalComparison, RetrievalReport
 
 TRAFFIC = 0.1  # of the searches in stage 3
-RANK = 10  # a search has failed that finds no match among so many hits
 
 
 class _Plan(NamedTuple):
@@ -124,11 +123,13 @@ def kpis(run: Run, report: RoiReport, full: list[Cell], condensed: list[Cell], l
     today = trainings * inputs.seconds_full.base * scale
     later = trainings * inputs.seconds_condensed.base * scale + make * inputs.recondensations_per_year.base / 12
     costs = {name: money(_monthly_cost(report, name), inputs.currency, lang) for name in ("full", "condensed")}
-    failed = {name: _failed(run, name, lang) for name in (FULL, CONDENSED)}
+    before, after, told = _failed(run, report, lang)
     rise = t("kpi.rise", value=_rise(limits.go_map_loss, inputs.failure_share_per_point.base))
+    failed = line("failed", before, after, rise, "ops", rank=FAILED_RANK)
+    failed = failed._replace(how=(f"{failed.how}{told}" if lang == "ja" else f"{failed.how} {told}").strip())
     return [
         line("map", _score(full), _score(condensed), t("kpi.at_least", value=number(least, 3)), "ml"),
-        line("failed", failed[FULL], failed[CONDENSED], rise, "ops", rank=RANK),
+        failed,
         line("hours", duration(today, lang), duration(later, lang), at_most(duration(later, lang)), "ml"),
         line("cost", costs["full"], costs["condensed"], at_most(costs["condensed"]), "finance"),
         line(
@@ -187,9 +188,37 @@ def _score(cells: list[Cell]) -> str:
     return number(mean, 3) + (f" ± {number(half_width, 3)}" if count > 1 else "")
 
 
-def _failed(run: Run, model: str, lang: str) -> str:
-    path = run.path("retrieval.json")
-    report = RetrievalComparison.load(path).models.get(model) if path.is_file() else None
-    if report is None or RANK not in report.hit_rate_at:
-        return translator(lang)("kpi.unmeasured")
-    return percent(1 - report.hit_rate_at[RANK], lang)
+def _failed(run: Run, report: RoiReport, lang: str) -> tuple[str, str, str]:
+    """Return the share of failed searches of all data and the condensed set, and what their difference is worth."""
+    t, path = translator(lang), run.path("retrieval.json")
+    found = RetrievalComparison.load(path) if path.is_file() else None
+    if found is None or found.failed is None:
+        models = found.models if found else {}
+        return _one_seed(models.get(FULL), lang), _one_seed(models.get(CONDENSED), lang), ""
+    failed = found.failed
+    changes = [100 * (ours - theirs) for ours, theirs in zip(failed.condensed, failed.full, strict=True)]
+    mean, half_width, count = summarise(changes)
+    spread = f" ± {number(half_width, 1)}" if count > 1 else f" ({t('brief.one_seed')})"
+    inputs = report.inputs
+    loss = max(inputs.map_full.base - inputs.map_condensed.base, 0.0)
+    told = t(
+        f"kpi.failed_{'clear' if count > 1 and abs(mean) > half_width else 'unclear'}",
+        change=number(mean, 1, signed=True) + spread,
+        assumed=_rise(loss, inputs.failure_share_per_point.base),
+    )
+    return _over_seeds(failed.full, lang), _over_seeds(failed.condensed, lang), told
+
+
+def _over_seeds(shares: tuple[float, ...], lang: str) -> str:
+    mean = percent(summarise(shares).mean, lang)
+    if len(shares) == 1:
+        return mean
+    low, high = percent(min(shares), lang), percent(max(shares), lang)
+    return translator(lang)("kpi.failed_range", mean=mean, low=low, high=high)
+
+
+def _one_seed(report: RetrievalReport | None, lang: str) -> str:
+    t = translator(lang)
+    if report is None or FAILED_RANK not in report.hit_rate_at:
+        return t("kpi.unmeasured")
+    return f"{percent(1 - report.hit_rate_at[FAILED_RANK], lang)} ({t('brief.one_seed')})"

@@ -1,8 +1,9 @@
 """Does condensing pay? Cost model, finance and decision: pure Python and numpy, no torch."""
 
+from pocket.roi.bound import Ceiling, ceiling, ceiling_by_default
 from pocket.roi.finance import break_even, irr, npv, payback
 from pocket.roi.inputs import SPECS, Estimate, InputError, RoiInputs, Thresholds
-from pocket.roi.measured import alternatives
+from pocket.roi.measured import alternatives, equal_steps
 from pocket.roi.model import compute, monte_carlo
 from pocket.roi.report import RoiReport
 from pocket.roi.scenarios import differences, load_scenario, save_scenario, scenario_names
@@ -10,6 +11,7 @@ from pocket.roi.table import schedule_csv
 
 __all__ = [
     "SPECS",
+    "Ceiling",
     "Estimate",
     "InputError",
     "RoiInputs",
@@ -17,8 +19,11 @@ __all__ = [
     "Thresholds",
     "alternatives",
     "break_even",
+    "ceiling",
+    "ceiling_by_default",
     "compute",
     "differences",
+    "equal_steps",
     "irr",
     "load_scenario",
     "monte_carlo",

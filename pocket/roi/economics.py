@@ -16,6 +16,7 @@ Values = Mapping[str, Array]
 Verdict = Literal["go", "pilot", "stop"]
 Trained = Literal["full", "condensed", "random", "hybrid"]
 Reason = Literal[
+    "equally_long",
     "no_saving",
     "map_loss_stop",
     "npv_stop",
@@ -66,7 +67,7 @@ def base_values(inputs: RoiInputs) -> dict[str, Array]:
 def verdict_of(reason: int) -> tuple[Verdict, Reason]:
     """Return what the index of a reason means."""
     key = REASONS[reason]
-    verdict: Verdict = "stop" if reason < 4 else "go" if key == "all_met" else "pilot"
+    verdict: Verdict = "stop" if reason <= REASONS.index("random_better") else "go" if key == "all_met" else "pilot"
     return verdict, key
 
 
@@ -98,6 +99,8 @@ def economics(v: Values, inputs: RoiInputs) -> Economics:
     loss = v["map_full"] - v["map_condensed"]
     within = saved * np.minimum(limits.go_payback_months, months) - once
     checks = [
+        # So fed where both take the same steps (see `measure`): measured seconds do not agree to the last digit.
+        v["seconds_full"] == v["seconds_condensed"],
         v["seconds_full"] <= v["seconds_condensed"],
         loss > limits.stop_map_loss,
         npv < limits.stop_npv,

@@ -10,7 +10,7 @@ from typing import ClassVar, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from pocket.roi.measured import Measured, MeasuredOn, measure
+from pocket.roi.measured import EQUAL_STEPS, OVER_QUERIES, Measured, MeasuredOn, measure
 from pocket.runs import Record, Run
 
 Source = Literal["measured", "price", "assumption"]
@@ -243,8 +243,10 @@ class RoiInputs(Record):
             for value in (estimate.low, estimate.base, estimate.high):
                 if not spec.minimum <= value <= spec.maximum:
                     raise InputError(name, value, spec.minimum, spec.maximum)
-            if estimate.note == MEASURED and self.measured_on is None:
-                raise ValueError(f"{name}: note {MEASURED!r} needs measured_on: the device, the seeds and the protocol")
+            if estimate.note in (MEASURED, EQUAL_STEPS, OVER_QUERIES) and self.measured_on is None:
+                raise ValueError(
+                    f"{name}: note {estimate.note!r} needs measured_on: the device, the seeds and the protocol"
+                )
         return self
 
     def estimate(self, name: str) -> Estimate:
@@ -375,7 +377,8 @@ class RoiInputs(Record):
 
         Hard labels; the condensed set is IEM's; the random subset is the stronger of whole images and
         tiles. The teacher is counted where the set was condensed with one. Base is the mean over seeds.
-        Low and high are the 95 % interval for mAP, the fastest and the slowest seed for seconds. Hybrid
+        Low and high are the 95 % interval for mAP (over seeds or over groups of queries, the wider one), the
+        fastest and the slowest seed for seconds. Hybrid
         operation is assumed to retrieve no better than the condensed set, for one more training on that
         set a time, where the run has not measured it.
 
@@ -401,7 +404,7 @@ class RoiInputs(Record):
                 high=min(max(values[2], SPECS[name].minimum), SPECS[name].maximum),
                 unit=SPECS[name].unit,
                 source="measured",
-                note=MEASURED,
+                note=found.notes.get(name, MEASURED),
             )
             for name, values in found.figures.items()
         }

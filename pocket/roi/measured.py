@@ -18,8 +18,11 @@ from pocket.runs.records import (
     strongest_random,
     summarise,
 )
+from pocket.runs.retrieval import RetrievalComparison
 
 Range = tuple[float, float, float]
+# Keys of notes, see `pocket.roi.inputs.Estimate`.
+EQUAL_STEPS, OVER_QUERIES = "equal_steps", "over_queries"
 
 
 class Alternatives(NamedTuple):
@@ -42,7 +45,7 @@ class MeasuredOn(BaseModel):
 class Measured(NamedTuple):
     """Low, base and high of every measured input, with what they were measured on.
 
-    ``teacher`` says whether a full-data model was used to condense.
+    ``teacher`` says whether a full-data model was used to condense; ``notes`` holds keys of notes on some figures.
     """
 
     dataset: str
@@ -51,6 +54,7 @@ class Measured(NamedTuple):
     on: MeasuredOn
     figures: dict[str, Range]
     teacher: bool
+    notes: dict[str, str]
 
 
 def alternatives(folder: Path, ipc: int | None = None) -> Alternatives:
@@ -88,8 +92,21 @@ def alternatives(folder: Path, ipc: int | None = None) -> Alternatives:
     return found
 
 
+def equal_steps(full: list[Cell], condensed: list[Cell]) -> int | None:
+    """Return the steps of a training where full data and the condensed set take the same, else None.
+
+    Then either costs the same, and a difference of the measured seconds is noise.
+    """
+    steps = {cell.steps for cell in (*full, *condensed)}
+    return steps.pop() if len(steps) == 1 else None
+
+
 def measure(folder: Path, ipc: int | None = None) -> Measured:
-    """Return the measured inputs of the run in ``folder``; errors as for `alternatives`."""
+    """Return the measured inputs of the run in ``folder``; errors as for `alternatives`.
+
+    Where all trainings take the same steps, one time stands for all of them, without a range: drawn apart, their noise
+    would look like a saving.
+    """
     full, condensed, random = alternatives(folder, ipc)
     made = TrainingRecord.load(folder / "training.json").provenance
     created = datetime.fromisoformat(made.created).date()
@@ -108,9 +125,45 @@ def measure(folder: Path, ipc: int | None = None) -> Measured:
     figures |= _hybrid(folder, condensed[0].ipc)
     seeds = len({cell.seed for cell in condensed})
     on = MeasuredOn(device=full[0].device, seeds=seeds, protocol=full[0].protocol)
+    notes: dict[str, str] = {}
+    if equal_steps(full, condensed):
+        mean, names = figures["seconds_full"][1], ("seconds_full", "seconds_condensed", "seconds_random")
+        figures |= dict.fromkeys(names, (mean, mean, mean))
+        notes |= dict.fromkeys(names, EQUAL_STEPS)
+    if wider := _over_queries(folder, figures):
+        figures |= wider
+        notes |= dict.fromkeys(wider, OVER_QUERIES)
     next_month = date(created.year + created.month // 12, created.month % 12 + 1, 1)
     used = any(cell.teacher_seconds > 0 for cell in condensed)
-    return Measured(full[0].dataset, condensed[0].ipc, next_month, on, figures, used)
+    return Measured(full[0].dataset, condensed[0].ipc, next_month, on, figures, used, notes)
+
+
+def _over_queries(folder: Path, figures: dict[str, Range]) -> dict[str, Range]:
+    """Return mAP of the condensed and the random set with ranges that also hold the intervals over groups of queries.
+
+    Those are of the differences, query by query, as `pocket poc` keeps them; empty where it has not.
+    """
+    path = folder / "retrieval.json"
+    if not path.is_file() or (over := RetrievalComparison.load(path).over) is None:
+        return {}
+    full, condensed = figures["map_full"][1], figures["map_condensed"][1]
+    ends = {
+        "map_condensed": (full, over.against_full.low, over.against_full.high),
+        "map_random": (condensed, _minus(over.against_random.high), _minus(over.against_random.low)),
+    }
+    return {
+        name: (
+            max(min(figures[name][0], beside + low), 0.0),
+            figures[name][1],
+            min(max(figures[name][2], beside + high), 1.0),
+        )
+        for name, (beside, low, high) in ends.items()
+        if low is not None and high is not None
+    }
+
+
+def _minus(value: float | None) -> float | None:
+    return None if value is None else -value
 
 
 def _hybrid(folder: Path, ipc: int) -> dict[str, Range]:

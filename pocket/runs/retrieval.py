@@ -17,6 +17,9 @@ RADIUS = 2
 # mean of APs (drawn from beta distributions) in 83 to 87 % of cases at 5 queries, 90 % at 10, 92 % at 20; and at 20
 # they still reach 0.1 to 0.14 to either side.
 ENOUGH_QUERIES = 20
+FAILED_RANK = 10  # a search has failed that finds no match among so many hits
+FEW_THINGS = 5  # of a class among the queries: with fewer its mAP is known to 0.2 or so to either side
+CLEARLY = 0.1  # of the way from chance to 1, from which a class is found at all
 
 
 class Latency(BaseModel):
@@ -125,10 +128,69 @@ class OverQueries(BaseModel):
     against_random: MeanInterval
 
 
+class ClassScore(BaseModel):
+    """mAP of one class's queries under the three alternatives, seeds averaged, beside that of a random order."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    name: str
+    queries: PositiveInt
+    things: PositiveInt = Field(description="different things that the queries show: groups, or single queries")
+    database: PositiveInt = Field(description="images of the class that are searched")
+    chance: float = Field(ge=0, le=1, description="expected mAP of a random order")
+    full: float = Field(ge=0, le=1)
+    condensed: float = Field(ge=0, le=1)
+    random: float = Field(ge=0, le=1)
+    full_low: float | None = Field(description="lower end of full's 95 % interval over things; None: only one thing")
+
+    @property
+    def judged(self) -> bool:
+        """Whether the class has so many things among the queries that its mAP says something."""
+        return self.things >= FEW_THINGS
+
+    @property
+    def found(self) -> bool:
+        """Whether the model of all images finds the class: clearly better than a random order would.
+
+        Its interval lies above chance, and it has gone `CLEARLY` of the way from chance to 1: where it has not, no
+        smaller set can show a loss.
+        """
+        clear = self.full - self.chance >= CLEARLY * (1 - self.chance)
+        return clear and (self.full_low is None or self.full_low > self.chance)
+
+
+class ByClass(BaseModel):
+    """Each class that is asked for and can be found; ``chance`` is the mAP of a random order over all their queries."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    chance: float = Field(ge=0, le=1)
+    classes: tuple[ClassScore, ...]
+
+    @property
+    def unfound(self) -> tuple[ClassScore, ...]:
+        """The classes that even the model of all images hardly finds."""
+        return tuple(score for score in self.classes if score.judged and not score.found)
+
+    @property
+    def unjudged(self) -> tuple[ClassScore, ...]:
+        """The classes with too few things among the queries to judge them."""
+        return tuple(score for score in self.classes if not score.judged)
+
+
+class FailedSearches(BaseModel):
+    """Share of queries without a match among the first ``rank`` hits, one a seed, the same seeds in the same order."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    rank: PositiveInt
+    full: tuple[float, ...] = Field(min_length=1)
+    condensed: tuple[float, ...] = Field(min_length=1)
+    random: tuple[float, ...] = Field(min_length=1)
+
+
 class RetrievalComparison(Record):
     """``retrieval.json`` (notebook 04): the same queries under several models, and the search's speed.
 
-    ``models`` are those of the first seed; ``over`` takes all seeds together, where they were kept (`pocket poc`).
+    ``models`` are those of the first seed; ``over``, ``by_class`` and ``failed`` are of all seeds, where they
+    were kept (`pocket poc`).
     """
 
     kind: ClassVar[str] = "retrieval-comparison"
@@ -136,4 +198,6 @@ class RetrievalComparison(Record):
     models: dict[str, RetrievalReport]
     latency: Latency
     over: OverQueries | None = None
+    by_class: ByClass | None = None
+    failed: FailedSearches | None = None
     provenance: Provenance

@@ -16,6 +16,7 @@ from pocket.evaluation import (
     DiagnosticsRecord,
     HammingIndex,
     RetrievalComparison,
+    by_class,
     diagnose,
     encode,
     over_queries,
@@ -33,6 +34,7 @@ from pocket.runs import ArtefactError, Run, open_run, provenance, write_bytes
 from pocket.runs.paths import run_dir
 from pocket.runs.poc import KeptCell, Plan, PocRecord
 from pocket.runs.records import CondensationRecord, TrainingRecord, strongest_random
+from pocket.runs.retrieval import FAILED_RANK, FailedSearches
 from pocket.runs.verification import note_changed
 from pocket.workflows.check import UsageError, check
 from pocket.workflows.measure import load_split
@@ -199,9 +201,12 @@ def estimated(shelf: Shelf, lang: str, say: Say) -> dict[str, float]:
     t, missing = translator(lang), shelf.missing()
     say("")
     say(t("poc.measuring"))
-    seconds = estimate(shelf.plan, measure_speed(shelf.split, shelf.plan, shelf.device), missing)
+    speed = measure_speed(shelf.split, shelf.plan, shelf.device)
+    seconds = estimate(shelf.plan, speed, missing)
     for line in poc_text.estimate_lines(seconds, missing, len(shelf.specs), shelf.plan, lang):
         say(line)
+    say(poc_text.ceiling_line(shelf.plan.full_steps * speed.full_step, lang))
+    say("")
     return seconds
 
 
@@ -256,10 +261,15 @@ def write_retrieval(shelf: Shelf) -> RetrievalComparison:
     model = HashModel.load(shelf.model_path(Spec("iem", plan.formation, plan.seeds[0])))
     ours = recalibrate(model, split.database, device=shelf.device)
     index = HammingIndex(encode(ours, split.database, device=shelf.device))
+    missed = {name: tuple(1 - one.hit_rate_at[FAILED_RANK] for one in each) for name, each in reports.items()}
+    sides = reports[FULL], reports[IEM], reports[RANDOM]
+    labels, groups = split.query.labels, split.query.independent
     found = RetrievalComparison(
         models={name: each[0] for name, each in reports.items()},
         latency=search_latency(index, encode(ours, split.query, device=shelf.device)),
-        over=over_queries(reports[FULL], reports[IEM], reports[RANDOM], split.query.labels, split.query.independent),
+        over=over_queries(*sides, labels, groups),
+        by_class=by_class(*sides, labels, split.database.labels, groups),
+        failed=FailedSearches(rank=FAILED_RANK, full=missed[FULL], condensed=missed[IEM], random=missed[RANDOM]),
         provenance=provenance(kept[0].cell.device),
     )
     shelf.run.save(found, "retrieval.json")

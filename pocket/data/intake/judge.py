@@ -21,10 +21,9 @@ from pocket.data.intake.names import alike, misread
 from pocket.data.intake.records import ClassRow, CopySet, Suspect
 from pocket.data.intake.splits import QUERY_SHARE, folds_of
 from pocket.data.intake.suspects import find_suspects
-from pocket.runs.retrieval import ENOUGH_QUERIES
+from pocket.runs.retrieval import ENOUGH_QUERIES, FEW_THINGS
 
 FEW = 10  # images of a class below which its scores say little
-FEW_QUERIES = 5  # independent queries of a class, below which its mAP is known to 0.2 or so to either side
 UNEVEN = 10  # times as many images in the largest class as in the smallest: a warning
 RATIO_FROM = 3  # times, from which a share of each class is suggested
 MOST_DOUBTED = 0.05  # of all labels, the most that are listed where they are hints at most
@@ -191,9 +190,9 @@ def judge_classes(intake: Intake, findings: Findings) -> Classes:
         if not query[c] or not train[c]:
             one = units[c] == 1 and not listing.sides
             findings.add("one_unit" if one else "no_query", name, f"train {train[c]}, query {query[c]}")
-        if asked[c] < FEW_QUERIES:
+        if asked[c] < FEW_THINGS:
             # One thing in five becomes a query, unless the images came split.
-            more = math.ceil((FEW_QUERIES - asked[c]) / (1 if listing.sides else QUERY_SHARE))
+            more = math.ceil((FEW_THINGS - asked[c]) / (1 if listing.sides else QUERY_SHARE))
             findings.add("few_queries", name, images=int(query[c]), things=asked[c], more=more)
     most, least = present[images[present].argmax()], present[images[present].argmin()]
     times = images[most] / images[least]
