@@ -245,7 +245,14 @@ def test_no_more_can_be_saved_than_training_on_all_data_costs() -> None:
     most = ceiling(inputs)
     assert most.amount == pytest.approx(36 * (full.monthly["training"] + full.monthly["energy"]))
     free = changed(inputs, seconds_condensed=1e-3, seconds_condense=0, map_condensed=inputs.map_full.base)
-    free = changed(free, migration_days=0, monitoring_days_per_month=0, discount_rate=0, recondensations_per_year=0)
+    free = changed(
+        free,
+        migration_days=0,
+        monitoring_days_per_month=0,
+        discount_rate=0,
+        recondensations_per_year=0,
+        overlap_months=0,
+    )
     assert 0.99 * most.amount < compute(free, draws=10).npv <= most.amount
     default = ceiling_by_default(9.25)
     assert default.amount == pytest.approx(36 * 50 * 9.25 / 3600 * 500) == pytest.approx(ceiling(example()).amount)
