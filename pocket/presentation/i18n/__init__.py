@@ -90,12 +90,12 @@ def plain(value: float) -> str:
 
 
 def money(amount: float, currency: str, lang: str) -> str:
-    """Return an amount as business readers write it.
+    """Return an amount as business readers write it: in a large unit with one decimal below 100, and none above.
 
     Examples
     --------
-    >>> money(1_234_567, "JPY", "ja"), money(52_000, "JPY", "ja"), money(1_234_567, "JPY", "en")
-    ('1.2百万円', '5.2万円', 'JPY\\xa01.2\\xa0million')
+    >>> money(1_234_567, "JPY", "ja"), money(50_000, "JPY", "ja"), money(2_000_000, "JPY", "en")
+    ('1.2百万円', '5.0万円', 'JPY\\xa02.0\\xa0million')
     """
     texts(lang)
     size = abs(amount)
@@ -104,11 +104,11 @@ def money(amount: float, currency: str, lang: str) -> str:
         # Compared after rounding, so that 999,999 is not written as 100.0万円.
         for least, unit, word in ((1e9, 1e8, "億"), (1e6, 1e6, "百万"), (1e4, 1e4, "万")):
             if round(size / least, 3) >= 1:
-                return f"{_short(amount / unit)}{word}{yen}"
+                return f"{_scaled(amount / unit)}{word}{yen}"
         return f"{_small(amount, currency)}{yen}"
     for unit, word in ((1e9, "billion"), (1e6, "million")):
         if round(size / unit, 1) >= 1:
-            return f"{currency}{_SPACE}{_short(amount / unit)}{_SPACE}{word}"
+            return f"{currency}{_SPACE}{_scaled(amount / unit)}{_SPACE}{word}"
     return f"{currency}{_SPACE}{_small(amount, currency)}"
 
 
@@ -168,12 +168,12 @@ def data_size(count: float, lang: str) -> str:
     texts(lang)
     for unit, size in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if count >= size:
-            return f"{_short(count / size)}{_SPACE}{unit}"
+            return f"{_scaled(count / size).removesuffix('.0')}{_SPACE}{unit}"
     return f"{number(count)}{_SPACE}B"
 
 
-def _short(value: float) -> str:
-    return number(value, 1 if abs(value) < 99.95 else 0).removesuffix(".0")
+def _scaled(value: float) -> str:
+    return number(value, 1 if abs(value) < 99.95 else 0)
 
 
 def _small(amount: float, currency: str) -> str:
