@@ -17,9 +17,25 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-RunName = Annotated[str, typer.Option("--run", help="Name of the run: folder runs/NAME.")]
+
+def _usable(name: str | None) -> str | None:
+    """Refuse a name of a run that is none, as a wrong call."""
+    from pocket.runs.paths import run_dir
+
+    if name is not None:
+        try:
+            run_dir(name)
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from None
+    return name
+
+
+RunName = Annotated[str, typer.Option("--run", help="Name of the run: folder runs/NAME.", callback=_usable)]
 OwnRunName = Annotated[
-    str | None, typer.Option("--run", help="Name of the run: folder runs/NAME. Default: tour, or the data set's name.")
+    str | None,
+    typer.Option(
+        "--run", help="Name of the run: folder runs/NAME. Default: tour, or the data set's name.", callback=_usable
+    ),
 ]
 
 
@@ -132,7 +148,8 @@ def check(
 def poc(
     path: Annotated[str, typer.Argument(help="A folder with one sub-folder per class, a CSV list, or Parquet.")],
     run: Annotated[
-        str | None, typer.Option("--run", help="Name of the run: folder runs/NAME. Default: the folder's name.")
+        str | None,
+        typer.Option("--run", help="Name of the run: folder runs/NAME. Default: the folder's name.", callback=_usable),
     ] = None,
     groups: Annotated[
         str | None, typer.Option(help="CSV with path,group: images that show the same thing. Default: PATH/groups.csv.")
@@ -243,7 +260,9 @@ app.add_typer(audit, name="audit")
 
 
 @audit.command()
-def verify(run: Annotated[str, typer.Argument(help="Name of the run: folder runs/NAME.")] = "tour") -> None:
+def verify(
+    run: Annotated[str, typer.Argument(help="Name of the run: folder runs/NAME.", callback=_usable)] = "tour",
+) -> None:
     """Find any altered, removed or reordered line of a run's audit log, and any artefact that is not as logged."""
     from pocket.runs.verification import HIDDEN, verify_run
 
@@ -299,7 +318,9 @@ def _existing_run(name: str) -> Run:
 
 @app.command()
 def dashboard(
-    run: Annotated[str | None, typer.Option("--run", help="Name of the run. Default: the kit's sample run.")] = None,
+    run: Annotated[
+        str | None, typer.Option("--run", help="Name of the run. Default: the kit's sample run.", callback=_usable)
+    ] = None,
     port: Annotated[int, typer.Option(help="Port to serve on; 0 takes one that is free.", min=0, max=65535)] = 0,
     lang: Annotated[str, typer.Option(help="Language to begin with: en or ja.")] = "en",
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in the browser.")] = True,

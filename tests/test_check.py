@@ -204,7 +204,6 @@ def test_what_cannot_be_used_stops_and_says_what_to_do(
         (picture, "is_other_file", "no list of images"),
         (locked, "no_permission", "may not be read"),
         (table, "multi_label", "Several labels"),
-        (tmp_path / "nowhere", "not_a_folder", "nothing at this path"),
     ):
         code, said = run(path, "--out", home / "reports" / kind)
         assert code == 4, said
@@ -216,6 +215,20 @@ def test_what_cannot_be_used_stops_and_says_what_to_do(
         assert {p.name for p in (home / "reports" / kind).iterdir()} == {"check.html", "check.json"}
         japanese = i18n.translator("ja")(f"check.kind.{kind}.todo", **_values(record, kind))
         assert japanese in run(path, "--out", home / "reports" / kind, "--lang", "ja")[1]
+
+
+def test_of_a_path_with_nothing_there_no_report_is_kept(tmp_path: Path, home: Path) -> None:
+    for options in ([], ["--out", home / "report"]):
+        code, said = run(tmp_path / "nowhere", *options)
+        assert code == 4 and "nothing at this path" in said and "wrote" not in said
+    assert i18n.translator("ja")("check.kind.not_a_folder.todo") in run(tmp_path / "nowhere", "--lang", "ja")[1]
+    assert list(home.iterdir()) == []
+    root = clean_folder(tmp_path / "images")
+    assert run(root)[0] == 0
+    before = state(home / "runs" / "check-images")
+    root.rename(tmp_path / "moved")
+    assert run(root)[0] == 4
+    assert state(home / "runs" / "check-images") == before, "a drive that is not there takes no report away"
 
 
 def test_a_stop_takes_away_the_split_of_the_check_before(tmp_path: Path, home: Path) -> None:
@@ -1158,8 +1171,9 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     root = tmp_path_factory.mktemp("pages")
     plant_everything(root / "images")
     digits_folder(root / "digits", wrong=20)
+    (root / "nothing").mkdir()
     made = {}
-    for name, path, lang in (("en", "images", "en"), ("ja", "digits", "ja"), ("stop", "nowhere", "ja")):
+    for name, path, lang in (("en", "images", "en"), ("ja", "digits", "ja"), ("stop", "nothing", "ja")):
         check(root / path, out=root / name, lang=lang, say=lambda line: None)
         made[name] = root / name / "check.html"
     return made.__getitem__

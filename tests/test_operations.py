@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -147,7 +148,16 @@ def test_an_explanation_agrees_with_the_codes() -> None:
     assert [view.likeness for view in found.views] == sorted((v.likeness for v in found.views), reverse=True)
     assert all(view.label == made.card.class_names[made.labels[view.stored]] for view in found.views)
     assert all(0 <= view.tile < 4 for view in found.views)
-    assert "found by the condensed model alone" in "\n".join(told(found))
+    answers = "\n".join(line for line in told(found) if line.startswith("found by"))
+    places = {hit.place for hit in (*found.full.hits, *found.condensed.hits)}
+    assert found.only_full or found.only_condensed
+    named = {
+        f"{place} ({split.database.class_names[split.database.labels[place]]}, "
+        f"{found.full.distances[place]} | {found.condensed.distances[place]})"
+        for place in places
+    }
+    assert set(re.findall(r"\d+ \(.*?\)", answers)) == named
+    assert len(re.findall(r"\d+ \(.*?\)", answers)) == len(named), "every answer is named once"
 
 
 def test_two_equal_models_have_nothing_to_explain() -> None:

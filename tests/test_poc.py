@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -36,6 +37,7 @@ from pocket.presentation.i18n import translator
 from pocket.presentation.poc_text import split_lines
 from pocket.roi import RoiReport
 from pocket.runs import Run
+from pocket.runs.paths import kit_dir
 from pocket.runs.poc import PocRecord
 from pocket.runs.records import CondensationRecord, TrainingRecord
 from pocket.runs.retrieval import MeanInterval
@@ -361,6 +363,50 @@ def test_a_stop_of_the_check_ends_it_with_4(tmp_path: Path, home: Path) -> None:
     assert translator("en")("poc.stop") in said and "sub-folder" in said
     assert CheckRecord.load(home / "runs" / "stopped" / "check.json").verdict == "stop"
     assert not (home / "runs" / "stopped" / "run.json").exists()
+
+
+def test_a_path_with_nothing_there_leaves_nothing(tmp_path: Path, home: Path) -> None:
+    code, said = called(tmp_path / "nowhere", "--run", "mine")
+    assert code == 4 and "nothing at this path" in said
+    assert not (home / "runs").exists()
+
+
+def test_a_name_that_is_none_is_a_wrong_call_of_every_command(tmp_path: Path, home: Path) -> None:
+    images = folder_of_images(tmp_path / "images")
+    for words in (
+        ["poc", str(images), "--run", "a/b"],
+        ["tour", "--run", "a/b"],
+        ["brief", "--run", "a/b"],
+        ["search", "x.png", "--run", "../b"],
+        ["explain", "--query", "0", "--run", "a b"],
+        ["audit", "verify", "a/b"],
+        ["dashboard", "--run", "/b"],
+    ):
+        found = CliRunner().invoke(app, words)
+        assert found.exit_code == 2, words
+        assert "is not usable" in " ".join(found.output.replace("│", " ").split()), found.output
+    assert not (home / "runs").exists()
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="there is no make")
+@pytest.mark.parametrize("readme", ["README.md", "README.ja.md"])
+def test_a_path_with_spaces_goes_through_make_as_the_readme_writes_it(tmp_path: Path, readme: str) -> None:
+    """The README's own line, with another path: pocket says stop (4), and make says 2, as for any failure."""
+    kit = kit_dir("data").parent
+    (line,) = [line for line in (kit / readme).read_text(encoding="utf-8").splitlines() if "make poc POC='" in line]
+    quoted = shlex.split(line, comments=True)[2].removeprefix("POC=")
+    assert " " in quoted.split('"')[1]
+    images = tmp_path / "images of ours" / "下 の部品"
+    (images / "only").mkdir(parents=True)
+    asked = quoted.replace(quoted.split('"')[1], str(images))
+    made = ["make", "--directory", str(kit), "--old-file", ".venv/.installed", f"BIN={Path(sys.executable).parent}"]
+    environment = os.environ | {"POCKET_HOME": str(tmp_path), "PYTHONPATH": str(kit)}
+    done = subprocess.run(
+        [*made, "poc", f"POC={asked}"], env=environment, capture_output=True, text=True, encoding="utf-8", check=False
+    )
+    assert done.returncode == 2 and "Error 4" in done.stderr, done.stderr
+    (page,) = tmp_path.glob("runs/*/check.json")
+    assert CheckRecord.load(page).path == str(images)
 
 
 def test_calls_that_cannot_be_meant_end_with_2(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

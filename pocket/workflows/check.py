@@ -67,6 +67,8 @@ def check(
 ) -> Checked:
     """Check images and write ``check.html``, ``check.json``, ``split.json`` and ``relabel.csv``.
 
+    Where there is nothing at the path, that is said, and nothing is written.
+
     Parameters
     ----------
     path : Path
@@ -105,10 +107,13 @@ def check(
         pass  # it is among the findings, as a stop
     findings.say("confidential")
     record = _record(path, listing, intake, findings, parts, time.perf_counter() - started)
-    _write(target, record, intake, lang)
+    nowhere = any(finding.kind == "not_a_folder" for finding in record.findings)
+    if not nowhere:  # of a path that was mistyped, or a drive that is not there, no report is kept
+        _write(target, record, intake, lang)
     for line in console_lines(record, lang):
         say(line)
-    say(t("check.wrote", path=target / "check.html"))
+    if not nowhere:
+        say(t("check.wrote", path=target / "check.html"))
     return Checked(record, target)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -154,20 +155,29 @@ def _views(model: HashModel, one: ImageSet, images: CondensedSet, k: int, device
 
 
 def told(found: Explanation) -> list[str]:
-    """Return an explanation in plain lines."""
+    """Return an explanation in plain lines; every answer is named once."""
+    full, condensed = found.full, found.condensed
+    alone = {hit.place for hit in (*found.only_full, *found.only_condensed)}
+    both = {hit.place: hit for hit in (*full.hits, *condensed.hits) if hit.place not in alone}
 
-    def answers(hits: list[Hit]) -> str:
-        return ", ".join(f"{hit.file or hit.place} ({hit.label}, {hit.distance})" for hit in hits) or "none"
+    def answers(hits: Iterable[Hit]) -> str:
+        each = (
+            f"{hit.file or hit.place} ({hit.label}, {full.distances[hit.place]} | {condensed.distances[hit.place]})"
+            for hit in hits
+        )
+        return ", ".join(each) or "none"
 
     lines = [f"query {found.query}, class {found.label}"]
-    for name, side in (("full data", found.full), ("condensed", found.condensed)):
+    for name, side in (("full data", full), ("condensed", condensed)):
         right = sum(hit.label == found.label for hit in side.hits)
-        lines.append(f"{name}: {right} of {len(side.hits)} nearest are of its class: {answers(side.hits)}")
+        lines.append(f"{name}: {right} of {len(side.hits)} nearest are of its class")
         strays = ", ".join(map(str, side.strays)) or "none"
         lines.append(f"{name}: bits in which the query strays from most of its class: {strays}")
         if side.rival is not None:
             shared = ", ".join(map(str, side.shared)) or "none"
             lines.append(f"{name}: it is taken for {side.rival}; bits that it shares with that class: {shared}")
+    lines.append("answers, each with its class and its distance under full data | condensed:")
+    lines.append(f"found by both, or as near as the last one found: {answers(both.values())}")
     lines.append(f"found by full data alone: {answers(found.only_full)}")
     lines.append(f"found by the condensed model alone: {answers(found.only_condensed)}")
     shaped = ", ".join(f"image {v.stored} tile {v.tile} ({v.label}, {v.likeness:.2f})" for v in found.views)
