@@ -9,6 +9,7 @@ from pocket.data.intake import CheckRecord
 from pocket.presentation import roi_text
 from pocket.presentation.brief_classes import class_lines, warnings
 from pocket.presentation.brief_evidence import few_groups, over_what, saving_noise
+from pocket.presentation.brief_setting import random_kind
 from pocket.presentation.check_page import size_text
 from pocket.presentation.i18n import duration, money, number, percent, plain, translator
 from pocket.roi import RoiReport, alternatives, ceiling_by_default
@@ -133,6 +134,7 @@ def result_lines(run: Run, lang: str) -> Iterator[str]:
     t = translator(lang)
     report, retrieval = RoiReport.load(run.path("roi.json")), RetrievalComparison.load(run.path("retrieval.json"))
     over = retrieval.over
+    full, condensed, random = alternatives(run.folder)
     decision = roi_text.decision(report, lang)
     yield ""
     yield f"{decision.value}: {decision.detail}"
@@ -142,6 +144,7 @@ def result_lines(run: Run, lang: str) -> Iterator[str]:
             full=interval(over.full),
             condensed=interval(over.condensed),
             random=interval(over.random),
+            kind=t(f"poc.random_{random_kind(random)}"),
             over=over_what(over.full, lang),
         )
         if few := few_groups(over.full, lang):
@@ -155,7 +158,6 @@ def result_lines(run: Run, lang: str) -> Iterator[str]:
         yield t("poc.no_break_even")
     else:
         yield t("poc.break_even", value=roi_text.break_even(report, lang))
-    full, condensed, _ = alternatives(run.folder)
     if noise := saving_noise(full, condensed, lang):
         yield noise
     yield t("poc.report", page=run.path(f"brief.{lang}.html"))
