@@ -124,6 +124,9 @@ def poc(
         report = write_roi(run)
         write_briefs(run, pdf, say)
         record = finish(shelf, data, seconds, report)
+    else:
+        say("")
+        say(translator(lang)("poc.complete"))
     for line in poc_text.result_lines(run, lang):
         say(line)
     return Done(checked, run, record)
