@@ -34,7 +34,7 @@ from pocket.hashing import TrainConfig
 from pocket.presentation.brief import write_brief
 from pocket.presentation.brief_evidence import few_groups, saving_noise
 from pocket.presentation.i18n import translator
-from pocket.presentation.poc_text import split_lines
+from pocket.presentation.poc_text import STAGES, estimate_lines, plan_lines, split_lines
 from pocket.roi import RoiReport
 from pocket.runs import Run
 from pocket.runs.paths import kit_dir
@@ -147,6 +147,10 @@ def test_it_says_plan_time_and_verdict(done: tuple[Done, Path, list[str]]) -> No
     assert t("poc.no_leak") in text and "groups stay on one side" in text
     assert text.count("no decision can rest on") == 3, "by the check twice, and beside the scores"
     found = run_of(done).path("brief.en.html")
+    verdict = next(i for i, line in enumerate(said) if line.startswith("■ Stop:"))
+    assert said[verdict - 1] == "" and t("poc.complete") not in said
+    beside = "brief.ja.html, roi.en.xlsx, roi.ja.xlsx, check.html"
+    assert said[said.index(f"Report: {found}") + 1] == t("poc.beside", files=beside), "no PDF was asked for"
     assert f"Report: {found}" in text and "95 % intervals over" in text
 
 
@@ -252,6 +256,8 @@ def test_the_same_command_again_trains_nothing(
     said: list[str] = []
     again = poc(images, "whole", asked=QUICK, pdf=False, say=said.append)
     assert again.record == found.record
+    complete = said.index(translator("en")("poc.complete"))
+    assert said[complete + 1] == "" and said[complete + 2].startswith("■ Stop:"), "the verdict comes first"
     assert state(run.folder) == before
     assert not any("trained in" in line for line in said) and any("mAP (low" in line for line in said)
 
@@ -447,6 +453,21 @@ def test_the_plan_follows_from_the_images_and_from_what_is_asked(
     assert (uneven.sized_by, uneven.ratio) == ("imbalance", 0.1)
     with pytest.raises(ValueError, match="--ratio"):
         plan_of(found, Asked(ipc=1, ratio=0.1))
+
+
+def test_a_measured_time_beyond_the_plan_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan, t = plan_of(check_of(tmp_path, monkeypatch), Asked(minutes=15)), translator("en")
+
+    def told(minutes: float) -> str:
+        seconds = dict.fromkeys(STAGES, 60 * minutes / len(STAGES))
+        return "\n".join(estimate_lines(seconds, {"full": 3, "random": 6, "iem": 3}, 12, plan, "en"))
+
+    slower = t("poc.slower", minutes=15)
+    assert slower not in told(14) and slower in told(20) and t("poc.long") not in told(20)
+    assert slower in told(30) and t("poc.long") in told(30)
+    cut = plan.model_copy(update={"condense_steps": plan.usual_steps - 1})
+    lines = "\n".join(plan_lines(cut, CheckRecord.load(tmp_path / "runs" / "check-images" / "check.json"), "en"))
+    assert "rule of thumb" in lines
 
 
 def test_little_time_gives_fewer_steps_and_then_smaller_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

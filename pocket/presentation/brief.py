@@ -10,6 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from pocket.presentation import brief_classes, roi_figures, roi_text, rollout
 from pocket.presentation import brief_evidence as evidence
+from pocket.presentation.brief_setting import random_name, random_text, setting_lines
 from pocket.presentation.checklist import checklist, diagnosed, real_images
 from pocket.presentation.glossary import glossary
 from pocket.presentation.html import escape, png_uri
@@ -116,18 +117,23 @@ def _content(run: Run, report: RoiReport, lang: str) -> dict[str, Any]:
         "charts": charts,
         "evidence": [
             evidence.evidence_row(name, cells, lang)
-            for name, cells in (("full", full), ("condensed", condensed), ("random", random))
+            for name, cells in (
+                (t("alternative.full"), full),
+                (t("alternative.condensed"), condensed),
+                (random_name(random, lang), random),
+            )
         ],
         "difference": evidence.difference_text(condensed, random, lang),
         "warnings": brief_classes.warnings(run, lang),
         "saving_notes": _saving_notes(report, full, condensed, lang),
-        "over": evidence.over_queries_table(run, lang),
+        "over": evidence.over_queries_table(run, lang, random_name(random, lang)),
         "classes": brief_classes.class_table(run, lang),
         "teacher": t(
             f"brief.teacher_{'counted' if inputs.count_teacher else 'not_counted'}",
             seconds=duration(inputs.seconds_teacher.base, lang),
         ),
-        "provenance": evidence.provenance_lines(run, condensed[0], lang),
+        "provenance": evidence.provenance_lines(run, condensed[0], lang) + setting_lines(run, lang),
+        "random_text": random_text(random, lang),
         "costs": evidence.cost_table(report, lang),
         "rests_on": [(row[0], row[4]) for row in roi_text.alternatives(report, lang)[1]],
         "years": roi_text.years(report, lang),

@@ -41,7 +41,7 @@ def evidence_row(name: str, cells: list[Cell], lang: str) -> EvidenceRow:
     mean, half_width, count = summarise(cell.map for cell in cells)
     spread = f" ± {number(half_width, 3)}" if count > 1 else f" ({t('brief.one_seed')})"
     return EvidenceRow(
-        name=t(f"alternative.{name}"),
+        name=name,
         images=number(cells[0].images),
         size=data_size(cells[0].image_bytes, lang),
         map=number(mean, 3) + spread,
@@ -87,8 +87,10 @@ class OverQueriesTable(NamedTuple):
     rows: list[tuple[str, ...]]
 
 
-def over_queries_table(run: Run, lang: str) -> OverQueriesTable | None:
+def over_queries_table(run: Run, lang: str, random: str) -> OverQueriesTable | None:
     """Return the scores of a run with intervals over groups of queries, or over single ones; None: not measured.
+
+    ``random`` is what the random subset is called.
 
     Raises
     ------
@@ -104,7 +106,7 @@ def over_queries_table(run: Run, lang: str) -> OverQueriesTable | None:
     named = {
         t("alternative.full"): over.full,
         t("alternative.condensed"): over.condensed,
-        t("alternative.random"): over.random,
+        random: over.random,
         t("brief.over_against_full"): over.against_full,
         t("brief.over_against_random"): over.against_random,
     }

@@ -9,8 +9,9 @@ from pocket.data.intake import CheckRecord
 from pocket.presentation import roi_text
 from pocket.presentation.brief_classes import class_lines, warnings
 from pocket.presentation.brief_evidence import few_groups, over_what, saving_noise
+from pocket.presentation.brief_setting import random_kind
 from pocket.presentation.check_page import size_text
-from pocket.presentation.i18n import duration, money, number, percent, plain, translator
+from pocket.presentation.i18n import LANGUAGES, duration, money, number, percent, plain, translator
 from pocket.roi import RoiReport, alternatives, ceiling_by_default
 from pocket.runs import Run
 from pocket.runs.poc import Plan
@@ -88,6 +89,8 @@ def estimate_lines(
             yield f"  {duration(seconds[stage], lang):>16}  {t(f'poc.stage_{stage}')}{models}"
     total = sum(seconds.values())
     yield f"  {duration(total, lang):>16}  {t('poc.total')}"
+    if total > 60 * plan.minutes:
+        yield "  " + t("poc.slower", minutes=number(plan.minutes))
     yield "  " + t("poc.resumable")
     if total > 60 * 1.5 * plan.minutes:
         yield "  " + t("poc.long")
@@ -128,11 +131,20 @@ def interval(found: MeanInterval, *, signed: bool = False) -> str:
     return f"{mean} ({number(found.low, 3, signed=signed)} – {number(found.high, 3, signed=signed)})"
 
 
+def written_beside(run: Run, lang: str) -> list[str]:
+    """Return what else there is for people to open: the brief on paper and in the other language, and the workbooks."""
+    languages = sorted(LANGUAGES, key=lambda other: other != lang)
+    briefs = [f"brief.{other}.{kind}" for other in languages for kind in ("pdf", "html")]
+    names = [*briefs, *(f"roi.{other}.xlsx" for other in languages), "check.html"]
+    return [name for name in names if name != f"brief.{lang}.html" and run.path(name).is_file()]
+
+
 def result_lines(run: Run, lang: str) -> Iterator[str]:
     """Yield what came of it: the verdict with its reason, the scores, break-even, and where the report lies."""
     t = translator(lang)
     report, retrieval = RoiReport.load(run.path("roi.json")), RetrievalComparison.load(run.path("retrieval.json"))
     over = retrieval.over
+    full, condensed, random = alternatives(run.folder)
     decision = roi_text.decision(report, lang)
     yield ""
     yield f"{decision.value}: {decision.detail}"
@@ -142,6 +154,7 @@ def result_lines(run: Run, lang: str) -> Iterator[str]:
             full=interval(over.full),
             condensed=interval(over.condensed),
             random=interval(over.random),
+            kind=t(f"poc.random_{random_kind(random)}"),
             over=over_what(over.full, lang),
         )
         if few := few_groups(over.full, lang):
@@ -155,8 +168,9 @@ def result_lines(run: Run, lang: str) -> Iterator[str]:
         yield t("poc.no_break_even")
     else:
         yield t("poc.break_even", value=roi_text.break_even(report, lang))
-    full, condensed, _ = alternatives(run.folder)
     if noise := saving_noise(full, condensed, lang):
         yield noise
     yield t("poc.report", page=run.path(f"brief.{lang}.html"))
+    if beside := written_beside(run, lang):
+        yield t("poc.beside", files=", ".join(beside))
     yield t("poc.next", run=run.name)

@@ -40,6 +40,13 @@ class Plan(Part):
     fits: bool = Field(description="whether the plan is within them by the rule of thumb that planned it")
 
 
+class PlanRecord(Record):
+    """``plan.json``, written before anything is trained: the brief tells what was cut for time."""
+
+    kind: ClassVar[str] = "poc-plan"
+    plan: Plan
+
+
 class KeptCell(Record):
     """One trained and scored model as it lies in ``cells/``: what a proof of concept does not do twice.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,7 +33,7 @@ from pocket.presentation.roi_files import write_roi
 from pocket.roi import RoiReport
 from pocket.runs import ArtefactError, Run, open_run, provenance, write_bytes
 from pocket.runs.paths import run_dir
-from pocket.runs.poc import KeptCell, Plan, PocRecord
+from pocket.runs.poc import KeptCell, Plan, PlanRecord, PocRecord
 from pocket.runs.records import CondensationRecord, TrainingRecord, strongest_random
 from pocket.runs.retrieval import FAILED_RANK, FailedSearches
 from pocket.runs.verification import note_changed
@@ -122,6 +123,9 @@ def poc(
         report = write_roi(run)
         write_briefs(run, pdf, say)
         record = finish(shelf, data, seconds, report)
+    else:
+        say("")
+        say(translator(lang)("poc.complete"))
     for line in poc_text.result_lines(run, lang):
         say(line)
     return Done(checked, run, record)
@@ -187,8 +191,19 @@ def planned_run(path: Path, name: str, groups: Path | None, plan: Plan) -> Run:
     for place in (run.folder, run.path("cells"), run.path("models")):
         for left in place.glob(".*.*"):  # temporary files of a process that was killed
             left.unlink(missing_ok=True)
-    note_changed(run, [run.path(file) for file in ("check.json", "check.html", "split.json", "relabel.csv")])
+    _keep_plan(run, plan)
+    files = ("check.json", "check.html", "split.json", "relabel.csv", "plan.json")
+    note_changed(run, [run.path(file) for file in files])
     return run
+
+
+def _keep_plan(run: Run, plan: Plan) -> None:
+    """Write ``plan.json``, where it does not hold this plan already."""
+    record = PlanRecord(plan=plan)
+    with suppress(ArtefactError):
+        if PlanRecord.load(run.path("plan.json")) == record:
+            return
+    record.save(run.path("plan.json"))
 
 
 def quietly_loaded(run: Run) -> RetrievalSplit:
