@@ -191,18 +191,20 @@ def brief(
     """Write the executive brief of a run as self-contained HTML, and as PDF."""
     from pocket.presentation.brief import write_brief
     from pocket.presentation.pdf import NoBrowserError, print_pdf
+    from pocket.runs.lock import writing
     from pocket.runs.paths import run_dir
     from pocket.runs.run import Run
 
     opened = Run.read(run_dir(run))
-    for code in ("en", "ja") if lang == "both" else (lang,):
-        page = write_brief(opened, code)
-        typer.echo(f"wrote {page}")
-        try:
-            if pdf:
-                typer.echo(f"wrote {print_pdf(page)}")
-        except NoBrowserError as error:
-            typer.echo(str(error))
+    with writing(opened.folder):
+        for code in ("en", "ja") if lang == "both" else (lang,):
+            page = write_brief(opened, code)
+            typer.echo(f"wrote {page}")
+            try:
+                if pdf:
+                    typer.echo(f"wrote {print_pdf(page)}")
+            except NoBrowserError as error:
+                typer.echo(str(error))
 
 
 @app.command()

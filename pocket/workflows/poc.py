@@ -31,6 +31,7 @@ from pocket.presentation.pdf import NoBrowserError, print_pdf
 from pocket.presentation.roi_files import write_roi
 from pocket.roi import RoiReport
 from pocket.runs import ArtefactError, Run, open_run, provenance, write_bytes
+from pocket.runs.lock import writing
 from pocket.runs.paths import run_dir
 from pocket.runs.poc import KeptCell, Plan, PocRecord
 from pocket.runs.records import CondensationRecord, TrainingRecord, strongest_random
@@ -93,9 +94,28 @@ def poc(
         If the run's folder would lie inside ``path``, or ``groups`` is no file.
     ValueError
         If the run on disk was made of other images or with other settings.
+    BusyError
+        If another process is writing to the run.
     """
     asked, name = asked or Asked(), name or run_name(path)
     groups = _refuse_other_run(path, name, groups)
+    with writing(run_dir(name)):
+        return _made(path, name, groups, asked, lang=lang, pdf=pdf, device=device, progress=progress, say=say)
+
+
+def _made(
+    path: Path,
+    name: str,
+    groups: Path | None,
+    asked: Asked,
+    *,
+    lang: str,
+    pdf: bool,
+    device: str,
+    progress: bool,
+    say: Say,
+) -> Done:
+    """Do it, with the run held."""
     checked = checked_images(path, run_dir(name), groups, lang, say)
     if checked.verdict == "stop":
         say(translator(lang)("poc.stop"))
