@@ -222,6 +222,19 @@ def test_the_readmes_hold_the_sample_runs_results_and_the_glossary(name: str, la
         assert (ROOT / target).exists(), f"{name} links {target}, which is not there"
 
 
+def test_the_readme_tells_every_published_proof_of_concept_from_its_record() -> None:
+    from pocket.presentation.poc_block import poc_block
+    from pocket.runs.poc import PublishedPoc
+
+    records = sorted((kit_dir("data") / "results").glob("poc_*.json"))
+    if not records:
+        pytest.skip('none is published yet: python -m pocket.workflows.publish --poc RUN "WHAT THE IMAGES ARE"')
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for path in records:
+        block = f"<!-- {path.stem} -->\n{poc_block(PublishedPoc.load(path))}\n<!-- /{path.stem} -->"
+        assert block in readme, f"README.md is behind {path.name}: make results"
+
+
 def test_the_sample_run_says_so_and_is_whole() -> None:
     from pocket.data import CondensedSet
     from pocket.hashing import HashModel

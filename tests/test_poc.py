@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -28,12 +29,14 @@ from pocket.evaluation import DiagnosticsRecord, RetrievalComparison, bootstrap_
 from pocket.presentation.brief import write_brief
 from pocket.presentation.brief_evidence import saving_noise
 from pocket.presentation.i18n import translator
+from pocket.presentation.poc_block import poc_block
 from pocket.presentation.poc_text import split_lines
 from pocket.roi import RoiReport
-from pocket.runs import Run
-from pocket.runs.poc import PocRecord
+from pocket.runs import Run, results
+from pocket.runs.poc import PocRecord, PublishedPoc
 from pocket.runs.records import CondensationRecord, TrainingRecord
 from pocket.runs.verification import verify_run
+from pocket.workflows import publish
 from pocket.workflows.measure import load_split
 from pocket.workflows.poc import Done, poc
 from pocket.workflows.poc_plan import Asked, nominal_seconds, plan_of
@@ -220,6 +223,52 @@ def test_other_images_or_settings_are_refused(
     assert state(run.folder) == before
 
 
+# --- published ------------------------------------------------------------------------------------------
+
+
+def test_every_second_of_one_call_belongs_to_a_stage(done: tuple[Done, Path, list[str]]) -> None:
+    record = done[0].record
+    assert record is not None and record.took is not None
+    assert list(record.took) == ["check", "plan", "full", "random", "iem", "diagnostics", "report"]
+    assert min(record.took.values()) > 0
+    cells = TrainingRecord.load(run_of(done).path("training.json")).cells
+    for method in ("full", "random"):
+        assert record.took[method] >= sum(cell.train_seconds for cell in cells if cell.method == method)
+
+
+def test_a_run_is_published_from_its_records_alone(
+    done: tuple[Done, Path, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found, images, _ = done
+    run = run_of(done)
+    monkeypatch.setenv("POCKET_HOME", str(run.folder.parent.parent))
+    monkeypatch.setattr(publish, "kit_dir", lambda part: tmp_path / part)
+    monkeypatch.setattr(results, "results_folder", lambda: tmp_path / "results")
+    readme = tmp_path / "README.md"
+    readme.write_text("before\n", encoding="utf-8")
+    with pytest.raises(ValueError, match="lacks the markers <!-- poc_whole -->"):
+        publish.publish_poc("whole", "Coarse patterns")
+    assert not (tmp_path / "results").exists()
+    readme.write_text("before\n<!-- poc_whole -->\n<!-- /poc_whole -->\nafter\n", encoding="utf-8")
+    record = PublishedPoc.load(publish.publish_poc("whole", "Coarse patterns"))
+    block = poc_block(record)
+    assert readme.read_text(encoding="utf-8") == f"before\n<!-- poc_whole -->\n{block}\n<!-- /poc_whole -->\nafter\n"
+    assert f"{sum(SIZES)} images, {sum(SIZES) // 2} groups, 3 classes, the largest with {max(SIZES)}" in block
+    over = RetrievalComparison.load(run.path("retrieval.json")).over
+    assert over is not None and f"condensed {over.condensed.mean:.3f} (" in block
+    assert str(images.parent) not in record.to_json(), "it says nothing of where the images lay"
+    with pytest.raises(ValueError, match="about"):
+        publish.publish_poc("whole", "<script>")
+    assert found.record is not None
+    again = tmp_path / "again" / "runs" / "again"
+    shutil.copytree(run.folder, again)
+    found.record.model_copy(update={"took": None}).save(again / "poc.json")
+    monkeypatch.setenv("POCKET_HOME", str(tmp_path / "again"))
+    with pytest.raises(ValueError, match="was done in several calls"):
+        publish.publish_poc("again", "Coarse patterns")
+    assert readme.read_text(encoding="utf-8").count(block) == 1
+
+
 # --- killed ---------------------------------------------------------------------------------------------
 
 _SCRIPT = """
@@ -266,6 +315,7 @@ def test_killed_at_any_moment_it_ends_with_the_same_numbers(done: tuple[Done, Pa
     numbers = {name: value for name, value in whole.items() if isinstance(value, float)}
     assert {name: resumed.pop(name) for name in numbers} == pytest.approx(numbers, rel=1e-6, abs=1e-9)
     assert resumed == {name: value for name, value in whole.items() if name not in numbers}
+    assert PocRecord.load(folder / "poc.json").took is None, "what the last call took is not what all of it takes"
     assert verify_run(folder).problems == ()
     assert not list(folder.rglob(".*")), "what a killed process has left half-written is cleared away"
 
