@@ -22,6 +22,7 @@ from test_check import state
 from typer.testing import CliRunner
 
 from pocket.cli import app
+from pocket.condensation import matching
 from pocket.data import CondensedSet, ImageSet, RetrievalSplit
 from pocket.data.intake import CheckRecord, SplitRecord
 from pocket.data.summary import repeated_queries
@@ -207,6 +208,9 @@ def test_the_same_command_again_trains_nothing(
     assert again.record == found.record
     assert state(run.folder) == before
     assert not any("trained in" in line for line in said) and any("mAP (low" in line for line in said)
+    checked = [line for line in said if "check.html" in line]
+    assert len(checked) == 1 and said[0] == checked[0], "of the check there is one line with its page"
+    assert not any(line.startswith(("[", "    ->")) for line in said)
 
 
 def test_other_images_or_settings_are_refused(
@@ -221,6 +225,68 @@ def test_other_images_or_settings_are_refused(
     with pytest.raises(ValueError, match="resolution=16, not 24"):
         poc(images, "whole", asked=QUICK._replace(resolution=24), say=lambda line: None)
     assert state(run.folder) == before
+
+
+def test_images_that_have_changed_are_announced_and_nothing_is_lost(
+    done: tuple[Done, Path, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, images, _ = done
+    run = run_of(done)
+    monkeypatch.setenv("POCKET_HOME", str(run.folder.parent.parent))
+    kept = shutil.copytree(images, tmp_path / "kept")
+    before = state(run.folder)
+
+    def again(lang: str = "en") -> list[str]:
+        said: list[str] = []
+        poc(images, "whole", asked=QUICK, pdf=False, lang=lang, say=said.append)
+        return said
+
+    try:
+        Image.new("L", (24, 24), 9).save(images / "kind 0" / "new.png")
+        (images / "kind 1" / "00.png").write_bytes((images / "kind 0" / "00.png").read_bytes())
+        (images / "kind 1" / "02.png").unlink()
+        (images / "kind 2" / "03.png").unlink()
+        with pytest.raises(
+            ValueError, match=r"1 added, 2 removed, 1 changed \(such as kind 0/new.png\).*--run whole-2"
+        ):
+            again()
+        with pytest.raises(ValueError, match="追加1枚、削除2枚、変更1枚"):
+            again("ja")
+        shutil.rmtree(images)
+        with pytest.raises(ValueError, match="no longer there as they were"):
+            again()
+        shutil.copytree(kept, images)
+        (images / "groups.csv").write_text("path,group\nkind 0/00.png,one\nkind 0/01.png,one\n", encoding="utf-8")
+        with pytest.raises(ValueError, match="groups of the images"):
+            again()
+        assert state(run.folder) == before
+    finally:
+        shutil.rmtree(images, ignore_errors=True)
+        shutil.copytree(kept, images, copy_function=shutil.copyfile)  # the same images at another time
+    said = again()
+    assert not any("trained in" in line for line in said), "images that were only copied anew are the same"
+    assert verify_run(run.folder).problems == ()
+
+
+def test_a_condensing_that_goes_on_says_where(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    images, said = folder_of_images(tmp_path / "images"), []
+    whole, calls = matching.distance, []
+
+    def pressed(*words: object) -> object:
+        calls.append(words)
+        if len(calls) == 4 + 3:  # after the four steps that the time is measured on, in the third of the real ones
+            raise KeyboardInterrupt
+        return whole(*words)  # type: ignore[arg-type]
+
+    asked = QUICK._replace(seeds=1, steps=(8, 5))
+    with monkeypatch.context() as patch:
+        patch.setattr(matching, "distance", pressed)
+        with pytest.raises(KeyboardInterrupt):
+            poc(images, "stopped", asked=asked, pdf=False, say=lambda line: None)
+    done = poc(images, "stopped", asked=asked, pdf=False, say=said.append)
+    assert said.count("Seed 0: condensing goes on at step 2 of 5.") == 1
+    assert done.record is not None and done.record.took is None
+    assert not list((home / "runs" / "stopped").rglob("*.checkpoint"))
 
 
 # --- published ------------------------------------------------------------------------------------------

@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pocket.data import DataRecord, RetrievalSplit, describe
-from pocket.data.intake import CheckRecord, Findings, IntakeError, SplitRecord, list_images
+from pocket.data.intake import CheckRecord
 from pocket.data.intake.names import shown
 from pocket.presentation import poc_text
-from pocket.presentation.check_page import console_lines
-from pocket.presentation.i18n import LANGUAGES, translator
+from pocket.presentation.i18n import LANGUAGES, number, translator
 from pocket.presentation.roi_files import write_roi
 from pocket.roi import RoiReport
 from pocket.runs import ArtefactError, Run, open_run, provenance
@@ -22,9 +21,10 @@ from pocket.runs.lock import writing
 from pocket.runs.paths import run_dir
 from pocket.runs.poc import KeptCell, Plan, PocRecord
 from pocket.runs.verification import note_changed
-from pocket.workflows.check import UsageError, check
+from pocket.workflows.check import UsageError
 from pocket.workflows.measure import load_split
 from pocket.workflows.poc_cells import Shelf, Spec
+from pocket.workflows.poc_images import checked_images
 from pocket.workflows.poc_plan import Asked, estimate, measure_speed, plan_of
 from pocket.workflows.poc_report import IEM, write_briefs, write_cells, write_diagnostics, write_retrieval
 from pocket.workflows.suites import digest_of
@@ -79,7 +79,7 @@ def poc(
     UsageError
         If the run's folder would lie inside ``path``, or ``groups`` is no file.
     ValueError
-        If the run on disk was made of other images or with other settings.
+        If the run on disk was made of other images or with other settings, or its images have changed since.
     BusyError
         If another process is writing to the run.
     """
@@ -147,17 +147,21 @@ class Clock:
 
 def _done(shelf: Shelf, data: DataRecord, clock: Clock | None, lang: str, pdf: bool, say: Say) -> PocRecord:
     """Estimate the time, make what is missing, and write every report."""
-    run, lap = shelf.run, clock.lap if clock else lambda stage: None
+    run, t = shelf.run, translator(lang)
+    lap = clock.lap if clock else lambda stage: None
 
     def told(spec: Spec, one: KeptCell, place: int, count: int) -> None:
         lap(spec.method)
         say(poc_text.cell_line(one.cell, place, count, lang))
 
     expected = estimated(shelf, lang, say)
+    for spec in shelf.specs:
+        if step := shelf.step(spec):
+            say(t("poc.goes_on", seed=spec.seed, step=number(step), steps=number(shelf.plan.condense_steps)))
     run.save(data, "data.json")
     lap("plan")
     write_cells(shelf, shelf.make_all(told))
-    say(translator(lang)("poc.scoring"))
+    say(t("poc.scoring"))
     write_retrieval(shelf)
     write_diagnostics(shelf)
     lap("diagnostics")
@@ -192,23 +196,6 @@ def _refuse_other_run(path: Path, name: str, groups: Path | None) -> Path | None
             f"run {name!r} was made of {before.dataset!r}, not of {str(images)!r}; take another name: --run NAME"
         )
     return groups or (Path(before.groups) if before.groups else None)
-
-
-def checked_images(path: Path, out: Path, groups: Path | None, lang: str, say: Say) -> CheckRecord:
-    """Check the images, or take the check that is there where neither images nor groups have changed since."""
-    if groups is not None and not groups.is_file():
-        raise UsageError(f"--groups {groups}: there is no such file")
-    try:
-        before, split = CheckRecord.load(out / "check.json"), SplitRecord.load(out / "split.json")
-        listing = list_images(path, Findings(), groups)
-        same = (split.key, split.groups_key) == (listing.key, listing.groups_key)
-        if same and before.path == shown(path.resolve()) and (out / "check.html").is_file():
-            for line in console_lines(before, lang):
-                say(line)
-            return before
-    except (ArtefactError, IntakeError):
-        pass
-    return check(path, out=out, groups=groups, lang=lang, say=say).record
 
 
 def planned_run(path: Path, name: str, groups: Path | None, plan: Plan) -> Run:
