@@ -193,6 +193,17 @@ def test_the_conda_environment_installs_the_same_project() -> None:
     assert len(dependencies) == 3
 
 
+@pytest.mark.skipif(shutil.which("make") is None, reason="there is no make here")
+@pytest.mark.parametrize(("target", "does"), [("tour", "pocket tour"), ("poc", "pocket poc")])
+def test_make_says_that_it_installs_before_it_does(tmp_path: Path, target: str, does: str) -> None:
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy(ROOT / name, tmp_path)
+    call = ["make", "-n", target, f"PYTHON={sys.executable}"]
+    planned = subprocess.run(call, cwd=tmp_path, capture_output=True, text=True, encoding="utf-8", check=True).stdout
+    order = [planned.index(part) for part in ("echo 'Installing into .venv", "-m venv", "pip install", does)]
+    assert order == sorted(order)
+
+
 def test_the_readme_holds_the_manifest_and_a_recorded_result() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert table() in readme
