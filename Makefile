@@ -34,11 +34,13 @@ results: .venv/.installed
 
 .venv/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("pocket needs Python 3.11 to 3.13, and $(PYTHON) is " + sys.version.split()[0] + ": make PYTHON=python3.11") if not (3, 11) <= sys.version_info < (3, 14) else None'
+	@echo 'Installing into .venv: about 5 minutes and 6 GB the first time'
 	$(PYTHON) -m venv .venv
 	$(PIP) -e '.[kit,dashboard]'
 	touch $@
 
 .venv/.installed-test: .venv/.installed
+	@echo 'Installing what the tests need into .venv: a minute or two the first time'
 	$(PIP) -e '.[test]'
 	touch $@
 

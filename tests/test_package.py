@@ -193,6 +193,17 @@ def test_the_conda_environment_installs_the_same_project() -> None:
     assert len(dependencies) == 3
 
 
+@pytest.mark.skipif(shutil.which("make") is None, reason="there is no make here")
+@pytest.mark.parametrize(("target", "does"), [("tour", "pocket tour"), ("poc", "pocket poc")])
+def test_make_says_that_it_installs_before_it_does(tmp_path: Path, target: str, does: str) -> None:
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy(ROOT / name, tmp_path)
+    call = ["make", "-n", target, f"PYTHON={sys.executable}"]
+    planned = subprocess.run(call, cwd=tmp_path, capture_output=True, text=True, encoding="utf-8", check=True).stdout
+    order = [planned.index(part) for part in ("echo 'Installing into .venv", "-m venv", "pip install", does)]
+    assert order == sorted(order)
+
+
 def test_the_readme_holds_the_manifest_and_a_recorded_result() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert table() in readme
@@ -220,6 +231,19 @@ def test_the_readmes_hold_the_sample_runs_results_and_the_glossary(name: str, la
     assert f"]({other})" in "\n".join(readme.splitlines()[:5]), "the first lines lead to the other language"
     for target in re.findall(r"\]\((?!http)([^)#]+)(?:#[^)]*)?\)", readme):
         assert (ROOT / target).exists(), f"{name} links {target}, which is not there"
+
+
+def test_the_readme_tells_every_published_proof_of_concept_from_its_record() -> None:
+    from pocket.presentation.poc_block import poc_block
+    from pocket.runs.poc import PublishedPoc
+
+    records = sorted((kit_dir("data") / "results").glob("poc_*.json"))
+    if not records:
+        pytest.skip('none is published yet: python -m pocket.workflows.publish --poc RUN "WHAT THE IMAGES ARE"')
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for path in records:
+        block = f"<!-- {path.stem} -->\n{poc_block(PublishedPoc.load(path))}\n<!-- /{path.stem} -->"
+        assert block in readme, f"README.md is behind {path.name}: make results"
 
 
 def test_the_sample_run_says_so_and_is_whole() -> None:

@@ -25,6 +25,7 @@ from test_check import state
 from typer.testing import CliRunner
 
 from pocket.cli import app
+from pocket.condensation import matching
 from pocket.data import CondensedSet, ImageSet, RetrievalSplit
 from pocket.data.intake import CheckRecord, SplitRecord
 from pocket.data.sources import LeftOutWarning
@@ -34,14 +35,16 @@ from pocket.hashing import TrainConfig
 from pocket.presentation.brief import write_brief
 from pocket.presentation.brief_evidence import few_groups, saving_noise
 from pocket.presentation.i18n import translator
+from pocket.presentation.poc_block import poc_block
 from pocket.presentation.poc_text import STAGES, estimate_lines, plan_lines, split_lines
 from pocket.roi import RoiReport
-from pocket.runs import Run
+from pocket.runs import Run, results
 from pocket.runs.paths import kit_dir
-from pocket.runs.poc import PocRecord
+from pocket.runs.poc import PocRecord, PublishedPoc
 from pocket.runs.records import CondensationRecord, TrainingRecord
 from pocket.runs.retrieval import MeanInterval
 from pocket.runs.verification import verify_run
+from pocket.workflows import publish
 from pocket.workflows.measure import load_split
 from pocket.workflows.poc import Done, poc
 from pocket.workflows.poc_plan import Asked, full_config, nominal_seconds, plan_of, small_config
@@ -260,6 +263,9 @@ def test_the_same_command_again_trains_nothing(
     assert said[complete + 1] == "" and said[complete + 2].startswith("■ Stop:"), "the verdict comes first"
     assert state(run.folder) == before
     assert not any("trained in" in line for line in said) and any("mAP (low" in line for line in said)
+    checked = [line for line in said if "check.html" in line]
+    assert len(checked) == 1 and said[0] == checked[0], "of the check there is one line with its page"
+    assert not any(line.startswith(("[", "    ->")) for line in said)
 
 
 def test_what_the_check_has_said_is_not_said_by_later_commands(
@@ -298,6 +304,114 @@ def test_other_images_or_settings_are_refused(
     with pytest.raises(ValueError, match="resolution=16, not 24"):
         poc(images, "whole", asked=QUICK._replace(resolution=24), say=lambda line: None)
     assert state(run.folder) == before
+
+
+def test_images_that_have_changed_are_announced_and_nothing_is_lost(
+    done: tuple[Done, Path, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, images, _ = done
+    run = run_of(done)
+    monkeypatch.setenv("POCKET_HOME", str(run.folder.parent.parent))
+    kept = shutil.copytree(images, tmp_path / "kept")
+    before = state(run.folder)
+
+    def again(lang: str = "en") -> list[str]:
+        said: list[str] = []
+        poc(images, "whole", asked=QUICK, pdf=False, lang=lang, say=said.append)
+        return said
+
+    try:
+        Image.new("L", (24, 24), 9).save(images / "kind 0" / "new.png")
+        (images / "kind 1" / "00.png").write_bytes((images / "kind 0" / "00.png").read_bytes())
+        (images / "kind 1" / "02.png").unlink()
+        (images / "kind 2" / "03.png").unlink()
+        with pytest.raises(
+            ValueError, match=r"1 added, 2 removed, 1 changed \(such as kind 0/new.png\).*--run whole-2"
+        ):
+            again()
+        with pytest.raises(ValueError, match="追加1枚、削除2枚、変更1枚"):
+            again("ja")
+        shutil.rmtree(images)
+        with pytest.raises(ValueError, match="no longer there as they were"):
+            again()
+        shutil.copytree(kept, images)
+        (images / "groups.csv").write_text("path,group\nkind 0/00.png,one\nkind 0/01.png,one\n", encoding="utf-8")
+        with pytest.raises(ValueError, match="groups of the images"):
+            again()
+        assert state(run.folder) == before
+    finally:
+        shutil.rmtree(images, ignore_errors=True)
+        shutil.copytree(kept, images, copy_function=shutil.copyfile)  # the same images at another time
+    said = again()
+    assert not any("trained in" in line for line in said), "images that were only copied anew are the same"
+    assert verify_run(run.folder).problems == ()
+
+
+def test_a_condensing_that_goes_on_says_where(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    images, said = folder_of_images(tmp_path / "images"), []
+    whole, calls = matching.distance, []
+
+    def pressed(*words: object) -> object:
+        calls.append(words)
+        if len(calls) == 4 + 3:  # after the four steps that the time is measured on, in the third of the real ones
+            raise KeyboardInterrupt
+        return whole(*words)  # type: ignore[arg-type]
+
+    asked = QUICK._replace(seeds=1, steps=(8, 5))
+    with monkeypatch.context() as patch:
+        patch.setattr(matching, "distance", pressed)
+        with pytest.raises(KeyboardInterrupt):
+            poc(images, "stopped", asked=asked, pdf=False, say=lambda line: None)
+    done = poc(images, "stopped", asked=asked, pdf=False, say=said.append)
+    assert said.count("Seed 0: condensing goes on at step 2 of 5.") == 1
+    assert done.record is not None and done.record.took is None
+    assert not list((home / "runs" / "stopped").rglob("*.checkpoint"))
+
+
+# --- published ------------------------------------------------------------------------------------------
+
+
+def test_every_second_of_one_call_belongs_to_a_stage(done: tuple[Done, Path, list[str]]) -> None:
+    record = done[0].record
+    assert record is not None and record.took is not None
+    assert list(record.took) == ["check", "plan", "full", "random", "iem", "diagnostics", "report"]
+    assert min(record.took.values()) > 0
+    cells = TrainingRecord.load(run_of(done).path("training.json")).cells
+    for method in ("full", "random"):
+        assert record.took[method] >= sum(cell.train_seconds for cell in cells if cell.method == method)
+
+
+def test_a_run_is_published_from_its_records_alone(
+    done: tuple[Done, Path, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found, images, _ = done
+    run = run_of(done)
+    monkeypatch.setenv("POCKET_HOME", str(run.folder.parent.parent))
+    monkeypatch.setattr(publish, "kit_dir", lambda part: tmp_path / part)
+    monkeypatch.setattr(results, "results_folder", lambda: tmp_path / "results")
+    readme = tmp_path / "README.md"
+    readme.write_text("before\n", encoding="utf-8")
+    with pytest.raises(ValueError, match="lacks the markers <!-- poc_whole -->"):
+        publish.publish_poc("whole", "Coarse patterns")
+    assert not (tmp_path / "results").exists()
+    readme.write_text("before\n<!-- poc_whole -->\n<!-- /poc_whole -->\nafter\n", encoding="utf-8")
+    record = PublishedPoc.load(publish.publish_poc("whole", "Coarse patterns"))
+    block = poc_block(record)
+    assert readme.read_text(encoding="utf-8") == f"before\n<!-- poc_whole -->\n{block}\n<!-- /poc_whole -->\nafter\n"
+    assert f"{sum(SIZES)} images, {sum(SIZES) // 2} groups, 3 classes, the largest with {max(SIZES)}" in block
+    over = RetrievalComparison.load(run.path("retrieval.json")).over
+    assert over is not None and f"condensed {over.condensed.mean:.3f} (" in block
+    assert str(images.parent) not in record.to_json(), "it says nothing of where the images lay"
+    with pytest.raises(ValueError, match="about"):
+        publish.publish_poc("whole", "<script>")
+    assert found.record is not None
+    again = tmp_path / "again" / "runs" / "again"
+    shutil.copytree(run.folder, again)
+    found.record.model_copy(update={"took": None}).save(again / "poc.json")
+    monkeypatch.setenv("POCKET_HOME", str(tmp_path / "again"))
+    with pytest.raises(ValueError, match="was done in several calls"):
+        publish.publish_poc("again", "Coarse patterns")
+    assert readme.read_text(encoding="utf-8").count(block) == 1
 
 
 # --- killed ---------------------------------------------------------------------------------------------
@@ -346,6 +460,7 @@ def test_killed_at_any_moment_it_ends_with_the_same_numbers(done: tuple[Done, Pa
     numbers = {name: value for name, value in whole.items() if isinstance(value, float)}
     assert {name: resumed.pop(name) for name in numbers} == pytest.approx(numbers, rel=1e-6, abs=1e-9)
     assert resumed == {name: value for name, value in whole.items() if name not in numbers}
+    assert PocRecord.load(folder / "poc.json").took is None, "what the last call took is not what all of it takes"
     assert verify_run(folder).problems == ()
     assert not list(folder.rglob(".*")), "what a killed process has left half-written is cleared away"
 

@@ -95,3 +95,8 @@ class Checkpoint:
     def _remove_beside(self) -> None:
         self.beside("teacher").unlink(missing_ok=True)
         shutil.rmtree(self.beside("pool"), ignore_errors=True)
+
+
+def steps_done(path: Path) -> int:
+    """Return the steps that a checkpoint holds; 0 where there is none."""
+    return int(load_tensors(path)[1]["step"]) if path.is_file() else 0

@@ -20,6 +20,7 @@ from pocket.presentation.roi_files import report_of
 from pocket.roi import SPECS, RoiInputs, RoiReport, alternatives, ceiling, equal_steps
 from pocket.runs import Run, write_text
 from pocket.runs.audit import digest_of
+from pocket.runs.lock import writing
 from pocket.runs.records import Cell
 
 RISKS = {"quality": "ml", "drift": "ops", "cost": "finance", "privacy": "privacy", "lock": "it"}
@@ -64,8 +65,9 @@ def write_brief(run: Run, lang: str, report: RoiReport | None = None) -> Path:
         lstrip_blocks=True,
     )
     page = environment.get_template("brief.html.j2")
-    write_text(path, page.render(t=t, **_content(run, report or report_of(run), lang)))
-    run.log("brief written", file=path.name, sha256=digest_of(path))
+    with writing(run.folder):
+        write_text(path, page.render(t=t, **_content(run, report or report_of(run), lang)))
+        run.log("brief written", file=path.name, sha256=digest_of(path))
     return path
 
 

@@ -9,7 +9,7 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, Pos
 from pocket.runs.artefacts import Part, Record
 from pocket.runs.provenance import Provenance
 from pocket.runs.records import Cell
-from pocket.runs.retrieval import RetrievalReport
+from pocket.runs.retrieval import OverQueries, RetrievalReport
 
 
 class Plan(Part):
@@ -67,8 +67,34 @@ class PocRecord(Record):
     key: str = Field(description="digest of the plan and of all that was computed")
     plan: Plan
     estimated: dict[str, NonNegativeFloat] = Field(description="seconds by stage, as said before it began")
+    took: dict[str, NonNegativeFloat] | None = Field(
+        None, description="seconds by stage, where one call did all of it; None where it went on from an earlier one"
+    )
     verdict: Literal["go", "pilot", "stop"]
     reason: str
     repeated_queries: NonNegativeInt = Field(description="queries that are pixel for pixel in the database")
     shared_groups: NonNegativeInt = Field(description="groups with images among the queries and the database")
+    groups: NonNegativeInt = Field(0, description="groups that images were given, among all that are used")
+    provenance: Provenance
+
+
+class PublishedPoc(Record):
+    """``data/results/poc_NAME.json``: a proof of concept that one call did from end to end, to be shown to others.
+
+    It names no path: whose images these are, and where they lay, is nobody's business.
+    """
+
+    kind: ClassVar[str] = "published-poc"
+    name: str
+    about: str = Field(pattern=r"^[^\n<>`|]+$", description="what the images are, in one line without markup")
+    images: PositiveInt = Field(description="that can be used")
+    largest_class: PositiveInt
+    groups: NonNegativeInt
+    plan: Plan
+    estimated: dict[str, NonNegativeFloat]
+    took: dict[str, NonNegativeFloat]
+    over: OverQueries
+    verdict: Literal["go", "pilot", "stop"]
+    reason: str
+    break_even: NonNegativeFloat | None = Field(description="trainings; None is never")
     provenance: Provenance

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pocket.runs import audit
 from pocket.runs.artefacts import ArtefactError, Record
+from pocket.runs.lock import writing
 from pocket.runs.paths import kit_dir, run_dir
 from pocket.runs.provenance import Provenance, provenance
 
@@ -54,6 +55,8 @@ class RunRecord(Record):
 class Run:
     """A named run on disk. Make or open one with `open_run`.
 
+    What writes to it holds it meanwhile (`pocket.runs.lock`), and a step of many files holds it from the first on.
+
     Attributes
     ----------
     folder : Path
@@ -90,8 +93,9 @@ class Run:
 
     def save(self, record: Record, name: str) -> Path:
         """Save a record in the run's folder and log it with its digest."""
-        path = record.save(self.path(name))
-        self.note(path)
+        with writing(self.folder):
+            path = record.save(self.path(name))
+            self.note(path)
         return path
 
     def note(self, *paths: Path) -> None:
@@ -100,20 +104,22 @@ class Run:
         A folder is one line with the digests of all its files; it stands for the folder as a whole, so that files of an
         earlier line that are not in it are gone on purpose.
         """
-        for path in paths:
-            name = self.path(str(path.resolve().relative_to(self.folder.resolve()))).relative_to(self.folder)
-            if path.is_dir():
-                held = {file.relative_to(path).as_posix(): file for file in sorted(path.rglob("*")) if file.is_file()}
-                digests = {inside: audit.digest_of(file) for inside, file in held.items()}
-                self.log("saved", folder=name.as_posix(), files=digests)
-            else:
-                self.log("saved", file=name.as_posix(), sha256=audit.digest_of(path))
+        with writing(self.folder):
+            for path in paths:
+                name = self.path(str(path.resolve().relative_to(self.folder.resolve()))).relative_to(self.folder)
+                if path.is_dir():
+                    held = {f.relative_to(path).as_posix(): f for f in sorted(path.rglob("*")) if f.is_file()}
+                    digests = {inside: audit.digest_of(file) for inside, file in held.items()}
+                    self.log("saved", folder=name.as_posix(), files=digests)
+                else:
+                    self.log("saved", file=name.as_posix(), sha256=audit.digest_of(path))
 
     def log(self, event: str, **details: Any) -> None:
         """Append one line to the audit log and note its new head in ``run.json``."""
-        lines, head = audit.append(self.path("audit.jsonl"), event, **details)
-        self.record = self.record.model_copy(update={"audit_lines": lines, "audit_head": head})
-        self.record.save(self.path("run.json"))
+        with writing(self.folder):
+            lines, head = audit.append(self.path("audit.jsonl"), event, **details)
+            self.record = self.record.model_copy(update={"audit_lines": lines, "audit_head": head})
+            self.record.save(self.path("run.json"))
 
     @classmethod
     def read(cls, folder: Path) -> Self:
@@ -144,6 +150,8 @@ def open_run(name: str = "tour", *, profile: str | None = None, needs: str | Non
         If the profile or a setting is unknown or out of range, or disagrees with the run on disk.
     ArtefactError
         If ``needs`` is missing in a batch run.
+    BusyError
+        If another process is writing to the run.
     """
     if profile not in (None, *PROFILES):
         raise ValueError(f"unknown profile {profile!r}; choose one of {', '.join(PROFILES)}")
@@ -155,18 +163,28 @@ def open_run(name: str = "tour", *, profile: str | None = None, needs: str | Non
                 f"{folder / needs} is missing: run the notebooks before this one first (pocket tour --run {name})"
             )
         return _sample_run(name, needs)
-    if (folder / "run.json").is_file():
-        run = Run.read(folder)
-        if profile:
-            asked = {"profile": profile} | asked
-        again = _settings(asked)
-        for key, value in asked.items():
-            if getattr(run.settings, key) != getattr(again, key):
-                raise ValueError(
-                    f"run {name!r} was made with {key}={getattr(run.settings, key)!r}, not {value!r}; "
-                    f"take another name (--run NAME), or delete the folder {folder}"
-                )
-        return run
+    with writing(folder):
+        found = _opened if (folder / "run.json").is_file() else _made
+        return found(name, folder, profile, asked)
+
+
+def _opened(name: str, folder: Path, profile: str | None, asked: dict[str, Any]) -> Run:
+    """Open a run that exists, and refuse settings that it was not made with."""
+    run = Run.read(folder)
+    if profile:
+        asked = {"profile": profile} | asked
+    again = _settings(asked)
+    for key, value in asked.items():
+        if getattr(run.settings, key) != getattr(again, key):
+            raise ValueError(
+                f"run {name!r} was made with {key}={getattr(run.settings, key)!r}, not {value!r}; "
+                f"take another name (--run NAME), or delete the folder {folder}"
+            )
+    return run
+
+
+def _made(name: str, folder: Path, profile: str | None, asked: dict[str, Any]) -> Run:
+    """Make a run: its first file and the first line of its log."""
     profile = profile or "mini"
     wanted = _settings({"profile": profile} | PROFILES[profile] | asked)
     run = Run(
@@ -198,7 +216,8 @@ def _sample_run(wanted: str, needs: str) -> Run:
             f"run {wanted!r} has no {needs}, and {folder} is a run of your own, not the sample: rename it"
         )
     if not (folder / needs).is_file():
-        shutil.copytree(source, folder, dirs_exist_ok=True)
+        with writing(folder):
+            shutil.copytree(source, folder, dirs_exist_ok=True)
     print(
         f"SAMPLE DATA: run {wanted!r} has no {needs} yet, so this page shows the sample run that comes with "
         "the kit. Run the notebooks before this one to see your own figures."

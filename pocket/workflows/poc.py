@@ -3,48 +3,33 @@
 from __future__ import annotations
 
 import re
-import shutil
+import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from pocket.data import CondensedSet, DataRecord, RetrievalSplit, describe, photographs
-from pocket.data.intake import CheckRecord, Findings, IntakeError, SplitRecord, list_images
+from pocket.data import DataRecord, RetrievalSplit, describe
+from pocket.data.intake import CheckRecord
 from pocket.data.intake.names import shown
-from pocket.evaluation import (
-    DiagnosticReport,
-    DiagnosticsRecord,
-    HammingIndex,
-    RetrievalComparison,
-    by_class,
-    diagnose,
-    encode,
-    over_queries,
-    search_latency,
-)
-from pocket.hashing import HashModel, recalibrate
 from pocket.presentation import poc_text
-from pocket.presentation.brief import write_brief
-from pocket.presentation.check_page import console_lines
-from pocket.presentation.i18n import LANGUAGES, translator
-from pocket.presentation.pdf import NoBrowserError, print_pdf
+from pocket.presentation.i18n import LANGUAGES, number, translator
 from pocket.presentation.roi_files import write_roi
 from pocket.roi import RoiReport
-from pocket.runs import ArtefactError, Run, open_run, provenance, write_bytes
+from pocket.runs import ArtefactError, Run, open_run, provenance
+from pocket.runs.lock import writing
 from pocket.runs.paths import run_dir
 from pocket.runs.poc import KeptCell, Plan, PlanRecord, PocRecord
-from pocket.runs.records import CondensationRecord, TrainingRecord, strongest_random
-from pocket.runs.retrieval import FAILED_RANK, FailedSearches
 from pocket.runs.verification import note_changed
-from pocket.workflows.check import UsageError, check
+from pocket.workflows.check import UsageError
 from pocket.workflows.measure import load_split
 from pocket.workflows.poc_cells import Shelf, Spec
+from pocket.workflows.poc_images import checked_images
 from pocket.workflows.poc_plan import Asked, estimate, measure_speed, plan_of
+from pocket.workflows.poc_report import IEM, write_briefs, write_cells, write_diagnostics, write_retrieval
 from pocket.workflows.suites import digest_of
 
 Say = Callable[[str], None]
-FULL, IEM, RANDOM = "full data", "IEM", "random subset"  # as notebook 04 calls them
 
 
 class Done(NamedTuple):
@@ -94,14 +79,37 @@ def poc(
     UsageError
         If the run's folder would lie inside ``path``, or ``groups`` is no file.
     ValueError
-        If the run on disk was made of other images or with other settings.
+        If the run on disk was made of other images or with other settings, or its images have changed since.
+    BusyError
+        If another process is writing to the run.
     """
     asked, name = asked or Asked(), name or run_name(path)
     groups = _refuse_other_run(path, name, groups)
+    # Of a path where nothing is, nothing is written: no lock either.
+    with writing(run_dir(name)) if path.exists() else nullcontext():
+        return _made(path, name, groups, asked, lang=lang, pdf=pdf, device=device, progress=progress, say=say)
+
+
+def _made(
+    path: Path,
+    name: str,
+    groups: Path | None,
+    asked: Asked,
+    *,
+    lang: str,
+    pdf: bool,
+    device: str,
+    progress: bool,
+    say: Say,
+) -> Done:
+    """Do it, with the run held."""
+    clock = None if _begun(run_dir(name)) else Clock()
     checked = checked_images(path, run_dir(name), groups, lang, say)
     if checked.verdict == "stop":
         say(translator(lang)("poc.stop"))
         return Done(checked)
+    if clock:
+        clock.lap("check")
     plan = plan_of(checked, asked, device)
     run = planned_run(path, name, groups, plan)
     for line in poc_text.plan_lines(plan, checked, lang):
@@ -113,22 +121,58 @@ def poc(
     shelf = Shelf(run, split, plan, device=device, progress=progress)
     record = _finished(shelf)
     if record is None:
-        seconds = estimated(shelf, lang, say)
-        run.save(data, "data.json")
-        kept = shelf.make_all(lambda spec, one, place, count: say(poc_text.cell_line(one.cell, place, count, lang)))
-        write_cells(shelf, kept)
-        say(translator(lang)("poc.scoring"))
-        write_retrieval(shelf)
-        write_diagnostics(shelf)
-        report = write_roi(run)
-        write_briefs(run, pdf, say)
-        record = finish(shelf, data, seconds, report)
+        record = _done(shelf, data, clock, lang, pdf, say)
     else:
         say("")
         say(translator(lang)("poc.complete"))
     for line in poc_text.result_lines(run, lang):
         say(line)
     return Done(checked, run, record)
+
+
+def _begun(folder: Path) -> bool:
+    """Whether an earlier call has left anything: then what this one takes is not what all of it takes."""
+    return any((folder / name).is_file() for name in ("check.json", "run.json"))
+
+
+class Clock:
+    """Seconds by stage: every moment since it was made belongs to one."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, stage: str) -> None:
+        """Give a stage what has passed since the last lap."""
+        now = time.perf_counter()
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self._last
+        self._last = now
+
+
+def _done(shelf: Shelf, data: DataRecord, clock: Clock | None, lang: str, pdf: bool, say: Say) -> PocRecord:
+    """Estimate the time, make what is missing, and write every report."""
+    run, t = shelf.run, translator(lang)
+    lap = clock.lap if clock else lambda stage: None
+
+    def told(spec: Spec, one: KeptCell, place: int, count: int) -> None:
+        lap(spec.method)
+        say(poc_text.cell_line(one.cell, place, count, lang))
+
+    expected = estimated(shelf, lang, say)
+    for spec in shelf.specs:
+        if step := shelf.step(spec):
+            say(t("poc.goes_on", seed=spec.seed, step=number(step), steps=number(shelf.plan.condense_steps)))
+    run.save(data, "data.json")
+    lap("plan")
+    write_cells(shelf, shelf.make_all(told))
+    say(t("poc.scoring"))
+    write_retrieval(shelf)
+    write_diagnostics(shelf)
+    lap("diagnostics")
+    report = write_roi(run)
+    write_briefs(run, pdf, say)
+    lap("report")
+    return finish(shelf, data, expected, report, clock.seconds if clock else None)
 
 
 def run_name(path: Path) -> str:
@@ -156,23 +200,6 @@ def _refuse_other_run(path: Path, name: str, groups: Path | None) -> Path | None
             f"run {name!r} was made of {before.dataset!r}, not of {str(images)!r}; take another name: --run NAME"
         )
     return groups or (Path(before.groups) if before.groups else None)
-
-
-def checked_images(path: Path, out: Path, groups: Path | None, lang: str, say: Say) -> CheckRecord:
-    """Check the images, or take the check that is there where neither images nor groups have changed since."""
-    if groups is not None and not groups.is_file():
-        raise UsageError(f"--groups {groups}: there is no such file")
-    try:
-        before, split = CheckRecord.load(out / "check.json"), SplitRecord.load(out / "split.json")
-        listing = list_images(path, Findings(), groups)
-        same = (split.key, split.groups_key) == (listing.key, listing.groups_key)
-        if same and before.path == shown(path.resolve()) and (out / "check.html").is_file():
-            for line in console_lines(before, lang):
-                say(line)
-            return before
-    except (ArtefactError, IntakeError):
-        pass
-    return check(path, out=out, groups=groups, lang=lang, say=say).record
 
 
 def planned_run(path: Path, name: str, groups: Path | None, plan: Plan) -> Run:
@@ -225,124 +252,25 @@ def estimated(shelf: Shelf, lang: str, say: Say) -> dict[str, float]:
     return seconds
 
 
-def write_cells(shelf: Shelf, kept: list[KeptCell]) -> None:
-    """Write ``training.json``, ``condensation.json``, the condensed set and the models that searching needs."""
-    run, cells = shelf.run, [one.cell for one in kept]
-    note_changed(run, [file for spec in shelf.specs for file in run.path("cells").glob(f"{shelf.place(spec).name}.*")])
-    made = provenance(cells[0].device)
-    condensed = [cell for cell in cells if cell.method == "iem"]
-    for name, spec in chosen(shelf, kept).items():
-        run.note(write_bytes(run.path("models", f"{name}.safetensors"), shelf.model_path(spec).read_bytes()))
-    shown_set = CondensedSet.load(shelf.set_path(Spec("iem", shelf.plan.formation, shelf.plan.seeds[0])))
-    run.note(shown_set.save(run.path("condensed.safetensors")), run.path("condensed.json"))
-    shutil.rmtree(run.path("condensed_png"), ignore_errors=True)
-    shown_set.export(run.path("condensed_png"))
-    run.note(run.path("condensed_png"))
-    others = tuple(cell for cell in cells if cell.method != "iem")
-    run.save(TrainingRecord(cells=others, provenance=made), "training.json")
-    run.save(CondensationRecord(cells=tuple(condensed), provenance=made), "condensation.json")
-
-
-def chosen(shelf: Shelf, kept: list[KeptCell]) -> dict[str, Spec]:
-    """Return the models that a run keeps by name: full data of each seed, and of the first seed the two small sets."""
-    plan, first = shelf.plan, shelf.plan.seeds[0]
-    named = {f"full_{seed}": Spec("full", 1, seed) for seed in plan.seeds}
-    return named | {
-        "random": Spec("random", random_formation(kept), first),
-        "iem": Spec("iem", plan.formation, first),
-    }
-
-
-def random_formation(kept: list[KeptCell]) -> int:
-    """Return the tiles a side of the stronger random subset, with which the condensed set is compared."""
-    cells = [one.cell for one in kept]
-    return strongest_random(cells, max(cell.ipc for cell in cells))[0].formation
-
-
-def _kept(shelf: Shelf) -> list[KeptCell]:
-    return [shelf.get(spec)[0] for spec in shelf.specs]
-
-
-def write_retrieval(shelf: Shelf) -> RetrievalComparison:
-    """Write ``retrieval.json``: the models of the first seed, and all seeds together with intervals over groups."""
-    kept, plan, split = _kept(shelf), shelf.plan, shelf.split
-    formation = random_formation(kept)
-    by_spec = dict(zip(shelf.specs, kept, strict=True))
-    kinds = {FULL: ("full", 1), IEM: ("iem", plan.formation), RANDOM: ("random", formation)}
-    reports = {
-        name: [by_spec[Spec(method, tiles, seed)].report for seed in plan.seeds]
-        for name, (method, tiles) in kinds.items()
-    }
-    model = HashModel.load(shelf.model_path(Spec("iem", plan.formation, plan.seeds[0])))
-    ours = recalibrate(model, split.database, device=shelf.device)
-    index = HammingIndex(encode(ours, split.database, device=shelf.device))
-    missed = {name: tuple(1 - one.hit_rate_at[FAILED_RANK] for one in each) for name, each in reports.items()}
-    sides = reports[FULL], reports[IEM], reports[RANDOM]
-    labels, groups = split.query.labels, split.query.independent
-    found = RetrievalComparison(
-        models={name: each[0] for name, each in reports.items()},
-        latency=search_latency(index, encode(ours, split.query, device=shelf.device)),
-        over=over_queries(*sides, labels, groups),
-        by_class=by_class(*sides, labels, split.database.labels, groups),
-        failed=FailedSearches(rank=FAILED_RANK, full=missed[FULL], condensed=missed[IEM], random=missed[RANDOM]),
-        provenance=provenance(kept[0].cell.device),
-    )
-    shelf.run.save(found, "retrieval.json")
-    return found
-
-
-def write_diagnostics(shelf: Shelf) -> DiagnosticsRecord:
-    """Write ``diagnostics.json``: the three models of the first seed from all sides; each report is kept, too."""
-    kept, plan, split = _kept(shelf), shelf.plan, shelf.split
-    specs = chosen(shelf, kept)
-    named = {FULL: specs[f"full_{plan.seeds[0]}"], IEM: specs["iem"], RANDOM: specs["random"]}
-    reference = HashModel.load(shelf.model_path(named[FULL]))
-    condensed = CondensedSet.load(shelf.set_path(named[IEM]))
-    strangers = photographs(split.query)
-    found: dict[str, DiagnosticReport] = {}
-    for name, spec in named.items():
-        path = shelf.place(spec).with_suffix(".diagnostics.json")
-        try:
-            found[name] = DiagnosticReport.load(path)
-        except ArtefactError:
-            model = HashModel.load(shelf.model_path(spec))
-            found[name] = diagnose(
-                model,
-                split,
-                unknown=strangers,
-                reference=reference if name == IEM else None,
-                condensed=condensed if name == IEM else None,
-                device=shelf.device,
-            )
-            shelf.run.note(found[name].save(path))
-    record = DiagnosticsRecord(models=found, provenance=provenance(kept[0].cell.device))
-    shelf.run.save(record, "diagnostics.json")
-    return record
-
-
-def write_briefs(run: Run, pdf: bool, say: Say) -> None:
-    """Write the brief in both languages, on paper too where there is a browser."""
-    for lang in LANGUAGES:
-        page = write_brief(run, lang)
-        try:
-            if pdf:
-                run.note(print_pdf(page))
-        except NoBrowserError as error:
-            say(str(error))
-            pdf = False
-
-
-def finish(shelf: Shelf, data: DataRecord, seconds: dict[str, float], report: RoiReport) -> PocRecord:
-    """Write ``poc.json``, the last file: what was planned and estimated, and the verdict."""
+def finish(
+    shelf: Shelf,
+    data: DataRecord,
+    seconds: dict[str, float],
+    report: RoiReport,
+    took: dict[str, float] | None = None,
+) -> PocRecord:
+    """Write ``poc.json``, the last file: what was planned and estimated, what it took, and the verdict."""
     record = PocRecord(
         key=_key(shelf),
         plan=shelf.plan,
         estimated=seconds,
+        took=took,
         verdict=report.decision.verdict,
         reason=report.decision.reason,
         repeated_queries=data.repeated_queries,
         shared_groups=poc_text.shared_groups(shelf.split),
-        provenance=provenance(_kept(shelf)[0].cell.device),
+        groups=len({*shelf.split.train.groups, *shelf.split.query.groups} - {""}),
+        provenance=provenance(shelf.get(shelf.specs[0])[0].cell.device),
     )
     shelf.run.save(record, "poc.json")
     return record
@@ -361,3 +289,21 @@ def _finished(shelf: Shelf) -> PocRecord | None:
         return None
     whole = all(shelf.run.path(f"brief.{lang}.html").is_file() for lang in LANGUAGES)
     return record if record.key == _key(shelf) and whole else None
+
+
+__all__ = [
+    "IEM",
+    "Done",
+    "checked_images",
+    "estimated",
+    "finish",
+    "planned_run",
+    "poc",
+    "quietly_loaded",
+    "run_name",
+    "write_briefs",
+    "write_cells",
+    "write_diagnostics",
+    "write_retrieval",
+    "write_roi",
+]

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import torch
 
 from pocket.condensation import condense
+from pocket.condensation.checkpoint import steps_done
 from pocket.data import CondensedSet, ImageSet, RetrievalSplit
 from pocket.evaluation import evaluate
 from pocket.hashing import HashModel, train
@@ -99,6 +100,14 @@ class Shelf:
         """Return the file of a condensed set; its card lies beside it."""
         return self.place(spec).with_suffix(".set.safetensors")
 
+    def checkpoint(self, spec: Spec) -> Path:
+        """Return the file that a condensing goes on from where it was stopped."""
+        return self.place(spec).with_suffix(".checkpoint")
+
+    def step(self, spec: Spec) -> int:
+        """Return the step that the condensing of a model goes on at; 0 where it begins or has ended."""
+        return steps_done(self.checkpoint(spec))
+
     def known(self, spec: Spec) -> KeptCell | None:
         """Return what is kept of a model, or None where it is not whole."""
         with suppress(ArtefactError):
@@ -160,7 +169,7 @@ class Shelf:
         return made
 
     def _made(self, spec: Spec, teacher: HashModel | None) -> CondensedSet:
-        checkpoint = self.place(spec).with_suffix(".checkpoint") if spec.method == "iem" else None
+        checkpoint = self.checkpoint(spec) if spec.method == "iem" else None
         if checkpoint is not None:
             checkpoint.parent.mkdir(parents=True, exist_ok=True)
         with warnings.catch_warnings():

@@ -1,6 +1,7 @@
 """Put the outputs of a real run where readers see them: the committed notebooks, the sample run and the READMEs.
 
-Used by ``make notebooks`` and ``make results``; no figure in these places is typed by hand.
+Used by ``make notebooks`` and ``make results``, and as ``python -m pocket.workflows.publish --poc RUN "WHAT THE IMAGES
+ARE"`` after a `pocket poc`; no figure in these places is typed by hand.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import nbformat
 
+from pocket.data.intake import CheckRecord
 from pocket.presentation import benchmark, search_results
 from pocket.presentation.figures import figure_map
 from pocket.presentation.glossary import glossary_block
@@ -21,8 +23,12 @@ from pocket.presentation.html import png_bytes
 from pocket.presentation.i18n import full_date, translator
 from pocket.presentation.notebook_html import without_widgets
 from pocket.presentation.page import claims, measured_cells, result_rows
+from pocket.presentation.poc_block import poc_block
+from pocket.roi import RoiReport
 from pocket.runs import Run, RunRecord, results, write_bytes, write_text
 from pocket.runs.paths import kit_dir, run_dir
+from pocket.runs.poc import PocRecord, PublishedPoc
+from pocket.runs.retrieval import RetrievalComparison
 from pocket.workflows.manifest import notebooks, table
 from pocket.workflows.suites import SUITES
 
@@ -160,7 +166,57 @@ def publish_results() -> None:
     readme = kit_dir("data").parent / "README.md"
     text = replace_block(readme.read_text(encoding="utf-8"), "benchmark", benchmark_block())
     text = replace_block(text, "search", search_block())
+    for path in sorted(results.results_folder().glob("poc_*.json")):
+        text = replace_block(text, path.stem, poc_block(PublishedPoc.load(path)))
     write_text(readme, replace_block(text, "notebooks", table()))
+
+
+def publish_poc(name: str, about: str) -> Path:
+    """Record a run of `pocket poc` as ``data/results/poc_NAME.json``, and tell it in the README from that record.
+
+    Parameters
+    ----------
+    name : str
+        The run. One call must have done all of it: the seconds of one that went on say nothing.
+    about : str
+        What the images are, in a few words.
+
+    Raises
+    ------
+    ValueError
+        If the run was done in several calls, or the README lacks the markers.
+    ArtefactError
+        If the run is not whole.
+    """
+    run = Run.read(run_dir(name))
+    done, check = PocRecord.load(run.path("poc.json")), CheckRecord.load(run.path("check.json"))
+    over, roi = RetrievalComparison.load(run.path("retrieval.json")).over, RoiReport.load(run.path("roi.json"))
+    if done.took is None or over is None:
+        raise ValueError(
+            f"run {name!r} was done in several calls, so that what it took is not known; publish one that a single "
+            "pocket poc did from end to end, under a name that is new"
+        )
+    record = PublishedPoc(
+        name=name,
+        about=about,
+        images=check.usable,
+        largest_class=max(row.images for row in check.classes),
+        groups=done.groups,
+        plan=done.plan,
+        estimated=done.estimated,
+        took=done.took,
+        over=over,
+        verdict=done.verdict,
+        reason=done.reason,
+        break_even=roi.break_even.trainings,
+        provenance=done.provenance,
+    )
+    place = f"poc_{name}"
+    readme = kit_dir("data").parent / "README.md"
+    text = replace_block(readme.read_text(encoding="utf-8"), place, poc_block(record))
+    path = record.save(results.results_folder() / f"{place}.json")
+    write_text(readme, text)
+    return path
 
 
 HEAD = ("training set", "expected mAP", "of full", "s to make", "s to train", "break-even, trainings")
@@ -229,11 +285,20 @@ def replace_block(text: str, name: str, content: str) -> str:
     ValueError
         If the markers are not there.
     """
-    pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
+    marked = re.escape(name)
+    pattern = re.compile(rf"(<!-- {marked} -->\n).*?(<!-- /{marked} -->)", re.DOTALL)
     if not pattern.search(text):
         raise ValueError(f"the README lacks the markers <!-- {name} --> and <!-- /{name} -->")
     return pattern.sub(lambda match: match[1] + content + "\n" + match[2], text)
 
 
 if __name__ == "__main__":
-    publish_results() if sys.argv[1] == "--results" else publish(sys.argv[1])
+    match sys.argv[1:]:
+        case ["--results"]:
+            publish_results()
+        case ["--poc", run_name, about]:
+            print(f"wrote {publish_poc(run_name, about)}")
+        case [run_name] if not run_name.startswith("-"):
+            publish(run_name)
+        case _:
+            sys.exit('publish takes RUN, --results, or --poc RUN "what the images are"')

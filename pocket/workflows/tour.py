@@ -17,7 +17,8 @@ from pocket.presentation.notebook_html import write_html
 from pocket.presentation.page import write_page
 from pocket.runs import Provenance, Record, Run, open_run, provenance
 from pocket.runs.extras import EXTRAS, need
-from pocket.runs.paths import home
+from pocket.runs.lock import for_children, writing
+from pocket.runs.paths import home, run_dir
 from pocket.runs.provenance import peak_mb
 from pocket.workflows.manifest import Notebook, notebooks
 
@@ -82,6 +83,8 @@ def tour(
         If ``first`` is no notebook's number, or a setting is wrong.
     ModuleNotFoundError
         If this is the light install, which cannot run notebooks; the message names the command that mends it.
+    BusyError
+        If another process is writing to the run.
     TourError
         If a notebook fails; its executed copy with the error stays in the run's folder.
     """
@@ -90,7 +93,12 @@ def tour(
     if first not in numbers:
         raise ValueError(f"--from {first}: choose one of {', '.join(numbers)}")
     _check_dataset(settings.get("dataset"))
-    run = open_run(name, profile=profile, **settings)
+    with writing(run_dir(name)):
+        return _toured(open_run(name, profile=profile, **settings), first, say)
+
+
+def _toured(run: Run, first: str, say: Callable[[str], None]) -> Path:
+    """Run the notebooks of an open run and write its page."""
     asked = run.settings
     run.path("index.html").unlink(missing_ok=True)  # the page of an earlier tour must not pass for this one's
     chosen = [notebook for notebook in notebooks() if notebook.number >= first]
@@ -100,7 +108,7 @@ def tour(
         f"{len(chosen)} notebooks, on digits and 2 CPU cores about {stated:.0f} min"
     )
     done = _earlier(run, first)
-    with _batch_environment():
+    with _batch_environment(run):
         for position, notebook in enumerate(chosen, start=1):
             say(f"[{position}/{len(chosen)}] {notebook.number} {notebook.title} ...")
             seconds = _execute(run, notebook)
@@ -192,9 +200,9 @@ def _earlier(run: Run, first: str) -> list[NotebookRun]:
 
 
 @contextmanager
-def _batch_environment() -> Iterator[None]:
-    """Tell kernels that nobody is watching, and where the runs are; put the environment back afterwards."""
-    wanted = {"POCKET_BATCH": "1", "POCKET_HOME": str(home()), "PYTHONUTF8": "1"}
+def _batch_environment(run: Run) -> Iterator[None]:
+    """Tell kernels that nobody watches, where the runs are and which is held; put the environment back afterwards."""
+    wanted = {"POCKET_BATCH": "1", "POCKET_HOME": str(home()), "PYTHONUTF8": "1"} | for_children(run.folder)
     # Kernels work in the notebooks' folder: relative paths must mean what they mean here.
     wanted |= {key: str(Path(os.environ[key]).expanduser().resolve()) for key in _PATHS if os.environ.get(key)}
     before = {key: os.environ.get(key) for key in wanted}

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from pocket.data.intake.contents import contents_of
 from pocket.data.intake.copies import NearCopies, Pairs, components, exact_copies, linked, near_copies
 from pocket.data.intake.findings import Findings, IntakeError
 from pocket.data.intake.folders import GROUPS_FILE, list_folder
@@ -177,6 +178,7 @@ class Intake:
             unreadable={self.listing.names[i]: trouble_text(t) for i, t in self.looks.troubles.items()},
             single=self.single,
             kept_apart=named(self.kept_apart),
+            contents=contents_of(self.listing, self.looks),
         )
 
 

@@ -29,6 +29,7 @@ class SplitRecord(Record):
     """
 
     kind: ClassVar[str] = "split"
+    version: ClassVar[int] = 2
     name: str
     key: str
     groups_key: str
@@ -42,6 +43,7 @@ class SplitRecord(Record):
     unreadable: dict[str, str] = Field(default_factory=dict)
     single: tuple[str, ...] = Field((), description="classes left out for having fewer than two images")
     kept_apart: tuple[str, ...] = Field((), description="given queries left out for having a copy on the other side")
+    contents: dict[str, str] = Field(description="digest of each image's class and pixels")
 
 
 class ClassRow(Part):

@@ -1,54 +1,13 @@
-"""The console script ``pocket``. Each command imports what it needs when it is called."""
+"""The commands that make something: a tour, a check, a proof of concept, a brief, measurements."""
 
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from pocket.runs.run import Run
-
-app = typer.Typer(
-    help="Does condensing a training set pay for deep hashing retrieval? Start with: pocket tour",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-
-
-def _usable(name: str | None) -> str | None:
-    """Refuse a name of a run that is none, as a wrong call."""
-    from pocket.runs.paths import run_dir
-
-    if name is not None:
-        try:
-            run_dir(name)
-        except ValueError as error:
-            raise typer.BadParameter(str(error)) from None
-    return name
-
-
-RunName = Annotated[str, typer.Option("--run", help="Name of the run: folder runs/NAME.", callback=_usable)]
-OwnRunName = Annotated[
-    str | None,
-    typer.Option(
-        "--run", help="Name of the run: folder runs/NAME. Default: tour, or the data set's name.", callback=_usable
-    ),
-]
-
-
-@app.command()
-def doctor() -> None:
-    """Print what was found here (Python, torch, device, FAISS, memory, data) and what to do."""
-    from pocket.workflows.doctor import examine
-
-    findings = examine()
-    for finding in findings:
-        typer.echo(str(finding))
-    if any(finding.level == "stop" for finding in findings):
-        raise typer.Exit(1)
+from pocket.cli.parser import OwnRunName, RunName, app, usable_name
 
 
 @app.command()
@@ -149,7 +108,9 @@ def poc(
     path: Annotated[str, typer.Argument(help="A folder with one sub-folder per class, a CSV list, or Parquet.")],
     run: Annotated[
         str | None,
-        typer.Option("--run", help="Name of the run: folder runs/NAME. Default: the folder's name.", callback=_usable),
+        typer.Option(
+            "--run", help="Name of the run: folder runs/NAME. Default: the folder's name.", callback=usable_name
+        ),
     ] = None,
     groups: Annotated[
         str | None, typer.Option(help="CSV with path,group: images that show the same thing. Default: PATH/groups.csv.")
@@ -208,134 +169,20 @@ def brief(
     """Write the executive brief of a run as self-contained HTML, and as PDF."""
     from pocket.presentation.brief import write_brief
     from pocket.presentation.pdf import NoBrowserError, print_pdf
+    from pocket.runs.lock import writing
     from pocket.runs.paths import run_dir
     from pocket.runs.run import Run
 
     opened = Run.read(run_dir(run))
-    for code in ("en", "ja") if lang == "both" else (lang,):
-        page = write_brief(opened, code)
-        typer.echo(f"wrote {page}")
-        try:
-            if pdf:
-                typer.echo(f"wrote {print_pdf(page)}")
-        except NoBrowserError as error:
-            typer.echo(str(error))
-
-
-@app.command()
-def search(
-    images: Annotated[list[str], typer.Argument(help="Image files to search for; they are read, never changed.")],
-    run: RunName = "tour",
-    model: Annotated[str, typer.Option(help="full, iem, random, or several such as full,iem.")] = "full,iem",
-    k: Annotated[int, typer.Option("-k", help="Images to find, up to 100.", min=1, max=100)] = 8,
-    out: Annotated[
-        str | None,
-        typer.Option(
-            help="A new PNG file for the contact sheet. Default: search.png, search-2.png, ... in the run's folder."
-        ),
-    ] = None,
-) -> None:
-    """Find the nearest images of a run's database, as a table and a contact sheet."""
-    from pathlib import Path
-
-    from pocket.workflows.search import search_images
-
-    sheet, unreadable = search_images(
-        _existing_run(run),
-        [Path(image).expanduser() for image in images],
-        models=tuple(dict.fromkeys(model.split(","))),
-        k=k,
-        out=Path(out).expanduser() if out else None,
-        say=typer.echo,
-    )
-    typer.echo(f"\nwrote {sheet}")
-    for trouble in unreadable:
-        typer.echo(f"pocket: left out {trouble}", err=True)
-    if unreadable:
-        raise typer.Exit(1)
-
-
-audit = typer.Typer(help="Check the record of what a run did.", no_args_is_help=True)
-app.add_typer(audit, name="audit")
-
-
-@audit.command()
-def verify(
-    run: Annotated[str, typer.Argument(help="Name of the run: folder runs/NAME.", callback=_usable)] = "tour",
-) -> None:
-    """Find any altered, removed or reordered line of a run's audit log, and any artefact that is not as logged."""
-    from pocket.runs.verification import HIDDEN, verify_run
-
-    found = verify_run(_existing_run(run).folder)
-    for problem in found.problems:
-        typer.echo(f"✕ {problem}", err=True)
-    typer.echo(f"{found.lines} lines, head {found.head or 'unknown'}, {found.files} files logged")
-    if found.unlogged:
-        typer.echo(f"not logged, so not checked: {', '.join(found.unlogged[:20])}")
-    typer.echo(HIDDEN)
-    if found.problems:
-        raise typer.Exit(1)
-    typer.echo("the log and every logged file are as they were written")
-
-
-@app.command()
-def explain(
-    query: Annotated[int, typer.Option(help="Number of the query, from 0.", min=0)],
-    run: RunName = "tour",
-    k: Annotated[int, typer.Option("-k", help="Answers to compare.", min=1, max=100)] = 10,
-) -> None:
-    """Say where the condensed model answers otherwise than the full one, through which bits, and what shaped it."""
-    from pocket.data import CondensedSet
-    from pocket.hashing import HashModel
-    from pocket.workflows.explain import explain as explained
-    from pocket.workflows.explain import told
-    from pocket.workflows.measure import load_split
-    from pocket.workflows.search import model_files
-
-    opened = _existing_run(run)
-    kept = model_files(opened)
-    if missing := [name for name in ("full", "iem") if name not in kept]:
-        raise ValueError(f"run {run!r} has kept no model {', '.join(missing)}; pocket tour --run {run} trains them")
-    full, condensed = (HashModel.load(kept[name]) for name in ("full", "iem"))
-    images = CondensedSet.load(opened.path("condensed.safetensors"))
-    found = explained(load_split(opened.settings, told=True), query, full, condensed, images, k=k)
-    for line in told(found):
-        typer.echo(line)
-
-
-def _existing_run(name: str) -> Run:
-    """Open a run, or say which ones there are."""
-    from pocket.runs.paths import run_dir
-    from pocket.runs.run import Run
-
-    folder = run_dir(name)
-    if not (folder / "run.json").is_file():
-        known = sorted(path.parent.name for path in folder.parent.glob("*/run.json"))
-        there = f"there is {', '.join(known)}" if known else "there is none yet"
-        raise ValueError(f"no run {name!r} in {folder.parent}: {there}; pocket tour --run {name} makes it")
-    return Run.read(folder)
-
-
-@app.command()
-def dashboard(
-    run: Annotated[
-        str | None, typer.Option("--run", help="Name of the run. Default: the kit's sample run.", callback=_usable)
-    ] = None,
-    port: Annotated[int, typer.Option(help="Port to serve on; 0 takes one that is free.", min=0, max=65535)] = 0,
-    lang: Annotated[str, typer.Option(help="Language to begin with: en or ja.")] = "en",
-    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in the browser.")] = True,
-) -> None:
-    """Serve the ROI panel of a run as a page, to this computer only; Ctrl-C ends it."""
-    from pocket.presentation.i18n import translator
-    from pocket.runs.paths import kit_dir
-    from pocket.runs.run import Run
-
-    translator(lang)
-    shown = _existing_run(run) if run else Run.read(kit_dir("data") / "sample_run")
-    typer.echo("starting the panel ...")
-    from pocket.workflows.dashboard import serve
-
-    serve(shown, lang=lang, port=port, browser=browser, say=typer.echo)
+    with writing(opened.folder):
+        for code in ("en", "ja") if lang == "both" else (lang,):
+            page = write_brief(opened, code)
+            typer.echo(f"wrote {page}")
+            try:
+                if pdf:
+                    typer.echo(f"wrote {print_pdf(page)}")
+            except NoBrowserError as error:
+                typer.echo(str(error))
 
 
 @app.command()
@@ -376,31 +223,3 @@ def bench(
         )
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
-
-
-def main() -> None:
-    """Run the command line; an error that the user can mend is one clear message, not a traceback."""
-    from pocket.runs.artefacts import ArtefactError
-
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(encoding="utf-8", errors="replace")
-    try:
-        app()
-    except (ValueError, ArtefactError, ConnectionError, FileNotFoundError) as error:
-        typer.echo(f"pocket: {error}", err=True)
-        raise SystemExit(1) from None
-    except ModuleNotFoundError as error:
-        from pocket.runs.extras import explain
-
-        if not (sentence := explain(error.name)):
-            raise
-        typer.echo(f"pocket: {sentence}", err=True)
-        raise SystemExit(1) from None
-    except RuntimeError as error:
-        from pocket.workflows.tour import TourError
-
-        if not isinstance(error, TourError):
-            raise  # a fault of ours: its traceback is wanted
-        typer.echo(f"pocket: {error}", err=True)
-        raise SystemExit(1) from None

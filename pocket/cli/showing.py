@@ -1,0 +1,124 @@
+"""The commands that show what is there: this machine, a run's answers, its log, its panel."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from pocket.cli.parser import RunName, app, existing_run, usable_name
+
+
+@app.command()
+def doctor() -> None:
+    """Print what was found here (Python, torch, device, FAISS, memory, data) and what to do."""
+    from pocket.workflows.doctor import examine
+
+    findings = examine()
+    for finding in findings:
+        typer.echo(str(finding))
+    if any(finding.level == "stop" for finding in findings):
+        raise typer.Exit(1)
+
+
+@app.command()
+def search(
+    images: Annotated[list[str], typer.Argument(help="Image files to search for; they are read, never changed.")],
+    run: RunName = "tour",
+    model: Annotated[str, typer.Option(help="full, iem, random, or several such as full,iem.")] = "full,iem",
+    k: Annotated[int, typer.Option("-k", help="Images to find, up to 100.", min=1, max=100)] = 8,
+    out: Annotated[
+        str | None,
+        typer.Option(
+            help="A new PNG file for the contact sheet. Default: search.png, search-2.png, ... in the run's folder."
+        ),
+    ] = None,
+) -> None:
+    """Find the nearest images of a run's database, as a table and a contact sheet."""
+    from pathlib import Path
+
+    from pocket.workflows.search import search_images
+
+    sheet, unreadable = search_images(
+        existing_run(run),
+        [Path(image).expanduser() for image in images],
+        models=tuple(dict.fromkeys(model.split(","))),
+        k=k,
+        out=Path(out).expanduser() if out else None,
+        say=typer.echo,
+    )
+    typer.echo(f"\nwrote {sheet}")
+    for trouble in unreadable:
+        typer.echo(f"pocket: left out {trouble}", err=True)
+    if unreadable:
+        raise typer.Exit(1)
+
+
+audit = typer.Typer(help="Check the record of what a run did.", no_args_is_help=True)
+app.add_typer(audit, name="audit")
+
+
+@audit.command()
+def verify(
+    run: Annotated[str, typer.Argument(help="Name of the run: folder runs/NAME.", callback=usable_name)] = "tour",
+) -> None:
+    """Find any altered, removed or reordered line of a run's audit log, and any artefact that is not as logged."""
+    from pocket.runs.verification import HIDDEN, verify_run
+
+    found = verify_run(existing_run(run).folder)
+    for problem in found.problems:
+        typer.echo(f"✕ {problem}", err=True)
+    typer.echo(f"{found.lines} lines, head {found.head or 'unknown'}, {found.files} files logged")
+    if found.unlogged:
+        typer.echo(f"not logged, so not checked: {', '.join(found.unlogged[:20])}")
+    typer.echo(HIDDEN)
+    if found.problems:
+        raise typer.Exit(1)
+    typer.echo("the log and every logged file are as they were written")
+
+
+@app.command()
+def explain(
+    query: Annotated[int, typer.Option(help="Number of the query, from 0.", min=0)],
+    run: RunName = "tour",
+    k: Annotated[int, typer.Option("-k", help="Answers to compare.", min=1, max=100)] = 10,
+) -> None:
+    """Say where the condensed model answers otherwise than the full one, through which bits, and what shaped it."""
+    from pocket.data import CondensedSet
+    from pocket.hashing import HashModel
+    from pocket.workflows.explain import explain as explained
+    from pocket.workflows.explain import told
+    from pocket.workflows.measure import load_split
+    from pocket.workflows.search import model_files
+
+    opened = existing_run(run)
+    kept = model_files(opened)
+    if missing := [name for name in ("full", "iem") if name not in kept]:
+        raise ValueError(f"run {run!r} has kept no model {', '.join(missing)}; pocket tour --run {run} trains them")
+    full, condensed = (HashModel.load(kept[name]) for name in ("full", "iem"))
+    images = CondensedSet.load(opened.path("condensed.safetensors"))
+    found = explained(load_split(opened.settings, told=True), query, full, condensed, images, k=k)
+    for line in told(found):
+        typer.echo(line)
+
+
+@app.command()
+def dashboard(
+    run: Annotated[
+        str | None, typer.Option("--run", help="Name of the run. Default: the kit's sample run.", callback=usable_name)
+    ] = None,
+    port: Annotated[int, typer.Option(help="Port to serve on; 0 takes one that is free.", min=0, max=65535)] = 0,
+    lang: Annotated[str, typer.Option(help="Language to begin with: en or ja.")] = "en",
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in the browser.")] = True,
+) -> None:
+    """Serve the ROI panel of a run as a page, to this computer only; Ctrl-C ends it."""
+    from pocket.presentation.i18n import translator
+    from pocket.runs.paths import kit_dir
+    from pocket.runs.run import Run
+
+    translator(lang)
+    shown = existing_run(run) if run else Run.read(kit_dir("data") / "sample_run")
+    typer.echo("starting the panel ...")
+    from pocket.workflows.dashboard import serve
+
+    serve(shown, lang=lang, port=port, browser=browser, say=typer.echo)

@@ -1,0 +1,66 @@
+"""A published proof of concept as the README tells it, every figure from its record."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pocket.presentation.brief_evidence import few_groups, over_what
+from pocket.presentation.i18n import duration, full_date, number, translator
+from pocket.presentation.poc_text import interval
+from pocket.presentation.roi_text import SYMBOLS, count
+from pocket.runs.poc import PublishedPoc
+
+_BEFORE = {"check": "check", "plan": "loading, planning, and measuring a few steps"}
+
+
+def poc_block(record: PublishedPoc) -> str:
+    """Return the README's text about a proof of concept: images, result, and seconds by stage beside the estimate."""
+    plan, made = record.plan, record.provenance
+    groups = f", {number(record.groups)} groups" if record.groups else ""
+    head = (
+        f"{record.about}: {number(record.images)} images{groups}, {len(plan.class_names)} classes, the largest with "
+        f"{number(record.largest_class)} images; {len(plan.seeds)} seeds, {plan.bits} bits, "
+        f"{plan.resolution} × {plan.resolution} pixels. From the command to the brief it took "
+        f"{duration(sum(record.took.values()), 'en')}."
+    )
+    versions = ", ".join(f"{name} {made.packages[name]}" for name in ("torch", "numpy") if name in made.packages)
+    day = full_date(datetime.fromisoformat(made.created).date(), "en")
+    source = (
+        f"Made on {day} at commit `{made.commit or 'unknown'}` with Python {made.python}, {versions}, on {made.device} "
+        f"({made.platform}, {made.cpu_count} cores), in one go."
+    )
+    fence = "```"
+    return "\n".join([head, "", fence, *_results(record), fence, "", *_stages(record), "", source])
+
+
+def _results(record: PublishedPoc) -> list[str]:
+    t, over = translator("en"), record.over
+    told = {1: "poc.ahead", 0: "poc.unclear", -1: "poc.behind"}[over.against_random.sign]
+    lines = [
+        f"{SYMBOLS[record.verdict]} {t(f'verdict.{record.verdict}')}: {t(f'reason.{record.reason}')}",
+        t(
+            "poc.scores",
+            full=interval(over.full),
+            condensed=interval(over.condensed),
+            random=interval(over.random),
+            over=over_what(over.full, "en"),
+        ),
+        few_groups(over.full, "en"),
+        t("poc.difference", value=interval(over.against_random, signed=True)) + t(told),
+    ]
+    never = t("roi.never")
+    paid = never if record.break_even is None else t("roi.break_even_value", count=count(record.break_even))
+    return [line for line in (*lines, t("poc.break_even", value=paid)) if line]
+
+
+def _stages(record: PublishedPoc) -> list[str]:
+    t, told = translator("en"), record.estimated
+    names = _BEFORE | {stage: t(f"poc.stage_{stage}") for stage in told}
+    rows = [(names[stage], told.get(stage), seconds) for stage, seconds in record.took.items()]
+    rows += [("what was estimated", sum(told.values()), sum(record.took[stage] for stage in told))]
+    rows += [("in all", None, sum(record.took.values()))]
+    lines = [
+        f"| {name} | {'–' if before is None else duration(before, 'en')} | {duration(seconds, 'en')} |"
+        for name, before, seconds in rows
+    ]
+    return ["| stage | estimated | took |", "|---|---|---|", *lines]

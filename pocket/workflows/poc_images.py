@@ -1,0 +1,96 @@
+"""Which images a proof of concept is of: the check that is there, a new one, or a refusal where they have changed."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from pocket.data.intake import CheckRecord, Findings, IntakeError, SplitRecord, list_images
+from pocket.data.intake.contents import changes, contents_of
+from pocket.data.intake.look import look_at_all
+from pocket.data.intake.names import shown
+from pocket.presentation.i18n import number, translator
+from pocket.runs import ArtefactError
+from pocket.runs.paths import run_dir
+from pocket.workflows.check import UsageError, check
+
+Say = Callable[[str], None]
+
+
+def checked_images(path: Path, out: Path, groups: Path | None, lang: str, say: Say) -> CheckRecord:
+    """Check the images, or take the check that is there where neither images nor groups have changed since.
+
+    Parameters
+    ----------
+    path : Path
+    out : Path
+        The run's folder.
+    groups : Path, optional
+        A table ``path,group``.
+    lang : {"en", "ja"}
+    say : callable
+        Takes each line.
+
+    Raises
+    ------
+    UsageError
+        If ``groups`` is no file.
+    ValueError
+        If the images or their groups are not those that the run in ``out`` was made of.
+    """
+    t = translator(lang)
+    if groups is not None and not groups.is_file():
+        raise UsageError(f"--groups {groups}: there is no such file")
+    if (before := _kept(path, out, groups)) is not None:
+        say(t("poc.checked", verdict=t(f"check.{before.verdict}"), page=out / "check.html"))
+        return before
+    if (out / "run.json").is_file():
+        _refuse_changes(path, out, groups, lang, say)
+    return check(path, out=out, groups=groups, lang=lang, say=say).record
+
+
+def _kept(path: Path, out: Path, groups: Path | None) -> CheckRecord | None:
+    """Return the check that is there, where nothing has happened to images and groups since."""
+    with suppress(ArtefactError, IntakeError):
+        before, split = CheckRecord.load(out / "check.json"), SplitRecord.load(out / "split.json")
+        listing = list_images(path, Findings(), groups)
+        same = (split.key, split.groups_key) == (listing.key, listing.groups_key)
+        if same and before.path == shown(path.resolve()) and (out / "check.html").is_file():
+            return before
+    return None
+
+
+def _refuse_changes(path: Path, out: Path, groups: Path | None, lang: str, say: Say) -> None:
+    """Refuse other images under a run's name, before anything in its folder is written over: its brief is of the old.
+
+    Files that were only copied anew, with other times or in another format, are the same images.
+    """
+    t = translator(lang)
+    try:
+        before = SplitRecord.load(out / "split.json")
+    except ArtefactError:
+        return
+    free = next(name for n in itertools.count(2) if not run_dir(name := f"{out.name[:60]}-{n}").exists())
+    say(t("check.listing", path=shown(path)))
+    try:
+        listing = list_images(path, Findings(), groups)
+    except IntakeError as error:
+        raise ValueError(t("poc.gone", run=out.name, reason=error)) from None
+    found = changes(before.contents, contents_of(listing, look_at_all(listing.open(), len(listing))))
+    if found.names:
+        raise ValueError(
+            t(
+                "poc.changed",
+                path=shown(path),
+                run=out.name,
+                added=number(len(found.added)),
+                removed=number(len(found.removed)),
+                changed=number(len(found.changed)),
+                example=shown(found.names[0]),
+                free=free,
+            )
+        )
+    if listing.groups_key != before.groups_key:
+        raise ValueError(t("poc.regrouped", path=shown(path), run=out.name, free=free))
