@@ -36,7 +36,7 @@ from pocket.presentation.brief import write_brief
 from pocket.presentation.brief_evidence import few_groups, saving_noise
 from pocket.presentation.i18n import translator
 from pocket.presentation.poc_block import poc_block
-from pocket.presentation.poc_text import STAGES, estimate_lines, plan_lines, split_lines
+from pocket.presentation.poc_text import STAGES, estimate_lines, outcome_lines, plan_lines, split_lines
 from pocket.roi import RoiReport
 from pocket.runs import Run, results
 from pocket.runs.paths import kit_dir
@@ -263,7 +263,7 @@ def test_the_same_command_again_trains_nothing(
     assert said[complete + 1] == "" and said[complete + 2].startswith("■ Stop:"), "the verdict comes first"
     assert state(run.folder) == before
     assert not any("trained in" in line for line in said) and any("mAP (low" in line for line in said)
-    checked = [line for line in said if "check.html" in line]
+    checked = [line for line in said[: complete + 1] if "check.html" in line]
     assert len(checked) == 1 and said[0] == checked[0], "of the check there is one line with its page"
     assert not any(line.startswith(("[", "    ->")) for line in said)
 
@@ -401,6 +401,7 @@ def test_a_run_is_published_from_its_records_alone(
     assert f"{sum(SIZES)} images, {sum(SIZES) // 2} groups, 3 classes, the largest with {max(SIZES)}" in block
     over = RetrievalComparison.load(run.path("retrieval.json")).over
     assert over is not None and f"condensed {over.condensed.mean:.3f} (" in block
+    assert list(record.outcome) == list(outcome_lines(run, "en"))
     assert str(images.parent) not in record.to_json(), "it says nothing of where the images lay"
     with pytest.raises(ValueError, match="about"):
         publish.publish_poc("whole", "<script>")

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from pocket.presentation.brief_evidence import few_groups, over_what
 from pocket.presentation.i18n import duration, full_date, number, translator
-from pocket.presentation.poc_text import interval
-from pocket.presentation.roi_text import SYMBOLS, count
 from pocket.runs.poc import PublishedPoc
 
 _BEFORE = {"check": "check", "plan": "loading, planning, and measuring a few steps"}
@@ -30,27 +27,7 @@ def poc_block(record: PublishedPoc) -> str:
         f"({made.platform}, {made.cpu_count} cores), in one go."
     )
     fence = "```"
-    return "\n".join([head, "", fence, *_results(record), fence, "", *_stages(record), "", source])
-
-
-def _results(record: PublishedPoc) -> list[str]:
-    t, over = translator("en"), record.over
-    told = {1: "poc.ahead", 0: "poc.unclear", -1: "poc.behind"}[over.against_random.sign]
-    lines = [
-        f"{SYMBOLS[record.verdict]} {t(f'verdict.{record.verdict}')}: {t(f'reason.{record.reason}')}",
-        t(
-            "poc.scores",
-            full=interval(over.full),
-            condensed=interval(over.condensed),
-            random=interval(over.random),
-            over=over_what(over.full, "en"),
-        ),
-        few_groups(over.full, "en"),
-        t("poc.difference", value=interval(over.against_random, signed=True)) + t(told),
-    ]
-    never = t("roi.never")
-    paid = never if record.break_even is None else t("roi.break_even_value", count=count(record.break_even))
-    return [line for line in (*lines, t("poc.break_even", value=paid)) if line]
+    return "\n".join([head, "", fence, *record.outcome, fence, "", *_stages(record), "", source])
 
 
 def _stages(record: PublishedPoc) -> list[str]:

@@ -140,13 +140,23 @@ def written_beside(run: Run, lang: str) -> list[str]:
 
 
 def result_lines(run: Run, lang: str) -> Iterator[str]:
-    """Yield what came of it: the verdict with its reason, the scores, break-even, and where the report lies."""
+    """Yield what came of it, and where the report lies."""
+    t = translator(lang)
+    yield ""
+    yield from outcome_lines(run, lang)
+    yield t("poc.report", page=run.path(f"brief.{lang}.html"))
+    if beside := written_beside(run, lang):
+        yield t("poc.beside", files=", ".join(beside))
+    yield t("poc.next", run=run.name)
+
+
+def outcome_lines(run: Run, lang: str) -> Iterator[str]:
+    """Yield what came of it: the verdict with its reason, the scores, and break-even."""
     t = translator(lang)
     report, retrieval = RoiReport.load(run.path("roi.json")), RetrievalComparison.load(run.path("retrieval.json"))
     over = retrieval.over
     full, condensed, random = alternatives(run.folder)
     decision = roi_text.decision(report, lang)
-    yield ""
     yield f"{decision.value}: {decision.detail}"
     if over is not None:
         yield t(
@@ -170,7 +180,3 @@ def result_lines(run: Run, lang: str) -> Iterator[str]:
         yield t("poc.break_even", value=roi_text.break_even(report, lang))
     if noise := saving_noise(full, condensed, lang):
         yield noise
-    yield t("poc.report", page=run.path(f"brief.{lang}.html"))
-    if beside := written_beside(run, lang):
-        yield t("poc.beside", files=", ".join(beside))
-    yield t("poc.next", run=run.name)

@@ -94,7 +94,5 @@ class PublishedPoc(Record):
     estimated: dict[str, NonNegativeFloat]
     took: dict[str, NonNegativeFloat]
     over: OverQueries
-    verdict: Literal["go", "pilot", "stop"]
-    reason: str
-    break_even: NonNegativeFloat | None = Field(description="trainings; None is never")
+    outcome: tuple[str, ...] = Field(min_length=1, description="what the command said of it, in English")
     provenance: Provenance

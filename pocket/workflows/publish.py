@@ -24,7 +24,7 @@ from pocket.presentation.i18n import full_date, translator
 from pocket.presentation.notebook_html import without_widgets
 from pocket.presentation.page import claims, measured_cells, result_rows
 from pocket.presentation.poc_block import poc_block
-from pocket.roi import RoiReport
+from pocket.presentation.poc_text import outcome_lines
 from pocket.runs import Run, RunRecord, results, write_bytes, write_text
 from pocket.runs.paths import kit_dir, run_dir
 from pocket.runs.poc import PocRecord, PublishedPoc
@@ -190,7 +190,7 @@ def publish_poc(name: str, about: str) -> Path:
     """
     run = Run.read(run_dir(name))
     done, check = PocRecord.load(run.path("poc.json")), CheckRecord.load(run.path("check.json"))
-    over, roi = RetrievalComparison.load(run.path("retrieval.json")).over, RoiReport.load(run.path("roi.json"))
+    over = RetrievalComparison.load(run.path("retrieval.json")).over
     if done.took is None or over is None:
         raise ValueError(
             f"run {name!r} was done in several calls, so that what it took is not known; publish one that a single "
@@ -206,9 +206,7 @@ def publish_poc(name: str, about: str) -> Path:
         estimated=done.estimated,
         took=done.took,
         over=over,
-        verdict=done.verdict,
-        reason=done.reason,
-        break_even=roi.break_even.trainings,
+        outcome=tuple(outcome_lines(run, "en")),
         provenance=done.provenance,
     )
     place = f"poc_{name}"
