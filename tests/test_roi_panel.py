@@ -167,7 +167,7 @@ def test_a_saving_within_the_noise_is_said_below_the_axes_while_it_is_the_measur
     for lang in ("en", "ja"):
         ask(panel, do="language", code=lang)
         full, condensed, _ = alternatives(run.folder)
-        said = f"<p class='caution' role='note'>{saving_noise(full, condensed, lang)}</p>"
+        said = f"<p class='caution'>{saving_noise(full, condensed, lang)}</p>"
         assert panel.widget.top.endswith(f"</ol>{said}") and said in static_html(panel.report, lang, run)
         for name, value in dashboard.environment(run, lang).items():
             monkeypatch.setenv(name, value)

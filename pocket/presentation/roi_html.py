@@ -39,7 +39,7 @@ def top_html(report: RoiReport, lang: str, caution: str = "") -> str:
         f"<div class='decision {report.decision.verdict}'><h3>{escape(decision.label)}</h3>"
         f"<p class='verdict'>{escape(decision.value)}</p>{told}</div>"
         f"<h3>{escape(t('axis.title'))}</h3><ol class='axes'>{axes}</ol>"
-        + (f"<p class='caution' role='note'>{escape(caution)}</p>" if caution else "")
+        + (f"<p class='caution'>{escape(caution)}</p>" if caution else "")
     )
 
 

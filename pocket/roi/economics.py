@@ -138,7 +138,8 @@ def costs_of(name: Trained, v: Values, inputs: RoiInputs) -> Costs:
     kilowatts = v["power_watts"] / 1000
     energy_price = kilowatts * v["kwh_price"]
     kind = "condensed" if name == "hybrid" else name
-    training_hours = trainings_per_month(v) * v[f"seconds_{kind}"] * scale
+    trainings = trainings_per_month(v) * scale
+    training_hours = trainings * v[f"seconds_{kind}"]
     monthly = {
         "training": training_hours * v["compute_price"],
         "energy": training_hours * energy_price,
@@ -161,7 +162,7 @@ def costs_of(name: Trained, v: Values, inputs: RoiInputs) -> Costs:
     monthly["energy"] = hours * energy_price
     monthly["monitoring"] = v["monitoring_days_per_month"] * v["engineer_day_rate"]
     monthly["lost_quality"] = lost_quality(v, v["map_full"] - v[f"map_{name}"])
-    overlap_hours = v["overlap_months"] * trainings_per_month(v) * v["seconds_full"] * scale
+    overlap_hours = v["overlap_months"] * trainings * v["seconds_full"]
     once = {
         "migration": v["migration_days"] * v["engineer_day_rate"],
         "condensing": condense_hours * (v["compute_price"] + energy_price),
