@@ -999,13 +999,13 @@ def test_classes_with_few_independent_queries_are_named_with_what_they_lack(tmp_
     assert record.query_units == 16
     page = (home / "runs" / "check-images" / "check.html").read_text(encoding="utf-8")
     for count in (12, 2):
-        text = f"{count} query images of 2 things; things still lacking: about 15"
+        text = f"query images: {count}, of independent things: 2; things still lacking: about 15"
         assert text in said and text in page
     table = page[page.index('id="classes"') : page.index('id="size"')]
     assert "<td>60</td><td>10</td><td>48</td><td>12</td><td>2</td>" in table
     lines = [line.strip() for line in said.splitlines()]
-    assert "dent: 60 images (10 independent), 48 to train on; 12 query images (2 independent)" in lines
-    assert lines.index("free: 60 images (60 independent), 48 to train on; 12 query images (12 independent)") > max(
+    assert "dent: 60 images (10 independent); train 48, query 12 (2 independent)" in lines
+    assert lines.index("free: 60 images (60 independent); train 48, query 12 (12 independent)") > max(
         i for i, line in enumerate(lines) if line.startswith(("dent:", "rare:"))
     ), "those with the fewest come first"
     assert "検索質問2枚、独立なもの2件。あと約15件必要です" in run(root, "--lang", "ja")[1]
@@ -1034,6 +1034,7 @@ def test_so_few_queries_that_no_decision_can_rest_on_them_are_said_beside_the_ve
     assert [("no decision can rest on" in text) for text in (said, box)] == [warned, warned]
     if warned:
         assert record.findings[0].kind == "few_in_all", "the first thing to read"
+        assert record.findings[0].values["more"] == 5 * (20 - record.query_units), "one in five becomes a query"
         assert said.count("no decision can rest on") == 2, "and the last, beside the verdict"
         assert f"{record.query_units}件しかありません" in run(root, "--lang", "ja")[1]
 

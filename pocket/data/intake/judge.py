@@ -181,8 +181,11 @@ def judge_classes(intake: Intake, findings: Findings) -> Classes:
 
     units, asked = things(intake.usable), things(intake.query)
     in_all = len(np.unique(intake.units[intake.query]))
+    # One thing in five becomes a query, unless the images came split.
+    share = 1 if listing.sides else QUERY_SHARE
     if in_all < ENOUGH_QUERIES:
-        findings.say("few_in_all", count=in_all, least=ENOUGH_QUERIES)
+        more = math.ceil((ENOUGH_QUERIES - in_all) / share)
+        findings.say("few_in_all", count=in_all, least=ENOUGH_QUERIES, more=more)
     for c in present.tolist():
         name = listing.class_names[c]
         if images[c] < FEW:
@@ -191,8 +194,7 @@ def judge_classes(intake: Intake, findings: Findings) -> Classes:
             one = units[c] == 1 and not listing.sides
             findings.add("one_unit" if one else "no_query", name, f"train {train[c]}, query {query[c]}")
         if asked[c] < FEW_THINGS:
-            # One thing in five becomes a query, unless the images came split.
-            more = math.ceil((FEW_THINGS - asked[c]) / (1 if listing.sides else QUERY_SHARE))
+            more = math.ceil((FEW_THINGS - asked[c]) / share)
             findings.add("few_queries", name, images=int(query[c]), things=asked[c], more=more)
     most, least = present[images[present].argmax()], present[images[present].argmin()]
     times = images[most] / images[least]
