@@ -13,8 +13,11 @@ from pocket.data.intake import CheckRecord
 from pocket.presentation.brief import write_brief
 from pocket.presentation.brief_setting import random_name, setting_lines
 from pocket.presentation.i18n import number, translator
+from pocket.presentation.meeting import phrases
+from pocket.presentation.rollout import PLAN, introduction, stages
+from pocket.roi import RoiInputs, RoiReport, alternatives, compute
 from pocket.runs import ArtefactError, Run
-from pocket.runs.poc import Plan, PlanRecord
+from pocket.runs.poc import Plan, PlanRecord, is_trial
 from pocket.runs.records import TrainingRecord, select
 from pocket.workflows.check import check
 from pocket.workflows.poc_plan import Asked, plan_of
@@ -80,3 +83,41 @@ def test_a_random_subset_in_tiles_is_called_so(run: Run, lang: str) -> None:  # 
     tiles = [cell("random", seed, formation=2) for seed in SEEDS]
     assert random_name(tiles, lang) == t("alternative.random_tiles")
     assert random_name(select(whole, method="random"), lang) == t("alternative.random")
+
+
+@pytest.mark.parametrize("lang", ["en", "ja"])
+def test_after_a_trial_the_roll_out_begins_with_the_shadow_run(
+    planned: tuple[Run, Plan, CheckRecord], lang: str
+) -> None:
+    made, _, _ = planned
+    t, report = translator(lang), compute(RoiInputs.from_run(made), draws=10)
+    start = report.inputs.start
+    assert start is not None
+    before, after = stages(report, lang), stages(report, lang, trial=True)
+    assert [stage.name for stage in before] == [stage.name for stage in after]
+    assert after[0].time == t("rollout.done") and after[1].time == before[0].time, "it begins when the trial would have"
+    assert len({stage.time for stage in after}) == 4
+    for verdict, key in (("go", "go"), ("pilot", "pilot"), ("stop", "stop"), ("stop", "random_better")):
+        decision = report.decision.model_copy(
+            update={"verdict": verdict, "reason": key if key == "random_better" else "npv_stop"}
+        )
+        changed = report.model_copy(update={"decision": decision})
+        page = unescape(write_brief(made, lang, changed).read_text(encoding="utf-8"))
+        assert introduction(changed, lang, trial=True) == t(f"rollout.text_{key}_trial") in page
+        assert t("kpi.text_trial") in page and t("kpi.text") not in page
+        assert (t("brief.next_pilot_trial") in page) == (key == "pilot")
+        last = told_of(made, changed, lang)
+        if key != "stop":
+            owner = t(f"brief.owner_{PLAN['shadow'].owner}")
+            assert last == t(f"meeting.next_{key}_trial", **({} if key == "random_better" else {"owner": owner}))
+
+
+def told_of(made: Run, report: RoiReport, lang: str) -> str:
+    _, condensed, random = alternatives(made.folder)
+    return phrases(made, report, condensed, random, lang)[-1].answer
+
+
+def test_a_tour_is_no_trial(run: Run) -> None:  # noqa: F811
+    assert not is_trial(run)
+    page = unescape(write_brief(run, "en").read_text(encoding="utf-8"))
+    assert translator("en")("rollout.done") not in page and translator("en")("rollout.text_stop") in page

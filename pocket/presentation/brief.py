@@ -21,6 +21,7 @@ from pocket.roi import SPECS, RoiInputs, RoiReport, alternatives, ceiling, equal
 from pocket.runs import Run, write_text
 from pocket.runs.audit import digest_of
 from pocket.runs.lock import writing
+from pocket.runs.poc import is_trial
 from pocket.runs.records import Cell
 
 RISKS = {"quality": "ml", "drift": "ops", "cost": "finance", "privacy": "privacy", "lock": "it"}
@@ -90,7 +91,7 @@ def inline(page: Path, height: int = 1500) -> HTML:
 
 def _content(run: Run, report: RoiReport, lang: str) -> dict[str, Any]:
     full, condensed, random = alternatives(run.folder, report.inputs.ipc or None)
-    t, inputs, key = translator(lang), report.inputs, report.decision.reason
+    t, inputs, trial = translator(lang), report.inputs, is_trial(run)
     charts = [
         (png_uri(draw(report, lang)), alt(report, lang))
         for draw, alt in (
@@ -108,7 +109,7 @@ def _content(run: Run, report: RoiReport, lang: str) -> dict[str, Any]:
         "report": report,
         "verdict": report.decision.verdict,
         "decision": roi_text.decision(report, lang),
-        "advice": t(f"brief.next_{key if key == 'random_better' else report.decision.verdict}"),
+        "advice": _advice(report, trial, lang),
         "flip": roi_text.flip(report, lang),
         "better": roi_text.better(report, lang),
         "axes": roi_text.axes(report, lang, equal_steps(full, condensed)),
@@ -146,8 +147,9 @@ def _content(run: Run, report: RoiReport, lang: str) -> dict[str, Any]:
         "real_images": real_images(run, lang),
         "checklist_text": _checklist_text(run, report, lang),
         "checklist": checklist(run, report, lang),
-        "rollout_text": rollout.introduction(report, lang),
-        "stages": rollout.stages(report, lang),
+        "rollout_text": rollout.introduction(report, lang, trial=trial),
+        "stages": rollout.stages(report, lang, trial=trial),
+        "kpi_text": t("kpi.text_trial" if trial else "kpi.text"),
         "kpis": rollout.kpis(run, report, full, condensed, lang),
         "phrases": phrases(run, report, condensed, random, lang),
         "not_shown": [t(f"brief.not_shown_{key}") for key in NOT_SHOWN],
@@ -161,6 +163,13 @@ def _content(run: Run, report: RoiReport, lang: str) -> dict[str, Any]:
 def _split(lines: list[roi_text.Line], first: set[str]) -> tuple[list[roi_text.Line], list[roi_text.Line]]:
     """Part the lines whose labels stand on the first page from the others."""
     return [line for line in lines if line.label in first], [line for line in lines if line.label not in first]
+
+
+def _advice(report: RoiReport, trial: bool, lang: str) -> str:
+    """Return what to do next; after a trial on one's own images another one is no advice."""
+    reason, verdict = report.decision.reason, report.decision.verdict
+    key = "pilot_trial" if trial and verdict == "pilot" else verdict
+    return translator(lang)(f"brief.next_{reason if reason == 'random_better' else key}")
 
 
 def _saving_notes(report: RoiReport, full: list[Cell], condensed: list[Cell], lang: str) -> list[str]:

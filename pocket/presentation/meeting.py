@@ -10,6 +10,7 @@ from pocket.presentation.i18n import duration, money, number, percent, plain, po
 from pocket.presentation.rollout import PLAN, making_seconds, trainings_per_month
 from pocket.roi import RoiReport
 from pocket.runs import Run
+from pocket.runs.poc import is_trial
 from pocket.runs.records import Cell, summarise
 
 
@@ -131,13 +132,15 @@ def _change(run: Run, report: RoiReport, lang: str) -> list[str]:
 def _next(run: Run, report: RoiReport, lang: str) -> list[str]:
     t, verdict, limits = translator(lang), report.decision.verdict, report.inputs.thresholds
     told = [t("meeting.sample")] if run.is_sample else []
+    trial, ending = is_trial(run), "_trial" if is_trial(run) else ""
     if report.decision.reason == "random_better":
-        return [*told, t("meeting.next_random_better")]
+        return [*told, t(f"meeting.next_random_better{ending}")]
     if verdict == "stop":
         loss = t("format.points", value=number(100 * limits.go_map_loss, 1))
         go_npv = money(limits.go_npv, report.inputs.currency, lang)
         return [*told, t("meeting.next_stop", go_npv=go_npv, go_loss=loss)]
-    return [*told, t(f"meeting.next_{verdict}", owner=t(f"brief.owner_{PLAN['poc'].owner}"))]
+    stage = PLAN["shadow" if trial else "poc"]
+    return [*told, t(f"meeting.next_{verdict}{ending}", owner=t(f"brief.owner_{stage.owner}"))]
 
 
 def _joined(sentences: list[str], lang: str) -> str:

@@ -54,14 +54,18 @@ class Kpi(NamedTuple):
     owner: str
 
 
-def introduction(report: RoiReport, lang: str) -> str:
-    """Say how far the roll-out is proposed at all, by the verdict."""
+def introduction(report: RoiReport, lang: str, *, trial: bool = False) -> str:
+    """Say how far the roll-out is proposed at all, by the verdict; ``trial``: its first stage was the run itself."""
     reason, verdict = report.decision.reason, report.decision.verdict
-    return translator(lang)(f"rollout.text_{reason if reason == 'random_better' else verdict}")
+    key = reason if reason == "random_better" else verdict
+    return translator(lang)(f"rollout.text_{key}_trial" if trial else f"rollout.text_{key}")
 
 
-def stages(report: RoiReport, lang: str) -> list[Stage]:
-    """Return the four stages: small trial, shadow run, part of the traffic, all of it."""
+def stages(report: RoiReport, lang: str, *, trial: bool = False) -> list[Stage]:
+    """Return the four stages: small trial, shadow run, part of the traffic, all of it.
+
+    ``trial``: the run itself was the small trial, so that the next stage is the first to come.
+    """
     t, inputs = translator(lang), report.inputs
     limits, currency = inputs.thresholds, inputs.currency
     per_point = inputs.failure_share_per_point.base
@@ -76,10 +80,11 @@ def stages(report: RoiReport, lang: str) -> list[Stage]:
         "cost": money(_monthly_cost(report, "condensed"), currency, lang),
         "share": percent(TRAFFIC, lang, 0),
     }
+    passed = PLAN["shadow"].month
     return [
         Stage(
             t(f"rollout.{key}", **said),
-            _when(inputs.start, plan, lang),
+            t("rollout.done") if trial and key == "poc" else _when(inputs.start, plan, lang, passed if trial else 0),
             t(f"rollout.{key}_go", **said),
             t(f"rollout.{key}_stop", **said),
             t(f"brief.owner_{plan.owner}"),
@@ -158,11 +163,11 @@ def making_seconds(report: RoiReport) -> tuple[float, float]:
     return scale * sum(part.base for part in parts), scale * sum(part.high for part in parts)
 
 
-def _when(start: date | None, plan: _Plan, lang: str) -> str:
+def _when(start: date | None, plan: _Plan, lang: str, passed: int) -> str:
     t = translator(lang)
     if start is None:
         return t("rollout.onward") if plan.weeks is None else t("rollout.weeks", weeks=plan.weeks)
-    years, month = divmod(start.month - 1 + plan.month, 12)
+    years, month = divmod(start.month - 1 + plan.month - passed, 12)
     first = month_of(date(start.year + years, month + 1, 1), lang)
     if plan.weeks is None:
         return t("rollout.onward_from", date=first)

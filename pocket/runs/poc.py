@@ -10,6 +10,7 @@ from pocket.runs.artefacts import Part, Record
 from pocket.runs.provenance import Provenance
 from pocket.runs.records import Cell
 from pocket.runs.retrieval import OverQueries, RetrievalReport
+from pocket.runs.run import Run
 
 
 class Plan(Part):
@@ -45,6 +46,11 @@ class PlanRecord(Record):
 
     kind: ClassVar[str] = "poc-plan"
     plan: Plan
+
+
+def is_trial(run: Run) -> bool:
+    """Return whether a run is a proof of concept on someone's own images: the first stage of a roll-out, done."""
+    return run.path("plan.json").is_file() or run.path("poc.json").is_file()
 
 
 class KeptCell(Record):
