@@ -56,7 +56,7 @@ _BY_UNIT = {
 _BY_NAME = {
     "searches_per_month": Slider(1e3, 1e9, 0.1, logarithmic=True),
     "comparisons_per_month": Slider(0, 30, 0.25),
-    "overlap_months": Slider(0, 24, 0.5),
+    "overlap_months": Slider(0, 24, 1),
 }
 # Limits of the decision: unit shown, how many of it are one of the model's, and the slider (None: by the amounts).
 _LIMITS: dict[str, tuple[Shown, Slider | None]] = {
