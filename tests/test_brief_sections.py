@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
-from html import unescape
+from html import escape, unescape
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,10 @@ from runs_for_tests import make_run, run  # noqa: F401 (run is a fixture)
 from pocket.evaluation.diagnostics import CORRUPTIONS
 from pocket.presentation.brief import write_brief
 from pocket.presentation.checklist import SYMBOLS, Check, checklist
-from pocket.presentation.glossary import glossary, glossary_block
+from pocket.presentation.glossary import glossary, glossary_block, occurring
 from pocket.presentation.i18n import texts, translator
 from pocket.presentation.meeting import phrases
+from pocket.presentation.roi_text import input_value
 from pocket.presentation.rollout import kpis, stages
 from pocket.roi import RoiInputs, RoiReport, Thresholds, alternatives, compute
 from pocket.runs import ArtefactError, Run
@@ -287,6 +288,36 @@ def test_the_glossary_is_whole_and_the_same_in_both_languages() -> None:
     assert glossary_block("ja").count("\n") + 1 == len(japanese)
     with pytest.raises(ValueError, match="unknown language 'fr'"):
         glossary("fr")
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_the_glossary_explains_what_is_read_and_nothing_else(measured: Run, lang: str) -> None:
+    page = write_brief(measured, lang).read_text(encoding="utf-8")
+    body, _, end = page.partition('id="glossary"')
+    listed = [term.key for term in glossary(lang) if f"<dt>{escape(term.name)}</dt>" in end]
+    assert {"condensation", "hashing", "map", "npv", "break_even", "seed", "kpi", "verdict", "drift"} <= set(listed)
+    assert "coreset" not in listed and "dm" not in listed
+    words = unescape(re.sub(r"<[^>]+>", " ", body.split("<body")[1]))
+    assert "herding" not in words and "コアセット" not in words and not re.search(r"\bDM\b", words)
+    told = [term for term in glossary(lang) if term.key in ("npv", "iem", "payback")]
+    assert [term.key for term in occurring(glossary(lang), " / ".join(term.name for term in told))] == [
+        "iem", "npv", "payback",
+    ]  # fmt: skip
+    assert occurring(glossary(lang), "NPVX pay") == []
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_counts_and_multiples_have_no_odd_unit(run: Run, lang: str) -> None:  # noqa: F811
+    inputs = RoiInputs.from_run(run)
+    assert input_value("code_lengths", 5, inputs, lang) == "5"
+    assert input_value("workload_scale", 1, inputs, lang) == {"en": "× 1", "ja": "1倍"}[lang]
+    words = visible(write_brief(run, lang)).replace(NBSP, " ")
+    assert not re.search({"en": r"\d (number|times)\b", "ja": r"\d 個"}[lang], words)
+    report = compute(inputs, draws=10)
+    assert report.decision.flip is None
+    t = translator(lang)
+    assert t("roi.flip_open") in words and t("roi.flip_none") in words
+    assert lang == "ja" or "The one input" not in words.split("Questions")[0]
 
 
 def test_a_brief_with_diagnostics_loads_no_torch(measured: Run) -> None:

@@ -12,8 +12,8 @@ from pocket.presentation import brief_classes, roi_figures, roi_text, rollout
 from pocket.presentation import brief_evidence as evidence
 from pocket.presentation.brief_setting import random_name, random_text, setting_lines
 from pocket.presentation.checklist import checklist, diagnosed, real_images
-from pocket.presentation.glossary import glossary
-from pocket.presentation.html import escape, png_uri
+from pocket.presentation.glossary import glossary, occurring
+from pocket.presentation.html import escape, png_uri, visible
 from pocket.presentation.i18n import duration, money, number, plain, translator
 from pocket.presentation.meeting import phrases
 from pocket.presentation.roi_files import report_of
@@ -67,7 +67,10 @@ def write_brief(run: Run, lang: str, report: RoiReport | None = None) -> Path:
     )
     page = environment.get_template("brief.html.j2")
     with writing(run.folder):
-        write_text(path, page.render(t=t, **_content(run, report or report_of(run), lang)))
+        content = _content(run, report or report_of(run), lang)
+        # Made twice: what stands on the page decides which terms its last part explains.
+        read = visible(page.render(t=t, glossary=[], **content))
+        write_text(path, page.render(t=t, glossary=occurring(glossary(lang), read), **content))
         run.log("brief written", file=path.name, sha256=digest_of(path))
     return path
 
@@ -156,7 +159,6 @@ def _content(run: Run, report: RoiReport, lang: str) -> dict[str, Any]:
         "assumptions": [evidence.assumption_row(name, inputs, lang) for name in SPECS],
         "audit_text": t("audit.text", lines=number(lines)) if lines else t("audit.none"),
         "digest": digest if lines else "",
-        "glossary": glossary(lang),
     }
 
 

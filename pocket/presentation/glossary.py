@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from pocket.presentation.i18n import texts, translator
@@ -27,6 +29,44 @@ def glossary(lang: str) -> list[Term]:
     # English gives the order: what a term is explained by stands before it.
     keys = [key.split(".")[1] for key in texts("en") if key.startswith("glossary.") and key.endswith(".name")]
     return [Term(key, t(f"glossary.{key}.name"), t(f"glossary.{key}.text")) for key in keys]
+
+
+# What is read in a page where that is not a part of the term's name.
+_READ = {
+    "condensation": ("condens", "凝縮"),
+    "bits": ("bits", "ビット"),
+    "hashing": ("hashing", "ハッシュ"),
+    "code": ("codes", "コード"),
+    "ties": ("expected mean average precision", "期待平均適合率"),
+    "query": ("queries", "検索画像", "検索例"),
+    "hybrid": ("hybrid", "ハイブリッド"),
+    "interval": ("interval", "区間"),
+    "range": ("P10",),
+}
+
+
+def occurring(terms: Iterable[Term], text: str) -> list[Term]:
+    """Return the terms that a text uses, in their order: what is not read needs no explanation.
+
+    Examples
+    --------
+    >>> [term.key for term in occurring(glossary("en"), "The NPV over three seeds; 32 bits.")]
+    ['bits', 'npv', 'seed']
+    """
+    return [term for term in terms if any(_has(text, word) for word in _READ.get(term.key, _words(term.name)))]
+
+
+def _words(name: str) -> list[str]:
+    """Return what a name is made of: "Net present value (NPV)" is that, and NPV."""
+    parts = re.split(r"[(),（）、・：:]| and |と(?=並行|同順)", name)
+    return [part.strip() for part in parts if part.strip()]
+
+
+def _has(text: str, word: str) -> bool:
+    """Whether a word begins somewhere in a text (Japanese has no spaces), or an abbreviation stands there alone."""
+    if word.isascii() and word.isupper():
+        return re.search(rf"(?<![A-Za-z]){re.escape(word)}(?![A-Za-z])", text) is not None
+    return re.search(rf"(?<![A-Za-z]){re.escape(word)}", text, re.IGNORECASE) is not None
 
 
 def glossary_block(lang: str) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Iterable, Sequence
 from html import escape as _escape
+from html import unescape
 from io import BytesIO
 
 from matplotlib.figure import Figure
@@ -13,6 +15,12 @@ from matplotlib.figure import Figure
 def escape(text: object) -> str:
     """Return ``text`` safe for HTML content and attributes."""
     return _escape(str(text), quote=True)
+
+
+def visible(page: str) -> str:
+    """Return what is read in a page: its text without tags, style and head."""
+    body = page.partition("<body")[2] or page
+    return unescape(re.sub(r"<[^>]*>", " ", "<body" + body))
 
 
 def png_bytes(figure: Figure, dpi: int = 200) -> bytes:

@@ -40,6 +40,10 @@ def input_value(name: str, value: float, inputs: RoiInputs, lang: str) -> str:
         return duration(value, lang)
     if unit == "map":
         return number(value, 3)
+    if unit == "number":
+        return plain(value)
+    if unit == "times":
+        return t("format.times", value=plain(value))
     if unit == "bytes":
         return data_size(value, lang)
     if unit in ("yearly_rate", "share"):
@@ -247,7 +251,7 @@ def flip(report: RoiReport, lang: str) -> Line:
     """Return the nearest change of one input that would change the decision."""
     t, found = translator(lang), report.decision.flip
     if found is None:
-        return Line(t("roi.flip"), t("roi.flip_none"))
+        return Line(t("roi.flip_open"), t("roi.flip_none"))
     # The first value past the limit is near it: more digits would only pretend.
     base, value = (input_value(found.input, x, report.inputs, lang) for x in (found.base, found.value))
     verdict = t(f"verdict.{found.verdict}")
