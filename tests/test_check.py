@@ -222,7 +222,9 @@ def test_a_stop_takes_away_the_split_of_the_check_before(tmp_path: Path, home: P
     import shutil
 
     root = clean_folder(tmp_path / "images")
-    assert run(root)[0] == 0
+    code, said = run(root, "--lang", "ja")
+    assert code == 0 and "check.json, split.json, relabel.csv" in said
+    assert said.splitlines()[-1].endswith(f"pocket poc {root} --lang ja")
     shutil.rmtree(root / "dent")
     assert run(root)[0] == 4
     assert {p.name for p in (home / "runs" / "check-images").iterdir()} == {"check.html", "check.json"}

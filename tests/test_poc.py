@@ -139,6 +139,10 @@ def test_it_says_plan_time_and_verdict(done: tuple[Done, Path, list[str]]) -> No
     assert places == sorted(places), "the time is said before the first model is trained"
     assert t("poc.no_leak") in text and "groups stay on one side" in text
     found = run_of(done).path("brief.en.html")
+    (written,) = (line for line in said if line.startswith("\nWritten to"))
+    named = written.partition(": ")[2].split(", ")
+    assert {"brief.en.html", "brief.ja.html", "roi.ja.xlsx", "roi.csv", "poc.json"} <= set(named)
+    assert all(run_of(done).path(name).is_file() for name in named)
     assert f"Report: {found}" in text and "95 % intervals over" in text
 
 
@@ -208,8 +212,8 @@ def test_the_same_command_again_trains_nothing(
     assert again.record == found.record
     assert state(run.folder) == before
     assert not any("trained in" in line for line in said) and any("mAP (low" in line for line in said)
-    checked = [line for line in said if "check.html" in line]
-    assert len(checked) == 1 and said[0] == checked[0], "of the check there is one line with its page"
+    assert said[0].startswith("The check that is there still holds") and said[0].endswith("check.html")
+    assert said[1:3] == ["", translator("en")("poc.plan")], "of the check there is one line with its page"
     assert not any(line.startswith(("[", "    ->")) for line in said)
 
 
@@ -268,7 +272,9 @@ def test_images_that_have_changed_are_announced_and_nothing_is_lost(
     assert verify_run(run.folder).problems == ()
 
 
-def test_a_condensing_that_goes_on_says_where(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_condensing_that_goes_on_says_where(
+    tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     images, said = folder_of_images(tmp_path / "images"), []
     whole, calls = matching.distance, []
 
@@ -283,8 +289,11 @@ def test_a_condensing_that_goes_on_says_where(tmp_path: Path, home: Path, monkey
         patch.setattr(matching, "distance", pressed)
         with pytest.raises(KeyboardInterrupt):
             poc(images, "stopped", asked=asked, pdf=False, say=lambda line: None)
-    done = poc(images, "stopped", asked=asked, pdf=False, say=said.append)
-    assert said.count("Seed 0: condensing goes on at step 2 of 5.") == 1
+    done = poc(images, "stopped", asked=asked, pdf=False, lang="ja", progress=True, say=said.append)
+    assert said.count(translator("ja")("poc.goes_on", seed=0, step=2, steps=5)) == 1
+    assert "step 2 of 5" in translator("en")("poc.goes_on", seed=0, step=2, steps=5)
+    bars = capsys.readouterr().err
+    assert "凝縮：シード0" in bars and "学習：" in bars and "condensing" not in bars and "training" not in bars
     assert done.record is not None and done.record.took is None
     assert not list((home / "runs" / "stopped").rglob("*.checkpoint"))
 
