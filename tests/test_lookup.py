@@ -217,12 +217,21 @@ def test_found_images_of_a_folder_have_their_files(home: Path, tmp_path: Path) -
         ImageSet(split.train.images, split.train.labels, split.train.class_names, "x", files=("one",))
 
 
+def columns(text: str) -> int:
+    return sum(1 if character.isascii() else 2 for character in text)
+
+
 def test_the_command(run: pocket.Run, split: RetrievalSplit, tmp_path: Path) -> None:
     (tmp_path / "mine.png").write_bytes(png(split.query.images[0]))
     words = ["search", "--run", "mine", "--model", "full", "-k", "2", str(tmp_path / "mine.png")]
     done = CliRunner().invoke(app, words)
     assert done.exit_code == 0, done.output
     assert "wrote" in done.output
+    japanese = CliRunner().invoke(app, [*words, "--lang", "ja"])
+    assert "search-2.png に書き出しました" in japanese.output and "中央の正方形" in japanese.output
+    assert "wrote" not in japanese.output
+    head, line = (next(x for x in japanese.output.splitlines() if x.startswith(w)) for w in ("  モデル", "  full "))
+    assert columns(head[: head.index("距離") + 2]) == 25 and line[15:25].strip().isdigit() and line[25] == " "
     partly = CliRunner().invoke(app, [*words, str(tmp_path / "gone.png")])
     assert partly.exit_code == 1
     assert "gone.png: there is no such file" in partly.output

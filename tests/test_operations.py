@@ -18,7 +18,7 @@ from pocket.cli import app
 from pocket.data import RetrievalSplit
 from pocket.runs import Run
 from pocket.runs.paths import kit_dir
-from pocket.runs.verification import verify_run
+from pocket.runs.verification import HIDDEN, verify_run
 from pocket.workflows.explain import explain, told
 
 
@@ -111,6 +111,9 @@ def test_the_command_says_what_a_rewritten_chain_could_hide(run: Run) -> None:  
     good = CliRunner().invoke(app, ["audit", "verify", "tour"])
     assert good.exit_code == 0 and run.record.audit_head in good.output
     assert "makes a chain that agrees with itself" in " ".join(good.output.split())
+    assert HIDDEN in good.output
+    japanese = CliRunner().invoke(app, ["audit", "verify", "tour", "--lang", "ja"])
+    assert japanese.exit_code == 0 and "書き込まれたときのままです" in japanese.output and HIDDEN not in japanese.output
     run.path("condensation.json").write_text("{}", encoding="utf-8")
     bad = CliRunner().invoke(app, ["audit", "verify", "tour"])
     assert bad.exit_code == 1 and "condensation.json is not the file" in bad.output
@@ -158,6 +161,9 @@ def test_an_explanation_agrees_with_the_codes() -> None:
     }
     assert set(re.findall(r"\d+ \(.*?\)", answers)) == named
     assert len(re.findall(r"\d+ \(.*?\)", answers)) == len(named), "every answer is named once"
+    english, japanese = told(found), told(found, "ja")
+    assert len(japanese) == len(english) and not any("found by" in line or "query" in line for line in japanese)
+    assert "凝縮データのモデルだけが見つけた画像" in "\n".join(japanese)
 
 
 def test_two_equal_models_have_nothing_to_explain() -> None:

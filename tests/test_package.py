@@ -16,8 +16,10 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from typer.testing import CliRunner
 
 import pocket
+from pocket.cli import app
 from pocket.runs.extras import EXTRAS
 from pocket.runs.paths import kit_dir
 from pocket.workflows.manifest import table
@@ -174,6 +176,15 @@ def test_the_doctor_knows_the_light_install(home: Path) -> None:
     done = light("from pocket.cli import main; sys.argv = ['pocket', 'doctor']; main()")
     assert done.returncode == 0, done.stderr
     assert "[warn] kit: light install" in done.stdout and 'pip install "pocket[kit]"' in done.stdout
+    done = light("from pocket.cli import main; sys.argv = ['pocket', 'doctor', '--lang', 'ja']; main()")
+    assert done.returncode == 0, done.stderr
+    assert "[warn] キット: torchのない軽量版です" in done.stdout and 'pip install "pocket[kit]"' in done.stdout
+
+
+def test_a_language_that_is_not_known_is_a_wrong_call(home: Path) -> None:
+    for words in (["doctor"], ["search", "x.png"], ["explain", "--query", "0"], ["audit", "verify"]):
+        done = CliRunner().invoke(app, [*words, "--lang", "fr"])
+        assert done.exit_code == 2 and "choose one of en, ja" in done.output, words
 
 
 def test_exactly_one_faiss_whatever_the_platform() -> None:

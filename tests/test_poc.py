@@ -152,7 +152,7 @@ def test_it_says_plan_time_and_verdict(done: tuple[Done, Path, list[str]]) -> No
     found = run_of(done).path("brief.en.html")
     verdict = next(i for i, line in enumerate(said) if line.startswith("■ Stop:"))
     assert said[verdict - 1] == "" and t("poc.complete") not in said
-    beside = "brief.ja.html, roi.en.xlsx, roi.ja.xlsx, check.html"
+    beside = "brief.ja.html, roi.en.xlsx, roi.ja.xlsx, roi.csv, check.html"
     assert said[said.index(f"Report: {found}") + 1] == t("poc.beside", files=beside), "no PDF was asked for"
     assert f"Report: {found}" in text and "95 % intervals over" in text
 
@@ -347,7 +347,9 @@ def test_images_that_have_changed_are_announced_and_nothing_is_lost(
     assert verify_run(run.folder).problems == ()
 
 
-def test_a_condensing_that_goes_on_says_where(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_condensing_that_goes_on_says_where(
+    tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     images, said = folder_of_images(tmp_path / "images"), []
     whole, calls = matching.distance, []
 
@@ -362,8 +364,11 @@ def test_a_condensing_that_goes_on_says_where(tmp_path: Path, home: Path, monkey
         patch.setattr(matching, "distance", pressed)
         with pytest.raises(KeyboardInterrupt):
             poc(images, "stopped", asked=asked, pdf=False, say=lambda line: None)
-    done = poc(images, "stopped", asked=asked, pdf=False, say=said.append)
-    assert said.count("Seed 0: condensing goes on at step 2 of 5.") == 1
+    done = poc(images, "stopped", asked=asked, pdf=False, lang="ja", progress=True, say=said.append)
+    assert said.count(translator("ja")("poc.goes_on", seed=0, step=2, steps=5)) == 1
+    assert "step 2 of 5" in translator("en")("poc.goes_on", seed=0, step=2, steps=5)
+    bars = capsys.readouterr().err
+    assert "凝縮：シード0" in bars and "学習：" in bars and "condensing" not in bars and "training" not in bars
     assert done.record is not None and done.record.took is None
     assert not list((home / "runs" / "stopped").rglob("*.checkpoint"))
 

@@ -159,6 +159,7 @@ def test_a_failing_notebook_is_named_with_its_cell_and_error(toured: Run, tmp_pa
     assert "04_does_it_still_retrieve.ipynb, cell [" in message
     assert "ArtefactError" in message
     assert "condensation.json is missing" in message
+    assert "to go on from here: pocket tour --run broken --from 04" in failed.stdout
     assert "Traceback" not in message
 
 

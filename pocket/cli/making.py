@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pocket.cli.parser import OwnRunName, RunName, app, usable_name
+from pocket.cli.parser import OwnRunName, RunName, app, command, known_language, usable_name
 
 
 @app.command()
@@ -51,8 +51,9 @@ def tour(
             bits=bits,
             say=typer.echo,
         )
+        typer.echo(f"the briefs lie beside it; your own prices: {command('dashboard', '--run', name)}")
     except KeyboardInterrupt:
-        typer.echo(f"pocket: stopped; what run {name!r} has written so far stays, go on with --from", err=True)
+        typer.echo(f"pocket: stopped; what run {name!r} has written so far stays", err=True)
         raise typer.Exit(130) from None
 
 
@@ -81,12 +82,11 @@ def check(
     """Check images of your own before any training: pass (0), warn (0; 3 under --strict) or stop (4)."""
     from pathlib import Path
 
-    from pocket.presentation.i18n import LANGUAGES, translator
+    from pocket.presentation.i18n import translator
     from pocket.workflows.check import UsageError, exit_code
     from pocket.workflows.check import check as run_check
 
-    if lang not in LANGUAGES:
-        raise typer.BadParameter(f"{lang!r}: choose one of {', '.join(LANGUAGES)}", param_hint="--lang")
+    known_language(lang)
     try:
         checked = run_check(
             Path(path).expanduser(),
@@ -100,6 +100,9 @@ def check(
     except KeyboardInterrupt:
         typer.echo(f"pocket: {translator(lang)('check.stopped')}", err=True)
         raise typer.Exit(130) from None
+    if checked.record.verdict != "stop":
+        table = ["--groups", groups] if groups else []
+        typer.echo(translator(lang)("check.go_on", command=command("poc", path, *table, lang=lang)))
     raise typer.Exit(exit_code(checked.record, strict=strict))
 
 
@@ -131,13 +134,12 @@ def poc(
     """From images of your own to a go / no-go report. It may be stopped at any moment: the same command goes on."""
     from pathlib import Path
 
-    from pocket.presentation.i18n import LANGUAGES, translator
+    from pocket.presentation.i18n import translator
     from pocket.workflows.check import UsageError
     from pocket.workflows.poc import poc as run_poc
     from pocket.workflows.poc_plan import Asked
 
-    if lang not in LANGUAGES:
-        raise typer.BadParameter(f"{lang!r}: choose one of {', '.join(LANGUAGES)}", param_hint="--lang")
+    known_language(lang)
     if ipc is not None and ratio is not None:
         raise typer.BadParameter("give either --ipc or --ratio", param_hint="--ratio")
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -36,6 +37,21 @@ OwnRunName = Annotated[
         "--run", help="Name of the run: folder runs/NAME. Default: tour, or the data set's name.", callback=usable_name
     ),
 ]
+Lang = Annotated[str, typer.Option(help="en or ja: of what is said here.")]
+
+
+def known_language(lang: str) -> str:
+    """Return a language, or refuse it as a wrong call."""
+    from pocket.presentation.i18n import LANGUAGES
+
+    if lang not in LANGUAGES:
+        raise typer.BadParameter(f"{lang!r}: choose one of {', '.join(LANGUAGES)}", param_hint="--lang")
+    return lang
+
+
+def command(*words: object, lang: str = "en") -> str:
+    """Return a command to type next, quoted where need be, in the language that was asked for."""
+    return shlex.join(["pocket", *map(str, words), *(["--lang", lang] if lang != "en" else [])])
 
 
 def existing_run(name: str) -> Run:

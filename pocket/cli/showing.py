@@ -6,15 +6,15 @@ from typing import Annotated
 
 import typer
 
-from pocket.cli.parser import RunName, app, existing_run, usable_name
+from pocket.cli.parser import Lang, RunName, app, existing_run, known_language, usable_name
 
 
 @app.command()
-def doctor() -> None:
+def doctor(lang: Lang = "en") -> None:
     """Print what was found here (Python, torch, device, FAISS, memory, data) and what to do."""
     from pocket.workflows.doctor import examine
 
-    findings = examine()
+    findings = examine(known_language(lang))
     for finding in findings:
         typer.echo(str(finding))
     if any(finding.level == "stop" for finding in findings):
@@ -33,23 +33,27 @@ def search(
             help="A new PNG file for the contact sheet. Default: search.png, search-2.png, ... in the run's folder."
         ),
     ] = None,
+    lang: Lang = "en",
 ) -> None:
     """Find the nearest images of a run's database, as a table and a contact sheet."""
     from pathlib import Path
 
+    from pocket.presentation.i18n import translator
     from pocket.workflows.search import search_images
 
+    t = translator(known_language(lang))
     sheet, unreadable = search_images(
         existing_run(run),
         [Path(image).expanduser() for image in images],
         models=tuple(dict.fromkeys(model.split(","))),
         k=k,
         out=Path(out).expanduser() if out else None,
+        lang=lang,
         say=typer.echo,
     )
-    typer.echo(f"\nwrote {sheet}")
+    typer.echo("\n" + t("search.wrote", path=sheet))
     for trouble in unreadable:
-        typer.echo(f"pocket: left out {trouble}", err=True)
+        typer.echo(f"pocket: {t('search.left_out', trouble=trouble)}", err=True)
     if unreadable:
         raise typer.Exit(1)
 
@@ -61,20 +65,23 @@ app.add_typer(audit, name="audit")
 @audit.command()
 def verify(
     run: Annotated[str, typer.Argument(help="Name of the run: folder runs/NAME.", callback=usable_name)] = "tour",
+    lang: Lang = "en",
 ) -> None:
     """Find any altered, removed or reordered line of a run's audit log, and any artefact that is not as logged."""
-    from pocket.runs.verification import HIDDEN, verify_run
+    from pocket.presentation.i18n import translator
+    from pocket.runs.verification import verify_run
 
+    t = translator(known_language(lang))
     found = verify_run(existing_run(run).folder)
     for problem in found.problems:
         typer.echo(f"✕ {problem}", err=True)
-    typer.echo(f"{found.lines} lines, head {found.head or 'unknown'}, {found.files} files logged")
+    typer.echo(t("audit.counted", lines=found.lines, head=found.head or t("audit.unknown"), files=found.files))
     if found.unlogged:
-        typer.echo(f"not logged, so not checked: {', '.join(found.unlogged[:20])}")
-    typer.echo(HIDDEN)
+        typer.echo(t("audit.unlogged", names=", ".join(found.unlogged[:20])))
+    typer.echo(t("audit.hidden"))
     if found.problems:
         raise typer.Exit(1)
-    typer.echo("the log and every logged file are as they were written")
+    typer.echo(t("audit.whole"))
 
 
 @app.command()
@@ -82,6 +89,7 @@ def explain(
     query: Annotated[int, typer.Option(help="Number of the query, from 0.", min=0)],
     run: RunName = "tour",
     k: Annotated[int, typer.Option("-k", help="Answers to compare.", min=1, max=100)] = 10,
+    lang: Lang = "en",
 ) -> None:
     """Say where the condensed model answers otherwise than the full one, through which bits, and what shaped it."""
     from pocket.data import CondensedSet
@@ -91,6 +99,7 @@ def explain(
     from pocket.workflows.measure import load_split
     from pocket.workflows.search import model_files
 
+    known_language(lang)
     opened = existing_run(run)
     kept = model_files(opened)
     if missing := [name for name in ("full", "iem") if name not in kept]:
@@ -98,7 +107,7 @@ def explain(
     full, condensed = (HashModel.load(kept[name]) for name in ("full", "iem"))
     images = CondensedSet.load(opened.path("condensed.safetensors"))
     found = explained(load_split(opened.settings, told=True), query, full, condensed, images, k=k)
-    for line in told(found):
+    for line in told(found, lang):
         typer.echo(line)
 
 

@@ -165,7 +165,7 @@ def gradient_matching(task: Task) -> Matched:
         with deterministic():
             for step in tqdm(
                 range(first, config.steps),
-                desc=f"condensing {images.name}",
+                desc=task.progress if isinstance(task.progress, str) else f"condensing {images.name}",
                 initial=first,
                 total=config.steps,
                 disable=not task.progress,

@@ -74,7 +74,7 @@ def match(
     device: str,
     pool: Pool | None,
     teacher: HashModel | None,
-    progress: bool,
+    progress: bool | str,
     watch: Callable[[Step], None] | None,
     checkpoint: Checkpoint | None,
 ) -> Matched:
@@ -98,7 +98,7 @@ def match(
         Made here where the configuration wants one and none is given.
     teacher : HashModel, optional
         A trained hash model for the hash consistency; needed where ``config.weight_hash`` is above 0.
-    progress : bool
+    progress : bool or str
     watch : callable, optional
         Called with a `Step` before the first step and after every one.
     checkpoint : Checkpoint, optional
@@ -157,7 +157,7 @@ def match(
         with deterministic():
             for step in tqdm(
                 range(first, config.steps),
-                desc=f"condensing {images.name}",
+                desc=progress if isinstance(progress, str) else f"condensing {images.name}",
                 initial=first,
                 total=config.steps,
                 disable=not progress,

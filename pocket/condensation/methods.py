@@ -49,7 +49,7 @@ class Task:
     device: str
     pool: Pool | None
     teacher: HashModel | None
-    progress: bool
+    progress: bool | str
     watch: Callable[[Step], None] | None
     checkpoint: Checkpoint | None
 
@@ -168,7 +168,7 @@ def condense(
     device: str = "auto",
     pool: Pool | None = None,
     teacher: HashModel | None = None,
-    progress: bool = False,
+    progress: bool | str = False,
     watch: Callable[[Step], None] | None = None,
     checkpoint: Path | None = None,
     resume: bool = True,
@@ -212,8 +212,8 @@ def condense(
     teacher : HashModel, optional
         A hash model trained on the full data, for methods that use one (IEM's hash consistency); trained here,
         and its seconds counted, where the configuration wants one and none is given.
-    progress : bool
-        Show a bar with the time left.
+    progress : bool or str
+        Show a bar with the time left; a text is its label.
     watch : callable, optional
         Called with every `Step`; reading its loss or images waits for the device.
     checkpoint : Path, optional

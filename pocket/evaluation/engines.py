@@ -139,3 +139,31 @@ class Ivf:
         self._index.nprobe = min(self.probes, self._index.nlist)
         distances, rows = self._index.search(queries, k)
         return distances, rows
+
+
+def expanded(engine: Flat | Ivf, table: Unique, asked: Packed, k: int, bits: int) -> tuple[Distances, Rows]:
+    """Search distinct codes, and give every row that carries one, up to k; see `HammingIndex.search`.
+
+    Parameters
+    ----------
+    engine : Flat or Ivf
+        Over the distinct codes of ``table``.
+    table : Unique
+    asked : ndarray of uint8
+        Packed queries.
+    k : int
+    bits : int
+        Code length.
+    """
+    near, found = engine.search(asked, min(k, len(table.packed)))
+    counts = np.where(found >= 0, table.counts[found], 0)
+    ends = np.minimum(np.cumsum(counts, axis=1), k)
+    filled = ends[:, -1]
+    taken = np.diff(ends, axis=1, prepend=0)
+    distances = np.full((len(asked), k), bits + 1, dtype=np.int32)
+    rows = np.full((len(asked), k), -1, dtype=np.int64)
+    place = np.arange(k) < filled[:, None]
+    distances[place] = np.repeat(near.ravel(), taken.ravel())
+    inside = np.arange(taken.sum()) - np.repeat(np.cumsum(taken) - taken.ravel(), taken.ravel())
+    rows[place] = table.order[np.repeat(table.starts[found.ravel()], taken.ravel()) + inside]
+    return distances, rows

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import warnings
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -11,16 +10,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from pocket.evaluation.choice import KINDS, choose
 from pocket.evaluation.codes import Codes, check_ids, check_type
-from pocket.evaluation.engines import Distances, Flat, Ivf, Lists, Packed, Rows, Unique, assign, partition, unique
+from pocket.evaluation.engines import Distances, Flat, Ivf, Lists, Packed, Rows, Unique, assign, expanded, unique
 from pocket.runs.artefacts import ArtefactError, load_tensors, save_tensors
-
-KINDS = ("auto", "flat", "unique", "ivf")
-_MANY, _DIFFERENT = 2_000_000, 1000  # codes, and distinct ones, from which lists are tried
-_REPEATED, _OFTEN = 0.4, 100_000  # share of codes that repeat another, of how many, from which each is searched once
-_TRIED = 256  # codes asked for when lists are tried
-_PROBES = (1, 2, 4, 8, 16, 32, 64, 128)
-_LOOKED = 0.2  # share of the codes that lists may look at for their answers, which are not exact
 
 
 class Within(NamedTuple):
@@ -72,66 +65,28 @@ class HammingIndex:
             raise ValueError(f"unknown kind of index {kind!r}; choose one of {', '.join(KINDS)}")
         if not 0 < recall <= 1:
             raise ValueError(f"recall={recall}: choose a share above 0 and up to 1")
-        found = faiss.get_num_gpus() if hasattr(faiss, "get_num_gpus") else 0
-        if gpu and not found:
+        gpus = faiss.get_num_gpus() if hasattr(faiss, "get_num_gpus") else 0
+        if gpu and not gpus:
             raise ValueError("gpu=True, but FAISS finds no GPU here; leave gpu out to search on the CPU")
         assert codes.ids is not None
         check_ids(codes.ids)
         self.bits, self.recall = codes.bits, recall
-        self.on_gpu = bool(found) if gpu is None else gpu
+        self.on_gpu = bool(gpus) if gpu is None else gpu
         self._packed, self._ids = codes.packed, codes.ids
-        self._lists: Lists | None = None
-        self._probes = 0
-        self.kind, self.reason = self._choose(kind)
-
-    def _choose(self, kind: str) -> tuple[str, str]:
-        """Return the kind to be and why, and lay out lists where they serve."""
-        count = len(self)
-        if self.on_gpu and kind == "auto":
-            return "flat", "a GPU searches flat"
-        if kind not in ("auto", "ivf"):
-            return kind, "chosen by name"
-        repeated = 1 - len(self._unique.packed) / count
-        exact = "unique" if repeated >= _REPEATED and count >= _OFTEN else "flat"
-        if kind == "auto" and count < _MANY:
-            return exact, f"{repeated:.0%} of {count:,} codes repeat another"
-        self.on_gpu = False
-        found = self._try_lists()
-        if found is None:
-            return "ivf", f"{self._probes} of {len(self._laid.centres):,} lists give a recall of {self.recall:g}"
-        warnings.warn(f"the index is {exact}: {found}", stacklevel=3)
-        self._lists = None
-        return exact, found
-
-    def _try_lists(self) -> str | None:
-        """Lay out lists and find how many must be looked into; return why they do not serve, or None."""
-        table = self._unique
-        if len(table.packed) < _DIFFERENT:
-            return f"its codes have {len(table.packed)} distinct values only"
-        self._lists = partition(table.packed)
-        rows = np.random.default_rng(0).permutation(len(self))[:_TRIED]
-        asked = np.ascontiguousarray(self._packed[rows])
-        k = min(100, len(self))
-        farthest = self._flat.search(asked, k)[0][:, -1:]
-        lists, enough = len(self._lists.centres), False
-        # Codes are counted, not seconds: the same codes make the same index on every machine, however busy.
-        probed = Flat(self._lists.centres).search(asked, min(lists, _PROBES[-1]))[1]
-        looked = np.bincount(self._lists.member, minlength=lists)[probed].cumsum(axis=1).mean(axis=0) / len(self)
-        for probes in (p for p in _PROBES if p <= lists):
-            self._probes = probes
-            distances, found = self._expanded(asked, k)
-            reached = float(((distances <= farthest) & (found >= 0)).mean())
-            share = looked[probes - 1]
-            if share > _LOOKED:
-                return (
-                    f"looking into {probes} of {lists:,} lists, for a recall of {reached:.2f}, takes {share:.1%} of "
-                    f"all codes, and lists serve up to {_LOOKED:.0%}"
-                )
-            if enough:
-                return None
-            # One step more than the sample needs: other queries lie farther from the centre of their list.
-            enough = reached >= self.recall
-        return f"looking into {probes} of {lists:,} lists gives a recall of {reached:.2f} only"
+        if kind == "ivf":
+            self.on_gpu = False
+        found = choose(
+            kind,
+            self._packed,
+            self.bits,
+            recall,
+            on_gpu=self.on_gpu,
+            table=lambda: self._unique,
+            flat=lambda: self._flat,
+        )
+        self.kind, self.reason, self._lists, self._probes = found[:4]
+        if found.engine is not None:
+            self._ivf = found.engine
 
     @cached_property
     def _unique(self) -> Unique:
@@ -189,23 +144,7 @@ class HammingIndex:
         return distances, np.where(rows >= 0, self._ids[rows], -1)
 
     def _expanded(self, asked: Packed, k: int) -> tuple[Distances, Rows]:
-        """Search distinct codes, and give every row that carries one, up to k."""
-        table = self._unique
-        engine = self._distinct if self._lists is None else self._ivf
-        if isinstance(engine, Ivf):
-            engine.probes = self._probes
-        near, found = engine.search(asked, min(k, len(table.packed)))
-        counts = np.where(found >= 0, table.counts[found], 0)
-        ends = np.minimum(np.cumsum(counts, axis=1), k)
-        filled = ends[:, -1]
-        taken = np.diff(ends, axis=1, prepend=0)
-        distances = np.full((len(asked), k), self.bits + 1, dtype=np.int32)
-        rows = np.full((len(asked), k), -1, dtype=np.int64)
-        place = np.arange(k) < filled[:, None]
-        distances[place] = np.repeat(near.ravel(), taken.ravel())
-        inside = np.arange(taken.sum()) - np.repeat(np.cumsum(taken) - taken.ravel(), taken.ravel())
-        rows[place] = table.order[np.repeat(table.starts[found.ravel()], taken.ravel()) + inside]
-        return distances, rows
+        return expanded(self._distinct if self._lists is None else self._ivf, self._unique, asked, k, self.bits)
 
     def within(self, queries: Codes, radius: int) -> Within:
         """Return every item within a Hamming radius (inclusive) of each query; exact with every kind of index.

@@ -103,7 +103,7 @@ def train(
     backbone: str = "convnet",
     config: TrainConfig | None = None,
     device: str = "auto",
-    progress: bool = False,
+    progress: bool | str = False,
 ) -> HashModel:
     """Train a hash model to its last step; there is no selection on any score.
 
@@ -125,8 +125,8 @@ def train(
         Default: `TrainConfig.rule`.
     device : str
         ``"auto"``, ``"cpu"``, ``"cuda"``.
-    progress : bool
-        Show a bar with the time left.
+    progress : bool or str
+        Show a bar with the time left; a text is its label.
 
     Returns
     -------
@@ -175,7 +175,7 @@ def fine_tune(
     *,
     config: TrainConfig | None = None,
     device: str = "auto",
-    progress: bool = False,
+    progress: bool | str = False,
 ) -> HashModel:
     """Train a model on, with real images beside the views of its condensed set: hybrid operation.
 
@@ -240,7 +240,7 @@ def _fit(
     codes: Tensor | None,
     started: float,
     name: str,
-    progress: bool,
+    progress: bool | str,
 ) -> HashModel:
     """Run the steps of a configuration on a model in place, and note what they took since ``started``."""
     where, hashing = views.device, objective(model.method)
@@ -264,7 +264,8 @@ def _fit(
     )
     model.train()
     with deterministic():
-        for step in tqdm(range(config.steps), desc=f"training on {name}", disable=not progress, mininterval=1.0):
+        label = progress if isinstance(progress, str) else f"training on {name}"
+        for step in tqdm(range(config.steps), desc=label, disable=not progress, mininterval=1.0):
             rows = batches[step]
             source = generator(where, seed, _STAGE, step)
             seen = to_float(views[rows])

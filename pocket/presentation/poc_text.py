@@ -135,7 +135,7 @@ def written_beside(run: Run, lang: str) -> list[str]:
     """Return what else there is for people to open: the brief on paper and in the other language, and the workbooks."""
     languages = sorted(LANGUAGES, key=lambda other: other != lang)
     briefs = [f"brief.{other}.{kind}" for other in languages for kind in ("pdf", "html")]
-    names = [*briefs, *(f"roi.{other}.xlsx" for other in languages), "check.html"]
+    names = [*briefs, *(f"roi.{other}.xlsx" for other in languages), "roi.csv", "check.html", "relabel.csv"]
     return [name for name in names if name != f"brief.{lang}.html" and run.path(name).is_file()]
 
 

@@ -114,6 +114,8 @@ def check(
         say(line)
     if not nowhere:
         say(t("check.wrote", path=target / "check.html"))
+        beside = [name for name in ("check.json", "split.json", "relabel.csv") if (target / name).is_file()]
+        say(t("check.also", names=", ".join(beside)))
     return Checked(record, target)
 
 

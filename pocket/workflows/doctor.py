@@ -8,6 +8,7 @@ import shutil
 import sys
 from typing import ClassVar, Literal, NamedTuple
 
+from pocket.presentation.i18n import Translate, translator
 from pocket.runs.extras import command, missing
 from pocket.runs.paths import data_home, home
 from pocket.runs.provenance import installed
@@ -34,109 +35,115 @@ class EnvironmentRecord(Cells):
     findings: tuple[tuple[str, str, str, str], ...]
 
 
-def examine() -> list[Finding]:
+def examine(lang: str = "en") -> list[Finding]:
     """Look at Python, torch, the device, FAISS, the dashboard, memory, disk, data folder and browser.
+
+    Parameters
+    ----------
+    lang : {"en", "ja"}
+        Of the report.
 
     Returns
     -------
     list of Finding
         ``stop`` means that the tour cannot run, though the extra ``kit`` was installed for it.
     """
-    return [_python(), *_kit(), _dashboard(), _memory(), _disk(), _data(), _browser()]
+    t = translator(lang)
+    return [_python(t), *_kit(t), _dashboard(t), _memory(t), _disk(t), _data(t), _browser(t)]
 
 
-def _python() -> Finding:
+def _python(t: Translate) -> Finding:
     found = platform.python_version()
     if (3, 11) <= sys.version_info < (3, 14):
         return Finding("ok", "Python", found)
-    return Finding("stop", "Python", found, "pocket runs on Python 3.11 to 3.13: make an environment with one of them")
+    return Finding("stop", "Python", found, t("doctor.python_todo"))
 
 
-def _kit() -> list[Finding]:
-    absent = missing("kit")
+def _kit(t: Translate) -> list[Finding]:
+    absent, kit = missing("kit"), t("doctor.kit")
     if {"torch", "torchvision", "faiss"} <= set(absent):
-        advice = f"to condense, to train and to run the tour: {command('kit')}"
-        return [Finding("warn", "kit", "light install without torch: ROI, brief, workbook, dashboard only", advice)]
-    findings = [*_torch(), _faiss()]
+        return [Finding("warn", kit, t("doctor.light"), t("doctor.light_todo", command=command("kit")))]
+    findings = [*_torch(t), _faiss(t)]
     if rest := set(absent) - {"torch", "torchvision", "faiss"}:
-        findings.append(Finding("stop", "kit", f"lacks {', '.join(sorted(rest))}", f"{command('kit')} brings it"))
+        lacks = t("doctor.lacks", modules=", ".join(sorted(rest)))
+        findings.append(Finding("stop", kit, lacks, t("doctor.lacks_todo", command=command("kit"))))
     return findings
 
 
-def _dashboard() -> Finding:
+def _dashboard(t: Translate) -> Finding:
     if absent := missing("dashboard"):
-        found = f"not installed ({', '.join(absent)} missing)"
-        return Finding("ok", "dashboard", found, f"to open the ROI panel as a page: {command('dashboard')}")
-    return Finding("ok", "dashboard", f"Voila {installed('voila')}")
+        found, todo = t("doctor.no_dashboard", modules=", ".join(absent)), command("dashboard")
+        return Finding("ok", t("doctor.dashboard"), found, t("doctor.no_dashboard_todo", command=todo))
+    return Finding("ok", t("doctor.dashboard"), f"Voila {installed('voila')}")
 
 
-def _torch() -> list[Finding]:
+def _torch(t: Translate) -> list[Finding]:
     try:
         import torch
     except (ImportError, OSError) as error:
-        return [Finding("stop", "torch", f"cannot be imported ({error})", f"install the kit: {command('kit')}")]
+        advice = t("doctor.torch_todo", command=command("kit"))
+        return [Finding("stop", "torch", t("doctor.broken", error=error), advice)]
     findings = [Finding("ok", "torch", torch.__version__)]
     try:
         import torchvision
 
         findings.append(Finding("ok", "torchvision", torchvision.__version__))
     except (ImportError, RuntimeError) as error:
-        advice = "torch and torchvision must be of one release: pip install -c constraints.txt torch torchvision"
-        findings.append(Finding("stop", "torchvision", f"cannot be imported ({error})", advice))
+        found = t("doctor.broken", error=error)
+        findings.append(Finding("stop", "torchvision", found, t("doctor.torchvision_todo")))
+    device = t("doctor.device")
     if torch.cuda.is_available():
         gigabytes = torch.cuda.get_device_properties(0).total_memory / 2**30
-        findings.append(Finding("ok", "device", f"{torch.cuda.get_device_name(0)}, {gigabytes:.0f} GiB"))
+        findings.append(Finding("ok", device, f"{torch.cuda.get_device_name(0)}, {gigabytes:.0f} GiB"))
     else:
-        advice = "the mini tour is made for this; the paper profile wants a GPU"
-        findings.append(Finding("warn", "device", f"no CUDA GPU; {os.cpu_count()} CPU cores are used", advice))
+        found = t("doctor.no_gpu", cores=os.cpu_count())
+        findings.append(Finding("warn", device, found, t("doctor.no_gpu_todo")))
     return findings
 
 
-def _faiss() -> Finding:
+def _faiss(t: Translate) -> Finding:
     try:
         import faiss
     except ImportError as error:
-        advice = "install exactly one of faiss-gpu (Linux x86-64) and faiss-cpu"
-        return Finding("stop", "FAISS", f"cannot be imported ({error})", advice)
+        return Finding("stop", "FAISS", t("doctor.broken", error=error), t("doctor.faiss_todo"))
     both = [name for name in ("faiss-gpu", "faiss-cpu") if installed(name)]
     if len(both) == 2:
-        advice = f"both give the module faiss: pip uninstall both, then {command('kit')}"
-        return Finding("warn", "FAISS", f"{faiss.__version__}, twice: {' and '.join(both)}", advice)
+        found = t("doctor.twice", version=faiss.__version__, names=" & ".join(both))
+        return Finding("warn", "FAISS", found, t("doctor.twice_todo", command=command("kit")))
     gpus = faiss.get_num_gpus() if hasattr(faiss, "get_num_gpus") else 0
-    return Finding("ok", "FAISS", f"{faiss.__version__} ({', '.join(both) or 'not from a wheel'}), {gpus} GPUs")
+    names = ", ".join(both) or t("doctor.no_wheel")
+    return Finding("ok", "FAISS", t("doctor.faiss", version=faiss.__version__, names=names, gpus=gpus))
 
 
-def _memory() -> Finding:
+def _memory(t: Translate) -> Finding:
     import psutil
 
     free = psutil.virtual_memory().available / 2**30
+    found = t("doctor.free", size=f"{free:.1f}")
     if free < 2.5:
-        return Finding("warn", "memory", f"{free:.1f} GiB free", "the mini tour needs 2.5 GB: close other programs")
-    return Finding("ok", "memory", f"{free:.1f} GiB free")
+        return Finding("warn", t("doctor.memory"), found, t("doctor.memory_todo"))
+    return Finding("ok", t("doctor.memory"), found)
 
 
-def _disk() -> Finding:
+def _disk(t: Translate) -> Finding:
     there = next(folder for folder in (home(), *home().parents) if folder.exists())  # POCKET_HOME may be made later
     free = shutil.disk_usage(there).free / 2**30
     if free < 1:
-        return Finding("warn", "disk", f"{free:.1f} GiB free", "a run writes up to 1 GB: make room")
-    return Finding("ok", "disk", f"{free:.0f} GiB free where runs are written")
+        return Finding("warn", t("doctor.disk"), t("doctor.free", size=f"{free:.1f}"), t("doctor.disk_todo"))
+    return Finding("ok", t("doctor.disk"), t("doctor.disk_free", size=f"{free:.0f}"))
 
 
-def _data() -> Finding:
-    folder = data_home()
+def _data(t: Translate) -> Finding:
+    folder, what = data_home(), t("doctor.data")
     if folder is None:
-        advice = "digits needs none; to use image sets of your own, set POCKET_DATA to the folder that holds them"
-        return Finding("ok", "data folder", "POCKET_DATA is not set", advice)
+        return Finding("ok", what, t("doctor.no_data"), t("doctor.no_data_todo"))
     if not folder.is_dir():
-        return Finding("warn", "data folder", f"POCKET_DATA names {folder}, which is no folder", "correct or unset it")
+        return Finding("warn", what, t("doctor.no_folder", folder=folder), t("doctor.no_folder_todo"))
     sets = sorted(path.name for path in folder.iterdir() if path.is_dir() and any(path.glob("train-*.parquet")))
-    return Finding("ok", "data folder", f"{folder}: {', '.join(sets) or 'no image Parquet in it'}")
+    return Finding("ok", what, f"{folder}: {', '.join(sets) or t('doctor.no_sets')}")
 
 
-def _browser() -> Finding:
+def _browser(t: Translate) -> Finding:
     from pocket.presentation.pdf import find_browser
 
-    if found := find_browser():
-        return Finding("ok", "Chromium", found)
-    return Finding("ok", "Chromium", "not found; only PDFs of the brief and the browser tests need it")
+    return Finding("ok", "Chromium", find_browser() or t("doctor.no_browser"))

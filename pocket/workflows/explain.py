@@ -14,6 +14,7 @@ from pocket.data import CondensedSet, ImageSet, RetrievalSplit
 from pocket.evaluation import Hit, ImageSearch
 from pocket.hashing import HashModel, recalibrate
 from pocket.hashing.calibration import represent
+from pocket.presentation.i18n import number, translator
 
 
 class Side(NamedTuple):
@@ -154,9 +155,9 @@ def _views(model: HashModel, one: ImageSet, images: CondensedSet, k: int, device
     ]
 
 
-def told(found: Explanation) -> list[str]:
+def told(found: Explanation, lang: str = "en") -> list[str]:
     """Return an explanation in plain lines; every answer is named once."""
-    full, condensed = found.full, found.condensed
+    t, full, condensed = translator(lang), found.full, found.condensed
     alone = {hit.place for hit in (*found.only_full, *found.only_condensed)}
     both = {hit.place: hit for hit in (*full.hits, *condensed.hits) if hit.place not in alone}
 
@@ -165,21 +166,25 @@ def told(found: Explanation) -> list[str]:
             f"{hit.file or hit.place} ({hit.label}, {full.distances[hit.place]} | {condensed.distances[hit.place]})"
             for hit in hits
         )
-        return ", ".join(each) or "none"
+        return ", ".join(each) or t("explain.none")
 
-    lines = [f"query {found.query}, class {found.label}"]
-    for name, side in (("full data", full), ("condensed", condensed)):
-        right = sum(hit.label == found.label for hit in side.hits)
-        lines.append(f"{name}: {right} of {len(side.hits)} nearest are of its class")
-        strays = ", ".join(map(str, side.strays)) or "none"
-        lines.append(f"{name}: bits in which the query strays from most of its class: {strays}")
+    def numbers(bits: tuple[int, ...]) -> str:
+        return ", ".join(map(str, bits)) or t("explain.none")
+
+    lines = [t("explain.query", query=found.query, label=found.label)]
+    for key, side in (("full", full), ("condensed", condensed)):
+        name, right = t(f"explain.{key}"), sum(hit.label == found.label for hit in side.hits)
+        lines.append(t("explain.nearest", name=name, right=right, count=len(side.hits)))
+        lines.append(t("explain.strays", name=name, bits=numbers(side.strays)))
         if side.rival is not None:
-            shared = ", ".join(map(str, side.shared)) or "none"
-            lines.append(f"{name}: it is taken for {side.rival}; bits that it shares with that class: {shared}")
-    lines.append("answers, each with its class and its distance under full data | condensed:")
-    lines.append(f"found by both, or as near as the last one found: {answers(both.values())}")
-    lines.append(f"found by full data alone: {answers(found.only_full)}")
-    lines.append(f"found by the condensed model alone: {answers(found.only_condensed)}")
-    shaped = ", ".join(f"image {v.stored} tile {v.tile} ({v.label}, {v.likeness:.2f})" for v in found.views)
-    lines.append(f"synthetic views nearest to the query (cosine of V): {shaped}")
+            lines.append(t("explain.rival", name=name, rival=side.rival, bits=numbers(side.shared)))
+    lines.append(t("explain.answers"))
+    lines.append(t("explain.both", answers=answers(both.values())))
+    lines.append(t("explain.only_full", answers=answers(found.only_full)))
+    lines.append(t("explain.only_condensed", answers=answers(found.only_condensed)))
+    shaped = [
+        t("explain.view", stored=v.stored, tile=v.tile, label=v.label, likeness=number(v.likeness, 2))
+        for v in found.views
+    ]
+    lines.append(t("explain.views", views=", ".join(shaped)))
     return lines

@@ -118,7 +118,7 @@ def _made(
     data = describe(split)
     for line in poc_text.split_lines(split, data.repeated_queries, lang):
         say(line)
-    shelf = Shelf(run, split, plan, device=device, progress=progress)
+    shelf = Shelf(run, split, plan, device=device, progress=progress, lang=lang)
     record = _finished(shelf)
     if record is None:
         record = _done(shelf, data, clock, lang, pdf, say)

@@ -18,6 +18,7 @@ from pocket.data import CondensedSet, ImageSet, RetrievalSplit
 from pocket.evaluation import evaluate
 from pocket.hashing import HashModel, train
 from pocket.hashing.devices import describe, pick_device
+from pocket.presentation.i18n import translator
 from pocket.runs import ArtefactError, Run
 from pocket.runs.audit import digest_of as file_digest
 from pocket.runs.poc import KeptCell, Plan
@@ -27,6 +28,7 @@ from pocket.workflows.poc_plan import condense_config, full_config, small_config
 from pocket.workflows.suites import digest_of
 
 METHODS = ("full", "random", "iem")
+_NAMES = {"full": "alternative.full", "random": "alternative.random", "iem": "alternative.condensed"}
 
 
 class Spec(NamedTuple):
@@ -48,12 +50,22 @@ class Shelf:
     device : str
     progress : bool
         Show bars.
+    lang : {"en", "ja"}
+        Of their labels.
     """
 
     def __init__(
-        self, run: Run, split: RetrievalSplit, plan: Plan, *, device: str = "auto", progress: bool = False
+        self,
+        run: Run,
+        split: RetrievalSplit,
+        plan: Plan,
+        *,
+        device: str = "auto",
+        progress: bool = False,
+        lang: str = "en",
     ) -> None:
         self.run, self.split, self.plan, self.device, self.progress = run, split, plan, device, progress
+        self.t = translator(lang)
 
     @property
     def specs(self) -> list[Spec]:
@@ -136,7 +148,7 @@ class Shelf:
             width=plan.width,
             config=full_config(plan) if spec.method == "full" else small_config(plan),
             device=self.device,
-            progress=self.progress,
+            progress=self.progress and self.t("poc.bar_train", name=self.t(_NAMES[spec.method]), seed=spec.seed),
         )
         report = evaluate(model, self.split, device=self.device)
         path = model.save(self.model_path(spec))
@@ -186,7 +198,7 @@ class Shelf:
                 width=self.plan.width,
                 device=self.device,
                 teacher=teacher,
-                progress=self.progress,
+                progress=self.progress and self.t("poc.bar_condense", seed=spec.seed),
                 checkpoint=checkpoint,
             )
 

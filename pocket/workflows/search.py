@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import unicodedata
 from collections.abc import Callable, Container, Sequence
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import numpy.typing as npt
 
 from pocket.data.decoding import decode_image
 from pocket.hashing import HashModel
+from pocket.presentation.i18n import number, translator
 from pocket.runs import Run, write_bytes
 from pocket.runs.artefacts import ArtefactError
 from pocket.workflows.measure import load_split
@@ -33,6 +35,7 @@ def search_images(
     k: int = 8,
     out: Path | None = None,
     device: str = "auto",
+    lang: str = "en",
     say: Callable[[str], None] = print,
 ) -> tuple[Path, list[str]]:
     """Find the images of a run's database that are nearest to image files, and write a contact sheet.
@@ -51,6 +54,8 @@ def search_images(
         PNG file of the contact sheet, which must not exist yet. Default: in the run's folder ``search.png``, or
         ``search-2.png`` and so on where that is taken.
     device : str
+    lang : {"en", "ja"}
+        Of what is said.
     say : callable
         Takes each line of the table.
 
@@ -96,29 +101,27 @@ def search_images(
             unreadable.append(f"{path}: {error}")
     if not images:
         raise ValueError("; ".join(unreadable))
-    say(f"encoding {len(database):,} images of {database.name} under {', '.join(models)}")
+    t = translator(lang)
+    say(t("search.encoding", count=number(len(database)), name=database.name, models=", ".join(models)))
     searches = {name: ImageSearch(HashModel.load(kept[name]), database, device=device) for name in models}
     usual = {name: search.usual_distance(split.query) for name, search in searches.items()}
-    say(
-        f"each image is cropped to its central square and brought to {database.size} x {database.size} pixels, "
-        f"{'grey' if database.channels == 1 else 'colour'}, as those are; distances are of {run.settings.bits} bits"
-    )
-    where = "file" if database.files else "place in the database"
+    colour = t("search.grey" if database.channels == 1 else "search.colour")
+    say(t("search.brought", size=database.size, colour=colour, bits=run.settings.bits))
+    model, rank, distance, label = (t(f"search.{column}") for column in ("model", "rank", "distance", "class"))
+    where = t("search.file" if database.files else "search.place")
+    head = f"  {_wide(model, 8)}{_wide(rank, -5)}{_wide(distance, -10)}  {_wide(label, 20)} {where}"
     for title, image in images.items():
-        say(f"\n{title}\n  {'model':8}{'rank':>5}{'distance':>10}  {'class':20} {where}")
+        say(f"\n{title}\n{head}")
         for name, search in searches.items():
             hits = search.nearest(image, k)
-            for rank, hit in enumerate(hits, start=1):
-                say(f"  {name:8}{rank:>5}{hit.distance:>10}  {hit.label:20} {hit.file or hit.place}")
+            for place, hit in enumerate(hits, start=1):
+                say(f"  {name:8}{place:>5}{hit.distance:>10}  {_wide(hit.label, 20)} {hit.file or hit.place}")
             if hits[0].distance > usual[name]:
-                say(
-                    f"  {name:8} is unsure: 95 % of the run's own queries have an image within distance {usual[name]}, "
-                    "this one may be of no class here"
-                )
+                say("  " + t("search.unsure", model=f"{name:8}", distance=usual[name]))
     sheet, _ = contact_sheet(searches, images, k=min(k, _ON_SHEET))
     if k > _ON_SHEET:
-        say(f"the sheet shows the first {_ON_SHEET} of each")
-    names = (f"search-{number}.png" if number > 1 else "search.png" for number in itertools.count(1))
+        say(t("search.first", count=_ON_SHEET))
+    names = (f"search-{n}.png" if n > 1 else "search.png" for n in itertools.count(1))
     free = (path for path in map(run.path, names) if not path.exists())
     return write_bytes(out or next(free), png_bytes(sheet, dpi=150)), unreadable
 
@@ -133,5 +136,12 @@ def _trouble(path: Path) -> str:
 
 def _title(path: Path, taken: Container[str]) -> str:
     """Return the file's name, numbered where another file has it too."""
-    names = (f"{path.name} ({number})" if number > 1 else path.name for number in itertools.count(1))
+    names = (f"{path.name} ({n})" if n > 1 else path.name for n in itertools.count(1))
     return next(name for name in names if name not in taken)
+
+
+def _wide(text: str, width: int) -> str:
+    """Fill a text up to a width of columns, of which a Japanese character takes two; a negative one fills before it."""
+    taken = sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
+    blank = " " * (abs(width) - taken)
+    return text + blank if width > 0 else blank + text

@@ -111,7 +111,11 @@ def _toured(run: Run, first: str, say: Callable[[str], None]) -> Path:
     with _batch_environment(run):
         for position, notebook in enumerate(chosen, start=1):
             say(f"[{position}/{len(chosen)}] {notebook.number} {notebook.title} ...")
-            seconds = _execute(run, notebook)
+            try:
+                seconds = _execute(run, notebook)
+            except (KeyboardInterrupt, TourError):
+                say(f"      to go on from here: pocket tour --run {run.name} --from {notebook.number}")
+                raise
             say(f"      done in {seconds:.0f} s")
             done.append(
                 NotebookRun(
