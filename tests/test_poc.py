@@ -152,7 +152,7 @@ def test_it_says_plan_time_and_verdict(done: tuple[Done, Path, list[str]]) -> No
     found = run_of(done).path("brief.en.html")
     verdict = next(i for i, line in enumerate(said) if line.startswith("■ Stop:"))
     assert said[verdict - 1] == "" and t("poc.complete") not in said
-    beside = "brief.ja.html, roi.en.xlsx, roi.ja.xlsx, roi.csv, check.html"
+    beside = "brief.ja.html, roi.en.xlsx, roi.ja.xlsx, roi.csv, check.html, relabel.csv"
     assert said[said.index(f"Report: {found}") + 1] == t("poc.beside", files=beside), "no PDF was asked for"
     assert f"Report: {found}" in text and "95 % intervals over" in text
 
