@@ -21,7 +21,6 @@ from pocket.roi import SPECS, RoiInputs, RoiReport, alternatives, ceiling, equal
 from pocket.runs import Run, write_text
 from pocket.runs.audit import digest_of
 from pocket.runs.poc import is_trial
-from pocket.runs.records import Cell
 
 RISKS = {"quality": "ml", "drift": "ops", "cost": "finance", "privacy": "privacy", "lock": "it"}
 # The first page is the whole decision: these of the key figures stand there, all others behind it.
@@ -129,7 +128,8 @@ def _content(run: Run, report: RoiReport, lang: str) -> dict[str, Any]:
         ],
         "difference": evidence.difference_text(condensed, random, lang),
         "warnings": brief_classes.warnings(run, lang),
-        "saving_notes": _saving_notes(report, full, condensed, lang),
+        "saving_noise": (noise := evidence.saving_noise(full, condensed, lang)),
+        "saving_notes": _saving_notes(report, noise, lang),
         "over": evidence.over_queries_table(run, lang, random_name(random, lang)),
         "classes": brief_classes.class_table(run, lang),
         "teacher": t(
@@ -172,14 +172,15 @@ def _advice(report: RoiReport, trial: bool, lang: str) -> str:
     return translator(lang)(f"brief.next_{reason if reason in ('random_better', 'equally_long') else key}")
 
 
-def _saving_notes(report: RoiReport, full: list[Cell], condensed: list[Cell], lang: str) -> list[str]:
-    """Say what the saving of a training is worth: whether it is noise, and the most it could come to where we stop."""
-    noise = evidence.saving_noise(full, condensed, lang)
-    if report.decision.verdict != "stop":
-        return [noise] if noise else []
-    most = ceiling(report.inputs)
-    amount = money(most.amount, most.currency, lang)
-    return [note for note in (noise, translator(lang)("brief.ceiling", amount=amount, months=most.months)) if note]
+def _saving_notes(report: RoiReport, noise: str, lang: str) -> list[str]:
+    """Say on the first page that the saving of a training is noise, and the most it could come to where we stop."""
+    # Equal steps are told by the axis above these notes.
+    notes = [noise] if noise and not roi_text.equally_long(report) else []
+    if report.decision.verdict == "stop":
+        most = ceiling(report.inputs)
+        amount = money(most.amount, most.currency, lang)
+        notes.append(translator(lang)("brief.ceiling", amount=amount, months=most.months))
+    return notes
 
 
 def _checklist_text(run: Run, report: RoiReport, lang: str) -> str:
