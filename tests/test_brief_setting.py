@@ -10,6 +10,7 @@ from runs_for_tests import SEEDS, cell, run  # noqa: F401 (run is a fixture)
 from test_poc import folder_of_images
 
 from pocket.data.intake import CheckRecord
+from pocket.data.intake.findings import Finding
 from pocket.presentation.brief import write_brief
 from pocket.presentation.brief_setting import random_name, setting_lines
 from pocket.presentation.i18n import number, translator
@@ -50,6 +51,10 @@ def test_what_was_cut_and_left_out_stands_in_the_brief(planned: tuple[Run, Plan,
     for kind in ("broken", "zero_bytes"):
         assert t(f"check.kind.{kind}.what", count=1) in left
     assert lines[t("brief.disputed")] == t("brief.none")
+    doubt = Finding(kind="suspect_weak", level="note", count=67, values={"agreement": 0.7})
+    made.save(found.model_copy(update={"findings": (*found.findings, doubt)}), "check.json")
+    lines = dict(setting_lines(made, lang))
+    assert lines[t("brief.disputed")] == t("check.kind.suspect_weak.what", count=67)
     page = unescape(write_brief(made, lang).read_text(encoding="utf-8"))
     assert all(label in page and value in page for label, value in lines.items())
 

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from html import unescape
 from itertools import permutations
+from pathlib import Path
 
 import numpy as np
 import pytest
+from pypdf import PdfReader
 from runs_for_tests import run  # noqa: F401 (a fixture)
+from test_brief import plain
+from test_roi import equal_run
 
 from pocket.evaluation import Codes, RetrievalReport, by_class, chance_level, evaluate_codes
 from pocket.presentation.brief import write_brief
 from pocket.presentation.brief_classes import class_lines, class_table, warnings
 from pocket.presentation.checklist import Check, checklist
 from pocket.presentation.i18n import translator
+from pocket.presentation.pdf import find_browser, print_pdf
 from pocket.presentation.rollout import kpis
 from pocket.roi import RoiInputs, alternatives, compute
 from pocket.runs import Run
@@ -23,6 +29,7 @@ from pocket.runs.paths import kit_dir
 from pocket.runs.retrieval import ByClass, ClassScore, FailedSearches, RetrievalComparison
 
 SAMPLE = kit_dir("data") / "sample_run"
+RULE = ("go_npv", "stop_npv", "months", "go_loss", "stop_loss")
 
 
 def average_precision(order: tuple[int, ...]) -> float:
@@ -216,3 +223,26 @@ def test_of_many_classes_the_least_found_are_shown(classed: Run) -> None:
     table = class_table(classed, "en")
     assert table is not None and len(table.rows) == 30 and table.rows[0][0] == "c00"
     assert translator("en")("classes.shown", shown=30, count=40) in table.text
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("lang", ["en", "ja"])
+def test_with_all_its_warnings_the_decision_stays_on_the_first_sheet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lang: str
+) -> None:
+    if find_browser() is None:
+        assert not os.environ.get("CI"), "Chromium is missing in CI"
+        pytest.skip("no Chromium on this machine: apt-get install chromium")
+    made = equal_run(tmp_path, monkeypatch, 1.25)
+    shutil.copy(SAMPLE / "retrieval.json", made.path("retrieval.json"))
+    record = RetrievalComparison.load(made.path("retrieval.json"))
+    hardly = [score(f"a fault of kind {i}", 0.06, 0.05) for i in range(7)]
+    few = [score(f"a rare fault of kind {i}", 0.9, 0.05, things=3) for i in range(7)]
+    classes = ByClass(chance=0.53, classes=(*hardly, *few))
+    made.save(record.model_copy(update={"by_class": classes}), "retrieval.json")
+    sheets = [plain(sheet.extract_text()) for sheet in PdfReader(print_pdf(write_brief(made, lang))).pages]
+    t = translator(lang)
+    for text in (*warnings(made, lang), t("roi.range"), t("brief.ceiling", amount="|", months=36).split("|")[0]):
+        assert plain(text) in sheets[0]
+    assert plain(t("brief.rule", **dict.fromkeys(RULE, "|"))).split("|")[-1] in sheets[0], "the rule is its last line"
+    assert sheets[1].startswith(plain(t("brief.full_figures")))

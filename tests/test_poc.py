@@ -229,10 +229,12 @@ def test_equal_steps_are_told_before_and_after_and_nothing_rests_on_noise(
     page_one = text[text.index("<body") : text.index("<nav")]
     for words in (
         t("reason.equally_long"), t("axis.time_none"), t("axis.time_equal_steps", steps=8), t("roi.not_applicable"),
-        t("brief.ceiling", amount="|", months=36).split("|")[0],
+        t("brief.ceiling", amount="|", months=36).split("|")[0], t("brief.next_equally_long"),
     ):  # fmt: skip
         assert words in page_one
     assert t("meeting.faster_equal", full="|", make="").split("|")[0] in text
+    assert t("meeting.next_equally_long") in text and t("rollout.text_equally_long") in text
+    assert t("brief.next_stop") not in text and t("brief.scale_one") not in text, "no figure put in would change it"
     rule = full_config(found.record.plan), small_config(found.record.plan)
     assert rule[0].batch == rule[1].batch, "equal steps are equal work only where they hold as many images"
 

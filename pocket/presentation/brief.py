@@ -22,7 +22,6 @@ from pocket.runs import Run, write_text
 from pocket.runs.audit import digest_of
 from pocket.runs.lock import writing
 from pocket.runs.poc import is_trial
-from pocket.runs.records import Cell
 
 RISKS = {"quality": "ml", "drift": "ops", "cost": "finance", "privacy": "privacy", "lock": "it"}
 # The first page is the whole decision: these of the key figures stand there, all others behind it.
@@ -119,7 +118,8 @@ def _content(run: Run, report: RoiReport, lang: str) -> dict[str, Any]:
         "first": first,
         "rest": [*rest, roi_text.ceiling_line(report, lang), *roi_text.energy(report, lang)],
         "rule": _rule(report, lang),
-        "notes": [_range_note(report, lang), _scale(inputs, lang)],
+        # Scaled up, equal trainings stay equal.
+        "notes": [_range_note(report, lang), *([] if roi_text.equally_long(report) else [_scale(inputs, lang)])],
         "charts": charts,
         "evidence": [
             evidence.evidence_row(name, cells, lang)
@@ -131,7 +131,8 @@ def _content(run: Run, report: RoiReport, lang: str) -> dict[str, Any]:
         ],
         "difference": evidence.difference_text(condensed, random, lang),
         "warnings": brief_classes.warnings(run, lang),
-        "saving_notes": _saving_notes(report, full, condensed, lang),
+        "saving_noise": (noise := evidence.saving_noise(full, condensed, lang)),
+        "saving_notes": _saving_notes(report, noise, lang),
         "over": evidence.over_queries_table(run, lang, random_name(random, lang)),
         "classes": brief_classes.class_table(run, lang),
         "teacher": t(
@@ -171,17 +172,18 @@ def _advice(report: RoiReport, trial: bool, lang: str) -> str:
     """Return what to do next; after a trial on one's own images another one is no advice."""
     reason, verdict = report.decision.reason, report.decision.verdict
     key = "pilot_trial" if trial and verdict == "pilot" else verdict
-    return translator(lang)(f"brief.next_{reason if reason == 'random_better' else key}")
+    return translator(lang)(f"brief.next_{reason if reason in ('random_better', 'equally_long') else key}")
 
 
-def _saving_notes(report: RoiReport, full: list[Cell], condensed: list[Cell], lang: str) -> list[str]:
-    """Say what the saving of a training is worth: whether it is noise, and the most it could come to where we stop."""
-    noise = evidence.saving_noise(full, condensed, lang)
-    if report.decision.verdict != "stop":
-        return [noise] if noise else []
-    most = ceiling(report.inputs)
-    amount = money(most.amount, most.currency, lang)
-    return [note for note in (noise, translator(lang)("brief.ceiling", amount=amount, months=most.months)) if note]
+def _saving_notes(report: RoiReport, noise: str, lang: str) -> list[str]:
+    """Say on the first page that the saving of a training is noise, and the most it could come to where we stop."""
+    # Equal steps are told by the axis above these notes.
+    notes = [noise] if noise and not roi_text.equally_long(report) else []
+    if report.decision.verdict == "stop":
+        most = ceiling(report.inputs)
+        amount = money(most.amount, most.currency, lang)
+        notes.append(translator(lang)("brief.ceiling", amount=amount, months=most.months))
+    return notes
 
 
 def _checklist_text(run: Run, report: RoiReport, lang: str) -> str:

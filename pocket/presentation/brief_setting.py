@@ -11,7 +11,7 @@ from pocket.runs.records import Cell
 
 LEFT_OUT = (
     "locked", "archive", "unsupported", "hidden_image", "outside", "broken_link", "missing", "bad_row", "repeated_row",
-    "zero_bytes", "broken", "too_large", "single", "leak", "group_split",
+    "zero_bytes", "broken", "too_large", "single",
 )  # fmt: skip
 DISPUTED = ("suspect", "suspect_weak", "copies_disagree")
 

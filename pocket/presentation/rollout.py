@@ -57,6 +57,8 @@ class Kpi(NamedTuple):
 def introduction(report: RoiReport, lang: str, *, trial: bool = False) -> str:
     """Say how far the roll-out is proposed at all, by the verdict; ``trial``: its first stage was the run itself."""
     reason, verdict = report.decision.reason, report.decision.verdict
+    if reason == "equally_long":
+        return translator(lang)("rollout.text_equally_long")
     key = reason if reason == "random_better" else verdict
     return translator(lang)(f"rollout.text_{key}_trial" if trial else f"rollout.text_{key}")
 
@@ -216,7 +218,7 @@ def _failed(run: Run, report: RoiReport, lang: str) -> tuple[str, str, str]:
 
 def _over_seeds(shares: tuple[float, ...], lang: str) -> str:
     mean = percent(summarise(shares).mean, lang)
-    if len(shares) == 1:
+    if min(shares) == max(shares):
         return mean
     low, high = percent(min(shares), lang), percent(max(shares), lang)
     return translator(lang)("kpi.failed_range", mean=mean, low=low, high=high)
