@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from datetime import datetime
 
 from pocket.presentation.brief_evidence import few_groups, over_what
@@ -10,6 +11,7 @@ from pocket.presentation.poc_text import interval
 from pocket.presentation.roi_text import SYMBOLS, count
 from pocket.runs.poc import PublishedPoc
 
+_WIDTH = 120  # of a line in a fenced block, which does not wrap
 _BEFORE = {"check": "check", "plan": "loading, planning, and measuring a few steps"}
 
 
@@ -19,8 +21,8 @@ def poc_block(record: PublishedPoc) -> str:
     groups = f", {number(record.groups)} groups" if record.groups else ""
     head = (
         f"{record.about}: {number(record.images)} images{groups}, {len(plan.class_names)} classes, the largest with "
-        f"{number(record.largest_class)} images; {len(plan.seeds)} seeds, {plan.bits} bits, "
-        f"{plan.resolution} × {plan.resolution} pixels. From the command to the brief it took "
+        f"{number(record.largest_class)} images; {len(plan.seeds)} seed{'s' * (len(plan.seeds) > 1)}, "
+        f"{plan.bits} bits, {plan.resolution} × {plan.resolution} pixels. From the check to the brief it took "
         f"{duration(sum(record.took.values()), 'en')}."
     )
     versions = ", ".join(f"{name} {made.packages[name]}" for name in ("torch", "numpy") if name in made.packages)
@@ -50,7 +52,8 @@ def _results(record: PublishedPoc) -> list[str]:
     ]
     never = t("roi.never")
     paid = never if record.break_even is None else t("roi.break_even_value", count=count(record.break_even))
-    return [line for line in (*lines, t("poc.break_even", value=paid)) if line]
+    lines += [t("poc.break_even", value=paid)]
+    return [part for line in lines for part in textwrap.wrap(line, _WIDTH)]
 
 
 def _stages(record: PublishedPoc) -> list[str]:
