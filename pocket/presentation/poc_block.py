@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import textwrap
 from datetime import datetime
 
 from pocket.presentation.i18n import duration, full_date, number, translator
 from pocket.runs.poc import PublishedPoc
 
+_WIDTH = 120  # of a line in a fenced block, which does not wrap
 _BEFORE = {"check": "check", "plan": "loading, planning, and measuring a few steps"}
 
 
@@ -16,8 +18,8 @@ def poc_block(record: PublishedPoc) -> str:
     groups = f", {number(record.groups)} groups" if record.groups else ""
     head = (
         f"{record.about}: {number(record.images)} images{groups}, {len(plan.class_names)} classes, the largest with "
-        f"{number(record.largest_class)} images; {len(plan.seeds)} seeds, {plan.bits} bits, "
-        f"{plan.resolution} × {plan.resolution} pixels. From the command to the brief it took "
+        f"{number(record.largest_class)} images; {len(plan.seeds)} seed{'s' * (len(plan.seeds) > 1)}, "
+        f"{plan.bits} bits, {plan.resolution} × {plan.resolution} pixels. From the check to the brief it took "
         f"{duration(sum(record.took.values()), 'en')}."
     )
     versions = ", ".join(f"{name} {made.packages[name]}" for name in ("torch", "numpy") if name in made.packages)
@@ -27,7 +29,9 @@ def poc_block(record: PublishedPoc) -> str:
         f"({made.platform}, {made.cpu_count} cores), in one go."
     )
     fence = "```"
-    return "\n".join([head, "", fence, *record.outcome, fence, "", *_stages(record), "", source])
+    told = [part for line in record.outcome for part in textwrap.wrap(line, _WIDTH, subsequent_indent="  ")]
+    return "
+".join([head, "", fence, *told, fence, "", *_stages(record), "", source])
 
 
 def _stages(record: PublishedPoc) -> list[str]:
