@@ -166,6 +166,17 @@ def test_a_command_that_wants_the_kit_says_so_in_one_line(home: Path, words: lis
     assert [path.name for path in (home / "runs").iterdir()] == ["sample"], "nothing was begun"
 
 
+def test_the_light_install_writes_the_brief_and_the_workbooks(home: Path) -> None:
+    shutil.copytree(kit_dir("data") / "sample_run", home / "runs" / "sample")
+    done = light(
+        "from pocket.cli import main; sys.argv = ['pocket', 'brief', '--run', 'sample', '--no-pdf']\n"
+        "from pocket.presentation.roi_files import write_roi\nfrom pocket.runs import Run\n"
+        "from pocket.runs.paths import run_dir\nwrite_roi(Run.read(run_dir('sample')))\nmain()"
+    )
+    assert done.returncode == 0, done.stderr
+    assert [line.rpartition("brief.")[2] for line in done.stdout.splitlines()] == ["en.html", "ja.html"]
+
+
 @pytest.mark.parametrize("call", ["pocket.train", "pocket.HammingIndex", "pocket.load('digits')"])
 def test_the_python_api_says_what_brings_the_kit(call: str) -> None:
     done = light(f"import pocket\ntry:\n    {call}\nexcept ImportError as error:\n    print(error)")

@@ -270,6 +270,29 @@ def test_the_same_command_again_trains_nothing(
     assert not any(line.startswith(("[", "    ->")) for line in said)
 
 
+def test_a_run_of_an_older_kit_goes_on_and_loses_nothing(
+    done: tuple[Done, Path, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, images = tmp_path / "home", done[1]
+    shutil.copytree(run_of(done).folder, home / "runs" / "whole")
+    monkeypatch.setenv("POCKET_HOME", str(home))
+    folder = home / "runs" / "whole"
+    for name, newer in (("roi", 3), ("check", 2), ("split", 2)):
+        path = folder / f"{name}.json"
+        text = path.read_text(encoding="utf-8")
+        path.write_text(text.replace(f'"version": {newer}', f'"version": {newer - 1}', 1), encoding="utf-8")
+    old = (folder / "roi.json").read_bytes()
+    said: list[str] = []
+    found = poc(images, "whole", asked=QUICK, pdf=False, say=said.append)
+    assert found.record is not None and not any("trained in" in line for line in said)
+    assert (folder / "roi.kept-1.json").read_bytes() == old
+    assert translator("en")("poc.roi_kept", kept="roi.kept-1.json") in said
+    assert scores(folder) == scores(run_of(done).folder)
+    said.clear()
+    poc(images, "whole", asked=QUICK, pdf=False, say=said.append)
+    assert translator("en")("poc.complete") in said and not (folder / "roi.kept-2.json").exists()
+
+
 def test_what_the_check_has_said_is_not_said_by_later_commands(
     done: tuple[Done, Path, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

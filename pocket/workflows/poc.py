@@ -26,7 +26,15 @@ from pocket.workflows.measure import load_split
 from pocket.workflows.poc_cells import Shelf, Spec
 from pocket.workflows.poc_images import checked_images
 from pocket.workflows.poc_plan import Asked, estimate, measure_speed, plan_of
-from pocket.workflows.poc_report import IEM, write_briefs, write_cells, write_diagnostics, write_retrieval
+from pocket.workflows.poc_report import (
+    IEM,
+    readable,
+    write_briefs,
+    write_cells,
+    write_diagnostics,
+    write_retrieval,
+    write_sums,
+)
 from pocket.workflows.suites import digest_of
 
 Say = Callable[[str], None]
@@ -169,7 +177,7 @@ def _done(shelf: Shelf, data: DataRecord, clock: Clock | None, lang: str, pdf: b
     write_retrieval(shelf)
     write_diagnostics(shelf)
     lap("diagnostics")
-    report = write_roi(run)
+    report = write_sums(run, lang, say)
     write_briefs(run, pdf, say)
     lap("report")
     return finish(shelf, data, expected, report, clock.seconds if clock else None)
@@ -282,12 +290,15 @@ def _key(shelf: Shelf) -> str:
 
 
 def _finished(shelf: Shelf) -> PocRecord | None:
-    """Return the record of a run that has come to its end for this very plan, and still has its brief."""
+    """Return the record of a run that has come to its end for this very plan, and still has its brief.
+
+    What another version of the kit has written of it does not count: it is written anew, of the same models.
+    """
     try:
         record = PocRecord.load(shelf.run.path("poc.json"))
     except ArtefactError:
         return None
-    whole = all(shelf.run.path(f"brief.{lang}.html").is_file() for lang in LANGUAGES)
+    whole = readable(shelf.run) and all(shelf.run.path(f"brief.{lang}.html").is_file() for lang in LANGUAGES)
     return record if record.key == _key(shelf) and whole else None
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 
 from pocket.data import CondensedSet, photographs
 from pocket.evaluation import (
@@ -19,8 +21,10 @@ from pocket.evaluation import (
 )
 from pocket.hashing import HashModel, recalibrate
 from pocket.presentation.brief import write_brief
-from pocket.presentation.i18n import LANGUAGES
+from pocket.presentation.i18n import LANGUAGES, translator
 from pocket.presentation.pdf import NoBrowserError, print_pdf
+from pocket.presentation.roi_files import write_roi
+from pocket.roi import RoiReport
 from pocket.runs import ArtefactError, Run, provenance, write_bytes
 from pocket.runs.poc import KeptCell
 from pocket.runs.records import CondensationRecord, TrainingRecord, strongest_random
@@ -124,6 +128,27 @@ def write_diagnostics(shelf: Shelf) -> DiagnosticsRecord:
     record = DiagnosticsRecord(models=found, provenance=provenance(kept[0].cell.device))
     shelf.run.save(record, "diagnostics.json")
     return record
+
+
+def readable(run: Run) -> bool:
+    """Return whether the records that the outcome is told from are there, whole, and of this version of the kit."""
+    with suppress(ArtefactError):
+        RoiReport.load(run.path("roi.json"))
+        return RetrievalComparison.load(run.path("retrieval.json")).by_class is not None
+    return False
+
+
+def write_sums(run: Run, lang: str, say: Callable[[str], None]) -> RoiReport:
+    """Write the ROI; a ``roi.json`` that cannot be read, of another version or damaged, is set aside and not lost."""
+    path = run.path("roi.json")
+    try:
+        RoiReport.load(path)
+    except ArtefactError:
+        if path.is_file():
+            kept = next(name for n in itertools.count(1) if not run.path(name := f"roi.kept-{n}.json").exists())
+            run.note(path.replace(run.path(kept)))
+            say(translator(lang)("poc.roi_kept", kept=kept))
+    return write_roi(run)
 
 
 def write_briefs(run: Run, pdf: bool, say: Callable[[str], None]) -> None:

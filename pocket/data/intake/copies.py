@@ -7,8 +7,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
 from pocket.data.intake.look import THUMB
 
@@ -159,6 +157,9 @@ def _unit(vectors: npt.NDArray[np.uint8], places: npt.NDArray[np.int64]) -> npt.
 
 def components(count: int, *links: Pairs) -> npt.NDArray[np.int64]:
     """Return the number of the connected part that each of ``count`` images lies in, shape (count,)."""
+    from scipy.sparse import coo_matrix  # not at the top: the light install has no scipy, and its brief reads records
+    from scipy.sparse.csgraph import connected_components
+
     pairs = np.concatenate([np.empty((0, 2), dtype=np.int64), *links])
     ones = np.ones(len(pairs), dtype=bool)
     graph = coo_matrix((ones, (pairs[:, 0], pairs[:, 1])), shape=(count, count))
