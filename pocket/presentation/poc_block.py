@@ -30,8 +30,7 @@ def poc_block(record: PublishedPoc) -> str:
     )
     fence = "```"
     told = [part for line in record.outcome for part in textwrap.wrap(line, _WIDTH, subsequent_indent="  ")]
-    return "
-".join([head, "", fence, *told, fence, "", *_stages(record), "", source])
+    return "\n".join([head, "", fence, *told, fence, "", *_stages(record), "", source])
 
 
 def _stages(record: PublishedPoc) -> list[str]:
