@@ -40,19 +40,13 @@ def _results(record: PublishedPoc) -> list[str]:
     told = {1: "poc.ahead", 0: "poc.unclear", -1: "poc.behind"}[over.against_random.sign]
     lines = [
         f"{SYMBOLS[record.verdict]} {t(f'verdict.{record.verdict}')}: {t(f'reason.{record.reason}')}",
-        t(
-            "poc.scores",
-            full=interval(over.full),
-            condensed=interval(over.condensed),
-            random=interval(over.random),
-            over=over_what(over.full, "en"),
-        ),
+        f"mAP (low – high): all images {interval(over.full)}, condensed {interval(over.condensed)}, "
+        f"random subset {interval(over.random)}; {over_what(over.full, 'en')}.",
         few_groups(over.full, "en"),
         t("poc.difference", value=interval(over.against_random, signed=True)) + t(told),
     ]
-    never = t("roi.never")
-    paid = never if record.break_even is None else t("roi.break_even_value", count=count(record.break_even))
-    lines += [t("poc.break_even", value=paid)]
+    paid = "never" if record.break_even is None else f"after {count(record.break_even)} trainings"
+    lines += [f"Condensing is paid back {paid}; prices and volumes are assumptions."]
     return [part for line in lines for part in textwrap.wrap(line, _WIDTH)]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -155,22 +156,30 @@ def _views(model: HashModel, one: ImageSet, images: CondensedSet, k: int, device
 
 
 def told(found: Explanation, lang: str = "en") -> list[str]:
-    """Return an explanation in plain lines."""
-    t = translator(lang)
+    """Return an explanation in plain lines; every answer is named once."""
+    t, full, condensed = translator(lang), found.full, found.condensed
+    alone = {hit.place for hit in (*found.only_full, *found.only_condensed)}
+    both = {hit.place: hit for hit in (*full.hits, *condensed.hits) if hit.place not in alone}
 
-    def answers(hits: list[Hit]) -> str:
-        return ", ".join(f"{hit.file or hit.place} ({hit.label}, {hit.distance})" for hit in hits) or t("explain.none")
+    def answers(hits: Iterable[Hit]) -> str:
+        each = (
+            f"{hit.file or hit.place} ({hit.label}, {full.distances[hit.place]} | {condensed.distances[hit.place]})"
+            for hit in hits
+        )
+        return ", ".join(each) or t("explain.none")
 
     def numbers(bits: tuple[int, ...]) -> str:
         return ", ".join(map(str, bits)) or t("explain.none")
 
     lines = [t("explain.query", query=found.query, label=found.label)]
-    for name, side in ((t("explain.full"), found.full), (t("explain.condensed"), found.condensed)):
+    for name, side in ((t("explain.full"), full), (t("explain.condensed"), condensed)):
         right = sum(hit.label == found.label for hit in side.hits)
-        lines.append(t("explain.nearest", name=name, right=right, count=len(side.hits), answers=answers(side.hits)))
+        lines.append(t("explain.nearest", name=name, right=right, count=len(side.hits)))
         lines.append(t("explain.strays", name=name, bits=numbers(side.strays)))
         if side.rival is not None:
             lines.append(t("explain.rival", name=name, rival=side.rival, bits=numbers(side.shared)))
+    lines.append(t("explain.answers"))
+    lines.append(t("explain.both", answers=answers(both.values())))
     lines.append(t("explain.only_full", answers=answers(found.only_full)))
     lines.append(t("explain.only_condensed", answers=answers(found.only_condensed)))
     shaped = (

@@ -30,15 +30,6 @@ from pocket.workflows.poc_report import IEM, write_briefs, write_cells, write_di
 from pocket.workflows.suites import digest_of
 
 Say = Callable[[str], None]
-WRITTEN = (  # what people open; the records and models beside them are for the other commands
-    *(f"brief.{lang}.{kind}" for lang in LANGUAGES for kind in ("html", "pdf")),
-    *(f"roi.{lang}.xlsx" for lang in LANGUAGES),
-    "roi.csv",
-    "check.html",
-    "relabel.csv",
-    "poc.json",
-    "audit.jsonl",
-)
 
 
 class Done(NamedTuple):
@@ -130,8 +121,6 @@ def _made(
     record = _finished(shelf)
     if record is None:
         record = _done(shelf, data, clock, lang, pdf, say)
-    names = ", ".join(name for name in WRITTEN if run.path(name).is_file())
-    say("\n" + translator(lang)("poc.files", folder=run.folder, names=names))
     for line in poc_text.result_lines(run, lang):
         say(line)
     return Done(checked, run, record)
