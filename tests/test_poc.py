@@ -293,6 +293,20 @@ def test_a_run_of_an_older_kit_goes_on_and_loses_nothing(
     assert translator("en")("poc.complete") in said and not (folder / "roi.kept-2.json").exists()
 
 
+def test_fewer_images_than_a_search_looks_at_still_end_with_a_brief(tmp_path: Path, home: Path) -> None:
+    images = image_set(4, size=24, seed=3)
+    for place, label in enumerate(images.labels.tolist()):
+        path = tmp_path / "few" / images.class_names[label] / f"{place:02d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(images.images[place, 0]).save(path)
+    asked = QUICK._replace(seeds=1)
+    found = poc(tmp_path / "few", asked=asked, pdf=False, say=lambda line: None)
+    assert found.run is not None
+    retrieval = RetrievalComparison.load(found.run.path("retrieval.json"))
+    assert retrieval.failed is None and retrieval.latency.k == retrieval.latency.database < 10
+    assert translator("en")("kpi.unmeasured") in unescape(found.run.path("brief.en.html").read_text(encoding="utf-8"))
+
+
 def test_what_the_check_has_said_is_not_said_by_later_commands(
     done: tuple[Done, Path, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -28,7 +28,7 @@ from pocket.roi import RoiReport
 from pocket.runs import ArtefactError, Run, provenance, write_bytes
 from pocket.runs.poc import KeptCell
 from pocket.runs.records import CondensationRecord, TrainingRecord, strongest_random
-from pocket.runs.retrieval import FAILED_RANK, FailedSearches
+from pocket.runs.retrieval import FAILED_RANK, FailedSearches, RetrievalReport
 from pocket.runs.verification import note_changed
 from pocket.workflows.poc_cells import Shelf, Spec
 
@@ -86,19 +86,30 @@ def write_retrieval(shelf: Shelf) -> RetrievalComparison:
     model = HashModel.load(shelf.model_path(Spec("iem", plan.formation, plan.seeds[0])))
     ours = recalibrate(model, split.database, device=shelf.device)
     index = HammingIndex(encode(ours, split.database, device=shelf.device))
-    missed = {name: tuple(1 - one.hit_rate_at[FAILED_RANK] for one in each) for name, each in reports.items()}
     sides = reports[FULL], reports[IEM], reports[RANDOM]
     labels, groups = split.query.labels, split.query.independent
     found = RetrievalComparison(
         models={name: each[0] for name, each in reports.items()},
-        latency=search_latency(index, encode(ours, split.query, device=shelf.device)),
+        latency=search_latency(index, encode(ours, split.query, device=shelf.device), k=min(FAILED_RANK, len(index))),
         over=over_queries(*sides, labels, groups),
         by_class=by_class(*sides, labels, split.database.labels, groups),
-        failed=FailedSearches(rank=FAILED_RANK, full=missed[FULL], condensed=missed[IEM], random=missed[RANDOM]),
+        failed=_failed(*sides, searched=len(split.database)),
         provenance=provenance(kept[0].cell.device),
     )
     shelf.run.save(found, "retrieval.json")
     return found
+
+
+def _failed(
+    full: list[RetrievalReport], condensed: list[RetrievalReport], random: list[RetrievalReport], searched: int
+) -> FailedSearches | None:
+    """Return the share of failed searches of each seed; None where fewer images are searched than a search looks at."""
+    if searched < FAILED_RANK:
+        return None
+    full_missed, condensed_missed, random_missed = (
+        tuple(1 - one.hit_rate_at[FAILED_RANK] for one in each) for each in (full, condensed, random)
+    )
+    return FailedSearches(rank=FAILED_RANK, full=full_missed, condensed=condensed_missed, random=random_missed)
 
 
 def write_diagnostics(shelf: Shelf) -> DiagnosticsRecord:
