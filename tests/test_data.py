@@ -394,7 +394,8 @@ def write_parquet(
         {"bytes": encoded(Image.fromarray(x[0] if len(x) == 1 else x.transpose(1, 2, 0))), "path": f"{i}.png"}
         for i, x in enumerate(images.images)
     ]
-    table = pa.table({"image": rows, "label": images.labels}).select(columns.split())
+    given = {"group": list(images.groups)} if images.groups else {}
+    table = pa.table({"image": rows, "label": images.labels, **given}).select([*columns.split(), *given])
     if names:
         features = {"image": {"_type": "Image"}, "label": {"names": list(images.class_names), "_type": "ClassLabel"}}
         table = table.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})
@@ -470,6 +471,17 @@ def test_a_split_has_a_fingerprint_of_what_is_searched_and_asked() -> None:
 def test_an_unknown_protocol_is_refused() -> None:
     with pytest.raises(ValueError, match="no protocol 'cifar10-II'; choose one of cifar10-official, cifar10-unseen"):
         load("cifar10", protocol="cifar10-II")
+
+
+def test_groups_come_along_in_parquet(tmp_path: Path) -> None:
+    for part in ("train", "test"):
+        images = image_set(4)
+        groups = ("", *(f"{part} {i // 2}" for i in range(1, len(images))))
+        write_parquet(tmp_path, part, replace(images, groups=groups))
+    split = load(tmp_path)
+    assert split.train.groups == ("", *(f"train {i // 2}" for i in range(1, 12)))
+    assert split.query.groups[-1] == "test 5"
+    assert len(np.unique(split.query.independent)) == 7, "an image without a group is one of its own"
 
 
 def test_parquet_without_class_names_numbers_them(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ class Encoded(NamedTuple):
 
 
 def read_parquet(folder: Path) -> tuple[Encoded, Encoded]:
-    """Read Hugging Face image Parquet: ``image`` = struct{bytes, path}, ``label`` = int64."""
+    """Read Hugging Face image Parquet: ``image`` = struct{bytes, path}, ``label`` = int64, and ``group``."""
     need("pyarrow")
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -42,14 +42,17 @@ def read_parquet(folder: Path) -> tuple[Encoded, Encoded]:
         if not files:
             raise ValueError(f"{folder} holds train-*.parquet but no {part}-*.parquet: both are needed")
         try:
-            table = pa.concat_tables([pq.read_table(file, columns=["image", "label"]) for file in files])
+            grouped = all("group" in pq.read_schema(file).names for file in files)
+            columns = ["image", "label", *(["group"] if grouped else [])]
+            table = pa.concat_tables([pq.read_table(file, columns=columns) for file in files])
             images, given = table["image"].combine_chunks(), table["label"]
             # A row that holds a path without bytes becomes an unreadable image: it is named and left out.
             sources = [data or b"" for data in pa.compute.struct_field(images, "bytes").to_pylist()]
         except (pa.ArrowException, KeyError) as error:
             raise ValueError(f"{files[0]} is not image Parquet with the columns image and label ({error})") from None
         labels = given.to_numpy().astype(np.int64)
-        return Encoded(sources, labels, class_names(table.schema.metadata or {}, labels.tolist()))
+        groups = tuple("" if g is None else str(g) for g in table["group"].to_pylist()) if grouped else ()
+        return Encoded(sources, labels, class_names(table.schema.metadata or {}, labels.tolist()), groups)
 
     train, query = half("train"), half("test")
     if len(query.class_names) > len(train.class_names):
