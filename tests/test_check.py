@@ -1008,7 +1008,7 @@ def test_classes_with_few_independent_queries_are_named_with_what_they_lack(tmp_
     assert lines.index("free: 60 images (60 independent); train 48, query 12 (12 independent)") > max(
         i for i, line in enumerate(lines) if line.startswith(("dent:", "rare:"))
     ), "those with the fewest come first"
-    assert "検索質問2枚、独立なもの2件。あと約15件必要です" in run(root, "--lang", "ja")[1]
+    assert "検索画像2枚、独立なもの2件。あと約15件必要です" in run(root, "--lang", "ja")[1]
 
 
 def test_queries_that_came_with_the_images_lack_queries_not_five_times_as_many(tmp_path: Path, home: Path) -> None:

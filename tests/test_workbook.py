@@ -75,6 +75,7 @@ def test_every_value_written_is_what_a_spreadsheet_computes(inputs: RoiInputs, l
         "all_fail": inputs.with_base("failure_share_per_point", 1),
         "falls_to_nothing": inputs.with_base("map_decay_per_month", 0.1),
         "never_pays": inputs.with_base("seconds_condensed", 20),
+        "equally_long": inputs.with_base("seconds_condensed", inputs.seconds_full.base),
         "no_training": no_training(inputs),
     }
     reports = {name: compute(case, draws=10) for name, case in cases.items()}

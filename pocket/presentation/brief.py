@@ -169,7 +169,7 @@ def _advice(report: RoiReport, trial: bool, lang: str) -> str:
     """Return what to do next; after a trial on one's own images another one is no advice."""
     reason, verdict = report.decision.reason, report.decision.verdict
     key = "pilot_trial" if trial and verdict == "pilot" else verdict
-    return translator(lang)(f"brief.next_{reason if reason == 'random_better' else key}")
+    return translator(lang)(f"brief.next_{reason if reason in ('random_better', 'equally_long') else key}")
 
 
 def _saving_notes(report: RoiReport, full: list[Cell], condensed: list[Cell], lang: str) -> list[str]:

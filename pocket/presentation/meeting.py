@@ -135,6 +135,8 @@ def _next(run: Run, report: RoiReport, lang: str) -> list[str]:
     trial, ending = is_trial(run), "_trial" if is_trial(run) else ""
     if report.decision.reason == "random_better":
         return [*told, t(f"meeting.next_random_better{ending}")]
+    if report.decision.reason == "equally_long":  # no figure that finance could replace changes that
+        return [*told, t("meeting.next_equally_long")]
     if verdict == "stop":
         loss = t("format.points", value=number(100 * limits.go_map_loss, 1))
         go_npv = money(limits.go_npv, report.inputs.currency, lang)

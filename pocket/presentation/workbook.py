@@ -199,13 +199,14 @@ def _result(pages: _Pages) -> tuple[int, int]:
 def _measures(pages: _Pages, row: int) -> None:
     """Write the NPV once more, from the schedule, the measured axes and the break-even."""
     t, report = translator(pages.lang), pages.report
-    trainings, never = report.break_even.trainings, t("roi.never")
+    trainings, never, equal = report.break_even.trainings, t("roi.never"), t("roi.not_applicable")
+    repaid = trainings if trainings is not None else equal if roi_text.equally_long(report) else never
     from_schedule = f"SUM({_quoted(pages.schedule)}!E{_FIRST}:E{_LAST})"
     for key, text, value, style in (
         ("workbook.npv_schedule", from_schedule, report.npv, "money"),
         ("axis.time", "1-seconds_condensed/seconds_full", report.axes.training_time_reduction, "share"),
         ("axis.quality", "map_condensed-map_full", report.axes.map_against_full, "map"),
-        ("roi.break_even", formulae.break_even(never), never if trainings is None else trainings, "count"),
+        ("roi.break_even", formulae.break_even(never, equal), repaid, "count"),
     ):
         pages.put(pages.result, f"A{row}", t(key))
         pages.put(pages.result, f"C{row}", Formula(text, value), style)

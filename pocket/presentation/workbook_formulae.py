@@ -69,10 +69,11 @@ def discounted(flow: str, month: str) -> str:
     return f"{flow}/(1+discount_rate)^({month}/12)"
 
 
-def break_even(never: str) -> str:
-    """Return the trainings that repay condensing in machine time, or the text ``never``."""
+def break_even(never: str, equal: str) -> str:
+    """Return the trainings that repay condensing in machine time, or a text: ``equal`` where both are equally long."""
     each = f"{_CONDENSE_SECONDS}*recondensations_per_year/12/MAX(trainings_per_month,1E-9)"
     again = f"IF(trainings_per_month>0,{each},0)"
     saved = "seconds_full-seconds_condensed"
-    quoted = never.replace('"', '""')
-    return f'IF({saved}>{again},{_CONDENSE_SECONDS}/({saved}-{again}),"{quoted}")'
+    texts = [text.replace('"', '""') for text in (equal, never)]
+    repaid = f'IF({saved}>{again},{_CONDENSE_SECONDS}/({saved}-{again}),"{texts[1]}")'
+    return f'IF(seconds_full=seconds_condensed,"{texts[0]}",{repaid})'
