@@ -17,6 +17,7 @@ from html import unescape
 from pathlib import Path
 
 import numpy as np
+import openpyxl
 import pytest
 from PIL import Image
 from runs_for_tests import SEEDS, cell, make_run
@@ -235,6 +236,9 @@ def test_equal_steps_are_told_before_and_after_and_nothing_rests_on_noise(
     assert t("meeting.faster_equal", full="|", make="").split("|")[0] in text
     assert t("meeting.next_equally_long") in text and t("rollout.text_equally_long") in text
     assert t("brief.next_stop") not in text and t("brief.scale_one") not in text, "no figure put in would change it"
+    book = openpyxl.load_workbook(run.path(f"roi.{lang}.xlsx"), data_only=True).worksheets[1]
+    shown = {row[0]: row[2] for row in book.iter_rows(min_row=5, max_col=3, values_only=True)}
+    assert shown[t("roi.break_even")] == t("roi.not_applicable"), "the workbook says what the brief says"
     rule = full_config(found.record.plan), small_config(found.record.plan)
     assert rule[0].batch == rule[1].batch, "equal steps are equal work only where they hold as many images"
 
