@@ -34,7 +34,7 @@ from pocket.roi import (
     save_scenario,
     scenario_names,
 )
-from pocket.roi.model import _triangular
+from pocket.roi.uncertainty import _triangular
 from pocket.runs import ArtefactError, Record, Run, provenance
 from pocket.runs.paths import kit_dir
 from pocket.runs.records import CondensationRecord, TrainingRecord

@@ -18,7 +18,7 @@ from pocket.presentation.i18n import (
     translator,
 )
 from pocket.roi import SPECS, RoiInputs, RoiReport, ceiling
-from pocket.roi.inputs import HYBRID_SHARE, HYBRID_UNMEASURED
+from pocket.roi.fields import HYBRID_SHARE, HYBRID_UNMEASURED
 from pocket.roi.report import AlternativeName
 
 SYMBOLS = {"go": "●", "pilot": "▲", "stop": "■"}

@@ -1,13 +1,15 @@
 """Does condensing pay? Cost model, finance and decision: pure Python and numpy, no torch."""
 
 from pocket.roi.bound import Ceiling, ceiling, ceiling_by_default
+from pocket.roi.fields import SPECS, Estimate, InputError, Thresholds
 from pocket.roi.finance import break_even, irr, npv, payback
-from pocket.roi.inputs import SPECS, Estimate, InputError, RoiInputs, Thresholds
+from pocket.roi.inputs import RoiInputs
 from pocket.roi.measured import alternatives, equal_steps
-from pocket.roi.model import compute, monte_carlo
+from pocket.roi.model import compute
 from pocket.roi.report import RoiReport
 from pocket.roi.scenarios import differences, load_scenario, save_scenario, scenario_names
 from pocket.roi.table import schedule_csv
+from pocket.roi.uncertainty import monte_carlo
 
 __all__ = [
     "SPECS",

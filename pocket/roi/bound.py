@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from pocket.roi.economics import SECONDS_PER_HOUR, base_values, trainings_per_month, whole_months
-from pocket.roi.inputs import SPECS, Estimate, RoiInputs
+from pocket.roi.fields import SPECS, Estimate
+from pocket.roi.inputs import RoiInputs
 
 
 class Ceiling(NamedTuple):

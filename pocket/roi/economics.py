@@ -9,7 +9,8 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from pocket.roi.inputs import SPECS, RoiInputs
+from pocket.roi.fields import SPECS
+from pocket.roi.inputs import RoiInputs
 
 Array = NDArray[np.float64]
 Values = Mapping[str, Array]

@@ -21,7 +21,7 @@ from pocket.runs.records import (
 from pocket.runs.retrieval import RetrievalComparison
 
 Range = tuple[float, float, float]
-# Keys of notes, see `pocket.roi.inputs.Estimate`.
+# Keys of notes, see `pocket.roi.fields.Estimate`.
 EQUAL_STEPS, OVER_QUERIES = "equal_steps", "over_queries"
 
 

@@ -6,14 +6,11 @@ from datetime import date
 from math import ceil
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pocket.roi import finance
 from pocket.roi.economics import (
-    REASONS,
     Array,
     Costs,
-    Economics,
     Trained,
     annuity,
     base_values,
@@ -24,7 +21,8 @@ from pocket.roi.economics import (
     verdict_of,
     whole_months,
 )
-from pocket.roi.inputs import SPECS, Estimate, RoiInputs
+from pocket.roi.fields import SPECS
+from pocket.roi.inputs import RoiInputs
 from pocket.roi.report import (
     Alternative,
     AlternativeName,
@@ -32,16 +30,12 @@ from pocket.roi.report import (
     BreakEven,
     Decision,
     Energy,
-    FanPoint,
     FiscalYear,
-    Flip,
-    Outcomes,
     Period,
     RoiReport,
-    TornadoRow,
 )
+from pocket.roi.uncertainty import monte_carlo, sensitivity
 
-_GRID, _FAN_POINTS = 32, 9
 _TRAINED: tuple[Trained, ...] = ("full", "condensed", "random", "hybrid")
 
 
@@ -79,7 +73,7 @@ def compute(inputs: RoiInputs, *, draws: int = 2000, seed: int = 0) -> RoiReport
     flows = [period.net for period in schedule]
     rate = finance.irr(flows)
     verdict, reason = verdict_of(reason_index)
-    tornado, flip = _sensitivity(inputs, reason_index)
+    tornado, flip = sensitivity(inputs, reason_index)
     npv = {found.name: found.npv for found in alternatives}
     others: tuple[AlternativeName, ...] = ("hybrid", "nothing")
     return RoiReport(
@@ -112,66 +106,6 @@ def compute(inputs: RoiInputs, *, draws: int = 2000, seed: int = 0) -> RoiReport
         tornado=tornado,
         schedule=schedule,
         years=_years(schedule, inputs),
-    )
-
-
-def monte_carlo(inputs: RoiInputs, draws: int = 2000, seed: int = 0) -> Outcomes:
-    """Return the range of the NPV when every input varies between its low and its high.
-
-    Parameters
-    ----------
-    inputs : RoiInputs
-        Each estimate is drawn from the triangle low, base, high, independently of the others.
-    draws : int
-        1 to 1,000,000.
-    seed : int
-        Same seed, same range.
-
-    Raises
-    ------
-    ValueError
-        If ``draws`` is out of range.
-    """
-    if not 1 <= draws <= 1_000_000:
-        raise ValueError(f"draws = {draws!r} is outside the allowed range 1 to 1000000")
-    # One row of uniform numbers for every input, varied or not: fixing one input must not change another's draws.
-    uniform = np.random.default_rng(seed).random((len(SPECS), draws))
-    values = {name: _triangular(inputs.estimate(name), row) for name, row in zip(SPECS, uniform, strict=True)}
-    result = economics(values, inputs)
-    npv = result.npv_condensed
-    p10, p50, p90 = (float(value) for value in np.quantile(npv, (0.1, 0.5, 0.9)))
-    return Outcomes(
-        draws=draws,
-        seed=seed,
-        p10=p10,
-        p50=p50,
-        p90=p90,
-        p_negative=float(np.mean(npv < 0)),
-        fan=_fan(result, values, int(whole_months(np.array(inputs.horizon_months.high)))),
-    )
-
-
-def _triangular(e: Estimate, uniform: Array) -> Array:
-    """Return draws of the triangle low, base, high by the inverse of its distribution."""
-    width = e.high - e.low
-    if not width:
-        return np.full_like(uniform, e.base)
-    left = (e.base - e.low) / width  # the share of draws below the base
-    rising = e.low + width * np.sqrt(uniform * left)
-    falling = e.high - width * np.sqrt((1 - uniform) * (1 - left))
-    found: Array = np.where(uniform < left, rising, falling)
-    return found
-
-
-def _fan(result: Economics, v: dict[str, Array], last: int) -> tuple[FanPoint, ...]:
-    """Return the spread of the cumulative discounted saving at a few months up to the longest horizon."""
-    months = np.unique(np.linspace(0, last, _FAN_POINTS).round())[:, None]
-    reached = np.minimum(months, whole_months(v["horizon_months"]))
-    cumulative = result.saved * annuity(v["discount_rate"], reached) - result.once
-    spread = np.quantile(cumulative, (0.1, 0.5, 0.9), axis=1).T.tolist()
-    return tuple(
-        FanPoint(month=int(month), p10=p10, p50=p50, p90=p90)
-        for month, (p10, p50, p90) in zip(months[:, 0], spread, strict=True)
     )
 
 
@@ -276,58 +210,6 @@ def _energy(full_costs: Costs, condensed_costs: Costs, base: dict[str, float], m
         co2_kg_full=full * base["co2_per_kwh"],
         co2_kg_condensed=condensed * base["co2_per_kwh"],
     )
-
-
-def _varied(inputs: RoiInputs, names: list[str], points: list[Array]) -> Economics:
-    """Compute all sets in which ``names[i]`` takes the values ``points[i]`` and everything else its base."""
-    counts = [len(values) for values in points]
-    values = {name: np.repeat(value, sum(counts)) for name, value in base_values(inputs).items()}
-    start = 0
-    for name, count, own in zip(names, counts, points, strict=True):
-        values[name][start : start + count] = own
-        start += count
-    return economics(values, inputs)
-
-
-def _sensitivity(inputs: RoiInputs, reason: int) -> tuple[tuple[TornadoRow, ...], Flip | None]:
-    """Walk every input from its base to its low and to its high, all others at base.
-
-    The ends of the ways are the tornado. The first change of verdict on any of them, measured as a share of its way,
-    is the flip.
-    """
-    estimates = {name: inputs.estimate(name) for name in SPECS}
-    paths = [(name, e.base, end) for name, e in estimates.items() for end in (e.low, e.high) if e.low < e.high]
-    if not paths:
-        return (), None
-    steps = np.arange(1, _GRID + 1) / _GRID
-    points = [base + steps * (end - base) for _, base, end in paths]
-    found = _varied(inputs, [name for name, _, _ in paths], points)
-    npv = found.npv_condensed.reshape(-1, _GRID)[:, -1].tolist()
-    rows = [
-        TornadoRow(input=name, low=low, high=high, npv_low=npv[2 * i], npv_high=npv[2 * i + 1])
-        for i, ((name, _, low), (_, _, high)) in enumerate(zip(paths[::2], paths[1::2], strict=True))
-        if npv[2 * i] != npv[2 * i + 1]
-    ]
-    tornado = tuple(sorted(rows, key=lambda row: -abs(row.npv_high - row.npv_low)))
-
-    verdict, _ = verdict_of(reason)
-    changed = _verdicts(found.reason.reshape(-1, _GRID)) != verdict
-    first = np.where(changed.any(axis=1), changed.argmax(axis=1), _GRID)
-    way = int(first.argmin())
-    if first[way] == _GRID:
-        return tornado, None
-    name, base, end = paths[way]
-    fine = (first[way] + steps) / _GRID
-    values = base + fine * (end - base)
-    reasons = _varied(inputs, [name], [values]).reason
-    at = int((_verdicts(reasons) != verdict).argmax())
-    flipped, why = verdict_of(int(reasons[at]))
-    flip = Flip(input=name, base=base, value=float(values[at]), fraction=float(fine[at]), verdict=flipped, reason=why)
-    return tornado, flip
-
-
-def _verdicts(reasons: NDArray[np.intp]) -> NDArray[np.str_]:
-    return np.array([verdict_of(reason)[0] for reason in range(len(REASONS))])[reasons]
 
 
 def _trainings_needed(inputs: RoiInputs) -> float | None:

@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from pocket.roi.inputs import SPECS, RoiInputs
+from pocket.roi.fields import SPECS
+from pocket.roi.inputs import RoiInputs
 
 MOST_LETTERS = 60
 _SUFFIX = ".roi.json"
