@@ -179,7 +179,8 @@ def _saving_notes(report: RoiReport, full: list[Cell], condensed: list[Cell], la
         return [noise] if noise else []
     most = ceiling(report.inputs)
     amount = money(most.amount, most.currency, lang)
-    return [note for note in (noise, translator(lang)("brief.ceiling", amount=amount, months=most.months)) if note]
+    key = "brief.ceiling_deleted" if most.deleted else "brief.ceiling"
+    return [note for note in (noise, translator(lang)(key, amount=amount, months=most.months)) if note]
 
 
 def _checklist_text(run: Run, report: RoiReport, lang: str) -> str:
