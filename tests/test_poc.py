@@ -41,13 +41,14 @@ from pocket.presentation.poc_text import STAGES, estimate_lines, outcome_lines, 
 from pocket.roi import RoiReport
 from pocket.runs import Run, results
 from pocket.runs.paths import kit_dir
-from pocket.runs.poc import PocRecord, PublishedPoc
+from pocket.runs.poc import KeptCell, PlanRecord, PocRecord, PublishedPoc
 from pocket.runs.records import CondensationRecord, TrainingRecord
 from pocket.runs.retrieval import MeanInterval
 from pocket.runs.verification import verify_run
 from pocket.workflows import publish
 from pocket.workflows.measure import load_split
 from pocket.workflows.poc import Done, poc
+from pocket.workflows.poc_cells import Shelf
 from pocket.workflows.poc_plan import Asked, full_config, nominal_seconds, plan_of, small_config
 
 SIZES = (30, 20, 12)  # images of each class: groups of two, so that each has something to ask and to find
@@ -295,6 +296,26 @@ def test_a_run_of_an_older_kit_goes_on_and_loses_nothing(
     said.clear()
     poc(images, "whole", asked=QUICK, pdf=False, say=said.append)
     assert translator("en")("poc.complete") in said and not (folder / "roi.kept-2.json").exists()
+
+
+def test_another_plan_that_was_stopped_leaves_plan_and_scores_of_one_run(
+    done: tuple[Done, Path, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, images = tmp_path / "home", done[1]
+    shutil.copytree(run_of(done).folder, home / "runs" / "whole")
+    monkeypatch.setenv("POCKET_HOME", str(home))
+
+    def stopped(self: Shelf, told: object = None) -> list[KeptCell]:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Shelf, "make_all", stopped)
+    before = state(home / "runs" / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        poc(images, "whole", asked=QUICK._replace(steps=(9, 4)), pdf=False, say=lambda line: None)
+    assert PlanRecord.load(home / "runs" / "whole" / "plan.json").plan.condense_steps == 3, "those of training.json"
+    ours = {"", "audit.jsonl", "run.json", "data.json"}  # "": the folder itself, by its time
+    changed = {name for name, found in state(home / "runs" / "whole").items() if before.get(name) != found}
+    assert {Path(name).name for name in changed} <= ours
 
 
 def test_fewer_images_than_a_search_looks_at_still_end_with_a_brief(tmp_path: Path, home: Path) -> None:

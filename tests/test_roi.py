@@ -254,6 +254,10 @@ def test_no_more_can_be_saved_than_training_on_all_data_costs() -> None:
         overlap_months=0,
     )
     assert 0.99 * most.amount < compute(free, draws=10).npv <= most.amount
+    deleted = free.with_setting(keep_full_data=False).with_base("bytes_full", 1e12).with_base("bytes_condensed", 0)
+    more = ceiling(deleted)
+    assert more.deleted and not most.deleted
+    assert most.amount < compute(deleted, draws=10).npv <= more.amount, "storage that ends is saved, too"
     default = ceiling_by_default(9.25)
     assert default.amount == pytest.approx(36 * 50 * 9.25 / 3600 * 500) == pytest.approx(ceiling(example()).amount)
 

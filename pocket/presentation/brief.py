@@ -182,7 +182,8 @@ def _saving_notes(report: RoiReport, noise: str, lang: str) -> list[str]:
     if report.decision.verdict == "stop":
         most = ceiling(report.inputs)
         amount = money(most.amount, most.currency, lang)
-        notes.append(translator(lang)("brief.ceiling", amount=amount, months=most.months))
+        key = "brief.ceiling_deleted" if most.deleted else "brief.ceiling"
+        notes.append(translator(lang)(key, amount=amount, months=most.months))
     return notes
 
 

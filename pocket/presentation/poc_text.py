@@ -9,7 +9,7 @@ from pocket.data.intake import CheckRecord
 from pocket.presentation import roi_text
 from pocket.presentation.brief_classes import class_lines, warnings
 from pocket.presentation.brief_evidence import few_groups, over_what, saving_noise
-from pocket.presentation.brief_setting import random_kind
+from pocket.presentation.brief_setting import random_kind, random_name
 from pocket.presentation.check_page import size_text
 from pocket.presentation.i18n import LANGUAGES, duration, money, number, percent, plain, translator
 from pocket.roi import RoiReport, alternatives, ceiling_by_default
@@ -18,6 +18,7 @@ from pocket.runs.poc import Plan
 from pocket.runs.records import Cell
 from pocket.runs.retrieval import MeanInterval, RetrievalComparison
 
+_NAMES = {"full": "full", "iem": "condensed"}
 STAGES = ("full", "random", "iem", "diagnostics", "report")
 
 
@@ -112,8 +113,7 @@ def ceiling_line(seconds_full: float, lang: str) -> str:
 def cell_line(cell: Cell, place: int, count: int, lang: str) -> str:
     """Return the line of one finished model."""
     t = translator(lang)
-    kind = t("poc.tiles") if cell.method == "random" and cell.formation > 1 else ""
-    name = t(f"alternative.{'condensed' if cell.method == 'iem' else cell.method}") + kind
+    name = random_name([cell], lang) if cell.method == "random" else t(f"alternative.{_NAMES[cell.method]}")
     made = cell.pool_seconds + cell.condense_seconds
     parts = [
         t("poc.cell", place=place, count=count, name=name, seed=cell.seed, map=number(cell.map, 3)),

@@ -119,7 +119,8 @@ def ceiling_line(report: RoiReport, lang: str) -> Line:
     """Return the most that could be saved, which is what all training on all data costs."""
     t, found = translator(lang), ceiling(report.inputs)
     price = money(found.hour, found.currency, lang)
-    help_ = t("roi.ceiling_help", months=found.months, trainings=plain(found.trainings), price=price)
+    key = "roi.ceiling_help_deleted" if found.deleted else "roi.ceiling_help"
+    help_ = t(key, months=found.months, trainings=plain(found.trainings), price=price)
     return Line(t("roi.ceiling"), money(found.amount, found.currency, lang), help_)
 
 

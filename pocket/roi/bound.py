@@ -1,4 +1,4 @@
-"""The most that condensing could save, whatever it does: what training on all data costs."""
+"""The most that condensing could save, whatever it does: what training on all data costs, and storing deleted ones."""
 
 from __future__ import annotations
 
@@ -6,36 +6,45 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pocket.roi.economics import SECONDS_PER_HOUR, base_values, trainings_per_month, whole_months
+from pocket.roi.economics import BYTES_PER_GB, SECONDS_PER_HOUR, base_values, trainings_per_month, whole_months
 from pocket.roi.fields import SPECS, Estimate
 from pocket.roi.inputs import RoiInputs
 
 
 class Ceiling(NamedTuple):
-    """All that training on full data costs over the horizon, in currency and not discounted, and what that rests on."""
+    """The most that could be saved over the horizon, in currency and not discounted, and what that rests on.
+
+    That is all that training on full data costs; where these are not kept (``deleted``), their storage, too.
+    """
 
     amount: float
     currency: str
     months: int
     trainings: float
     hour: float
+    deleted: bool
 
 
 def ceiling(inputs: RoiInputs) -> Ceiling:
-    """Return what all trainings on full data cost over the horizon: were they free, no more could be saved."""
-    return _ceiling({name: float(value[0]) for name, value in base_values(inputs).items()}, inputs.currency)
+    """Return what all trainings on full data cost over the horizon: were they free, no more could be saved.
+
+    Where the full data are deleted, what storing them costs is in it.
+    """
+    base = {name: float(value[0]) for name, value in base_values(inputs).items()}
+    return _ceiling(base, inputs.currency, deleted=not inputs.keep_full_data)
 
 
 def ceiling_by_default(seconds_full: float) -> Ceiling:
     """Return the same for one training on full data of so many seconds, every other input at its default."""
     known = {name: RoiInputs.model_fields[name].default for name in SPECS}
     values = {name: estimate.base for name, estimate in known.items() if isinstance(estimate, Estimate)}
-    return _ceiling(values | {"seconds_full": seconds_full}, RoiInputs.model_fields["currency"].default)
+    return _ceiling(values | {"seconds_full": seconds_full}, RoiInputs.model_fields["currency"].default, deleted=False)
 
 
-def _ceiling(base: dict[str, float], currency: str) -> Ceiling:
+def _ceiling(base: dict[str, float], currency: str, *, deleted: bool) -> Ceiling:
     trainings = float(trainings_per_month({name: np.array([value]) for name, value in base.items()})[0])
     months = int(whole_months(np.array(base["horizon_months"])))
     hour = base["compute_price"] + base["power_watts"] / 1000 * base["kwh_price"]
     each = base["seconds_full"] * base["workload_scale"] / SECONDS_PER_HOUR * hour
-    return Ceiling(months * trainings * each, currency, months, trainings, hour)
+    stored = base["workload_scale"] * base["bytes_full"] / BYTES_PER_GB * base["storage_price"] if deleted else 0.0
+    return Ceiling(months * (trainings * each + stored), currency, months, trainings, hour, deleted)

@@ -42,7 +42,7 @@ class Plan(Part):
 
 
 class PlanRecord(Record):
-    """``plan.json``, written before anything is trained: the brief tells what was cut for time."""
+    """``plan.json``, written with the cells that it led to: the brief tells what was cut for time."""
 
     kind: ClassVar[str] = "poc-plan"
     plan: Plan

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,7 +19,7 @@ from pocket.roi import RoiReport
 from pocket.runs import ArtefactError, Run, open_run, provenance
 from pocket.runs.lock import writing
 from pocket.runs.paths import run_dir
-from pocket.runs.poc import KeptCell, Plan, PlanRecord, PocRecord
+from pocket.runs.poc import KeptCell, Plan, PocRecord
 from pocket.runs.verification import note_changed
 from pocket.workflows.check import UsageError
 from pocket.workflows.measure import load_split
@@ -226,19 +226,9 @@ def planned_run(path: Path, name: str, groups: Path | None, plan: Plan) -> Run:
     for place in (run.folder, run.path("cells"), run.path("models")):
         for left in place.glob(".*.*"):  # temporary files of a process that was killed
             left.unlink(missing_ok=True)
-    _keep_plan(run, plan)
     files = ("check.json", "check.html", "split.json", "relabel.csv", "plan.json")
     note_changed(run, [run.path(file) for file in files])
     return run
-
-
-def _keep_plan(run: Run, plan: Plan) -> None:
-    """Write ``plan.json``, where it does not hold this plan already."""
-    record = PlanRecord(plan=plan)
-    with suppress(ArtefactError):
-        if PlanRecord.load(run.path("plan.json")) == record:
-            return
-    record.save(run.path("plan.json"))
 
 
 def quietly_loaded(run: Run) -> RetrievalSplit:

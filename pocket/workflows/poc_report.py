@@ -26,7 +26,7 @@ from pocket.presentation.pdf import NoBrowserError, print_pdf
 from pocket.presentation.roi_files import write_roi
 from pocket.roi import RoiReport
 from pocket.runs import ArtefactError, Run, provenance, write_bytes
-from pocket.runs.poc import KeptCell
+from pocket.runs.poc import KeptCell, PlanRecord
 from pocket.runs.records import CondensationRecord, TrainingRecord, strongest_random
 from pocket.runs.retrieval import FAILED_RANK, FailedSearches, RetrievalReport
 from pocket.runs.verification import note_changed
@@ -36,7 +36,7 @@ FULL, IEM, RANDOM = "full data", "IEM", "random subset"  # as notebook 04 calls 
 
 
 def write_cells(shelf: Shelf, kept: list[KeptCell]) -> None:
-    """Write ``training.json``, ``condensation.json``, the condensed set and the models that searching needs."""
+    """Write plan, ``training.json``, ``condensation.json``, the condensed set and the models that searching needs."""
     run, cells = shelf.run, [one.cell for one in kept]
     note_changed(run, [file for spec in shelf.specs for file in run.path("cells").glob(f"{shelf.place(spec).name}.*")])
     made = provenance(cells[0].device)
@@ -49,6 +49,7 @@ def write_cells(shelf: Shelf, kept: list[KeptCell]) -> None:
     shown_set.export(run.path("condensed_png"))
     run.note(run.path("condensed_png"))
     others = tuple(cell for cell in cells if cell.method != "iem")
+    run.save(PlanRecord(plan=shelf.plan), "plan.json")
     run.save(TrainingRecord(cells=others, provenance=made), "training.json")
     run.save(CondensationRecord(cells=tuple(condensed), provenance=made), "condensation.json")
 
@@ -144,6 +145,7 @@ def write_diagnostics(shelf: Shelf) -> DiagnosticsRecord:
 def readable(run: Run) -> bool:
     """Return whether the records that the outcome is told from are there, whole, and of this version of the kit."""
     with suppress(ArtefactError):
+        PlanRecord.load(run.path("plan.json"))
         RoiReport.load(run.path("roi.json"))
         return RetrievalComparison.load(run.path("retrieval.json")).by_class is not None
     return False
