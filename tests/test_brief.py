@@ -21,8 +21,9 @@ from pocket.presentation.brief import write_brief
 from pocket.presentation.i18n import money, percent, translator
 from pocket.presentation.pdf import find_browser, print_pdf
 from pocket.roi import RoiInputs, compute
-from pocket.runs import ArtefactError, Run, audit, provenance
+from pocket.runs import ArtefactError, Run, audit, provenance, write_text
 from pocket.runs.records import CondensationRecord, TrainingRecord
+from pocket.runs.verification import verify_run
 
 
 class Page(HTMLParser):
@@ -164,6 +165,14 @@ def test_an_unknown_language_is_refused(run: Run) -> None:  # noqa: F811
 def plain(text: str) -> str:
     """Text without its spaces and without the look-alikes that PDF readers find for some letters."""
     return re.sub("[\N{SOFT HYPHEN}‒–—−‐-]", "-", "".join(unicodedata.normalize("NFKC", text).split()))
+
+
+def test_a_brief_printed_again_is_as_logged(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    monkeypatch.setattr("pocket.presentation.pdf.print_pdf", lambda page: write_text(page.with_suffix(".pdf"), "new"))
+    run.note(write_text(run.path("brief.en.pdf"), "old"))
+    assert CliRunner().invoke(app, ["brief", "--run", run.name]).exit_code == 0
+    found = verify_run(run.folder)
+    assert found.problems == () and not any(name.startswith("brief") for name in found.unlogged)
 
 
 @pytest.mark.browser

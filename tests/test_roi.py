@@ -239,6 +239,15 @@ def test_unequal_steps_are_taken_as_measured(tmp_path: Path, monkeypatch: pytest
     assert inputs.seconds_full.low < inputs.seconds_full.high and "steps" not in inputs.seconds_full.note
 
 
+@pytest.mark.parametrize("seconds", [9.25, 9.3])
+def test_where_no_training_gets_shorter_the_verdict_never_contradicts_the_money(seconds: float) -> None:
+    inputs = changed(example(), seconds_condensed=seconds, map_condensed=0.9, map_full=0.9, map_random=0.5)
+    inputs = changed(inputs, bytes_full=1e15, bytes_condensed=1e9, failure_cost=100)
+    kept, deleted = (compute(inputs.with_setting(keep_full_data=keep), draws=10) for keep in (True, False))
+    assert kept.npv < 0 and kept.decision.reason in ("equally_long", "no_saving")
+    assert deleted.npv > 0 and (deleted.decision.verdict, deleted.decision.reason) == ("go", "all_met")
+
+
 def test_no_more_can_be_saved_than_training_on_all_data_costs() -> None:
     inputs = changed(example(), workload_scale=5000, kwh_price=30)
     full = compute(inputs, draws=10).alternative("full")

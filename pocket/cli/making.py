@@ -182,7 +182,9 @@ def brief(
             typer.echo(f"wrote {page}")
             try:
                 if pdf:
-                    typer.echo(f"wrote {print_pdf(page)}")
+                    printed = print_pdf(page)
+                    opened.note(printed)
+                    typer.echo(f"wrote {printed}")
             except NoBrowserError as error:
                 typer.echo(str(error))
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from pocket.presentation import brief_classes, roi_text
 from pocket.presentation.checklist import alarm_works, worst_class
 from pocket.presentation.i18n import duration, money, number, percent, plain, points, translator
-from pocket.presentation.rollout import PLAN, making_seconds, trainings_per_month
+from pocket.presentation.rollout import PLAN, making_seconds
 from pocket.roi import RoiReport
 from pocket.runs import Run
 from pocket.runs.poc import is_trial
@@ -117,7 +117,7 @@ def _pays(report: RoiReport, lang: str) -> list[str]:
 def _flip(report: RoiReport, lang: str) -> list[str]:
     told = [roi_text.flip(report, lang).value]
     if report.decision.verdict != "go" and report.trainings_needed is not None:
-        needed, now = roi_text.count(report.trainings_needed), plain(trainings_per_month(report))
+        needed, now = roi_text.count(report.trainings_needed), plain(report.trainings_per_month)
         told.append(translator(lang)("meeting.flip_needed", needed=needed, now=now))
     return told
 

@@ -126,7 +126,7 @@ def kpis(run: Run, report: RoiReport, full: list[Cell], condensed: list[Cell], l
     found = diagnosed(run)
     calm = found.condensed.calm if found else None
     make, slowest = making_seconds(report)
-    trainings = trainings_per_month(report)
+    trainings = report.trainings_per_month
     today = trainings * inputs.seconds_full.base * scale
     later = trainings * inputs.seconds_condensed.base * scale + make * inputs.recondensations_per_year.base / 12
     costs = {name: money(_monthly_cost(report, name), inputs.currency, lang) for name in ("full", "condensed")}
@@ -150,11 +150,6 @@ def kpis(run: Run, report: RoiReport, full: list[Cell], condensed: list[Cell], l
         ),
         line("condense", "–", duration(make, lang), at_most(duration(slowest, lang)), "ml"),
     ]
-
-
-def trainings_per_month(report: RoiReport) -> float:
-    """Return the trainings a month that the inputs add up to."""
-    return report.trainings_per_month
 
 
 def making_seconds(report: RoiReport) -> tuple[float, float]:
