@@ -236,8 +236,8 @@ def condense(
         raise ValueError(f"unknown method {method!r}; choose one of {', '.join(METHODS)}")
     objective(hashing)
     config = config or METHODS[method].config()
-    if isinstance(formation, int):
-        config = replace(config, formation=formation)
+    if isinstance(formation, int | np.integer):
+        config = replace(config, formation=int(formation))
     if not asks_teacher(method, config):
         teacher = None
     counts = images.class_sizes(ipc, ratio)
@@ -308,7 +308,7 @@ def _formations(
     images: ImageSet, wanted: int | Sequence[int] | str | None, usual: int, counts: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.int64]:
     """Return the tiles a side of each class's stored images."""
-    if wanted is None or isinstance(wanted, int):
+    if wanted is None or isinstance(wanted, int | np.integer):
         return np.full(images.num_classes, usual)
     if wanted == "auto":
         return own_tiles(counts, images.counts, usual)

@@ -10,6 +10,7 @@ from pocket.presentation import roi_text
 from pocket.presentation.i18n import data_size, duration, full_date, number, translator
 from pocket.presentation.meeting import paired_difference
 from pocket.roi import RoiInputs, RoiReport, equal_steps
+from pocket.roi.fields import ENTERED, MEASURED, YOURS
 from pocket.runs import Run, audit
 from pocket.runs.records import Cell, TrainingRecord, summarise
 from pocket.runs.retrieval import ENOUGH_QUERIES, MeanInterval, RetrievalComparison
@@ -202,11 +203,11 @@ def cost_table(report: RoiReport, lang: str) -> dict[str, Any]:
 
 
 def assumption_row(name: str, inputs: RoiInputs, lang: str) -> tuple[str, str, str, str]:
-    """Return label, base value, range and source of one input."""
+    """Return label, base value, range and source of one input, with its note where that says more than the source."""
     t, e = translator(lang), inputs.estimate(name)
     base = roi_text.input_value(name, e.base, inputs, lang)
     spread = "–" if e.low == e.high else roi_text.input_range(name, e.low, e.high, inputs, lang)
     source = t(f"tag.{e.source}")
-    if e.source == "price":
-        source += f": {e.note}"
+    if e.note not in (YOURS, ENTERED, MEASURED):
+        source += ("：" if lang == "ja" else ": ") + roi_text.note(name, inputs, lang)
     return t(f"input.{name}"), base, spread, source
