@@ -69,6 +69,19 @@ def change_diagnostics(run: Run, **sections: object) -> None:  # noqa: F811
     run.path("diagnostics.json").write_text(json.dumps(record), encoding="utf-8")
 
 
+def lose(run: Run, lost: float, **sections: object) -> None:  # noqa: F811
+    """Let IEM lose so much mAP against full data: by its worst class, the rarest classes and the strongest noise."""
+    ours, full = (read("diagnostics.json")[name] for name in ("IEM", "full data"))
+    rarest, shifted = full["rare"]["rarest_map"], full["robustness"]["mean"]
+    change_diagnostics(
+        run,
+        bias={"against": dict.fromkeys(ours["bias"]["against"], 0.0) | {"3": -lost}},
+        rare={"rarest_map": [*rarest[:-1], rarest[-1] - lost]},
+        robustness={"mean": [*shifted[:-1], shifted[-1] - lost]},
+        **sections,
+    )
+
+
 def visible(path: Path) -> str:
     """The text of a page without its tags and entities."""
     return unescape(re.sub(r"<[^>]+>", " ", path.read_text(encoding="utf-8").split("<body")[1]))
@@ -97,20 +110,13 @@ def test_the_checklist_holds_the_figures_of_the_diagnostics(measured: Run, lang:
 
 
 def test_states_follow_from_the_measurements(measured: Run) -> None:
+    lose(measured, 0.049, leakage={"near_copies": 0.15})
     states = {key: line.state for key, line in by_key(measured).items()}
     assert states == {
         "bias": "met", "rare": "met", "shift": "met", "copies": "todo", "membership": "unmeasured", "drift": "met",
         "rights": "todo", "deletion": "todo", "people": "todo",
     }  # fmt: skip
-    bias = read("diagnostics.json")["IEM"]["bias"]["against"]
-    change_diagnostics(
-        measured,
-        bias={"against": bias | {"3": -0.051}},
-        leakage={"near_copies": 0.01},
-        calm={"alarm": True},
-        rare={"rarest_map": [0.9, 0.9, 0.9, 0.9, 0.9, 0.9331]},
-        robustness={"mean": [0.9, 0.9, 0.9, 0.9, 0.9001]},
-    )
+    lose(measured, 0.051, leakage={"near_copies": 0.01}, calm={"alarm": True})
     lines = by_key(measured)
     assert {key: lines[key].state for key in ("bias", "rare", "shift", "copies", "drift")} == {
         "bias": "todo", "rare": "todo", "shift": "todo", "copies": "met", "drift": "todo"
@@ -120,6 +126,7 @@ def test_states_follow_from_the_measurements(measured: Run) -> None:
 
 
 def test_the_limit_is_that_of_the_rule(measured: Run) -> None:
+    lose(measured, 0.031)
     inputs = RoiInputs.from_run(measured).model_copy(update={"thresholds": Thresholds(go_map_loss=0.03)})
     states = {line.key: line.state for line in checklist(measured, compute(inputs), "en")}
     assert states["bias"] == states["rare"] == states["shift"] == "todo"
@@ -152,6 +159,7 @@ def test_a_missing_section_is_not_measured_and_a_damaged_file_is_an_error(measur
 
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_that_condensed_sets_can_show_real_images_stands_in_plain_words(measured: Run, lang: str) -> None:
+    change_diagnostics(measured, leakage={"near_copies": 0.15})
     t, share = translator(lang), "15.0%" if lang == "ja" else f"15.0{NBSP}%"
     chance = share.replace("15", "1")
     assert t("checklist.images", share=share, chance=chance) in visible(write_brief(measured, lang))
