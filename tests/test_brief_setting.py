@@ -55,6 +55,13 @@ def test_what_was_cut_and_left_out_stands_in_the_brief(planned: tuple[Run, Plan,
     made.save(found.model_copy(update={"findings": (*found.findings, doubt)}), "check.json")
     lines = dict(setting_lines(made, lang))
     assert lines[t("brief.disputed")] == t("check.kind.suspect_weak.what", count=67)
+    unsure = Finding(kind="unjudged", level="note", values={"agreement": 71, "largest": 71})
+    apart = Finding(kind="group_disagrees", level="warn", count=16)
+    made.save(found.model_copy(update={"findings": (*found.findings, unsure, apart)}), "check.json")
+    lines = dict(setting_lines(made, lang))
+    said = lines[t("brief.disputed")]
+    assert t("check.kind.group_disagrees.what", count=16) in said, "what could not be judged is not 'none'"
+    assert t("check.kind.unjudged.what", agreement=71, largest=71) in said
     page = unescape(write_brief(made, lang).read_text(encoding="utf-8"))
     assert all(label in page and value in page for label, value in lines.items())
 

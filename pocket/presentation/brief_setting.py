@@ -13,7 +13,7 @@ LEFT_OUT = (
     "locked", "archive", "unsupported", "hidden_image", "outside", "broken_link", "missing", "bad_row", "repeated_row",
     "zero_bytes", "broken", "too_large", "single",
 )  # fmt: skip
-DISPUTED = ("suspect", "suspect_weak", "copies_disagree")
+DISPUTED = ("suspect", "suspect_weak", "unjudged", "copies_disagree", "group_disagrees")
 
 
 def setting_lines(run: Run, lang: str) -> list[tuple[str, str]]:
