@@ -55,7 +55,7 @@ def test_what_was_cut_and_left_out_stands_in_the_brief(planned: tuple[Run, Plan,
     made.save(found.model_copy(update={"findings": (*found.findings, doubt)}), "check.json")
     lines = dict(setting_lines(made, lang))
     assert lines[t("brief.disputed")] == t("check.kind.suspect_weak.what", count=67)
-    unsure = Finding(kind="unjudged", level="note", values={"agreement": 71, "largest": 71})
+    unsure = Finding(kind="unjudged", level="note", count=1, values={"agreement": 71, "largest": 71})
     apart = Finding(kind="group_disagrees", level="warn", count=16)
     made.save(found.model_copy(update={"findings": (*found.findings, unsure, apart)}), "check.json")
     lines = dict(setting_lines(made, lang))
