@@ -46,6 +46,7 @@ from pocket.runs.records import CondensationRecord, TrainingRecord
 from pocket.runs.retrieval import MeanInterval
 from pocket.runs.verification import verify_run
 from pocket.workflows import publish
+from pocket.workflows.check import check
 from pocket.workflows.measure import load_split
 from pocket.workflows.poc import Done, poc
 from pocket.workflows.poc_cells import Shelf
@@ -345,6 +346,7 @@ def test_what_the_check_has_said_is_not_said_by_later_commands(
     monkeypatch.setenv("POCKET_HOME", str(home))
     settings = run.settings.model_copy(update={"dataset": str(images)})
     run.record.model_copy(update={"settings": settings}).save(home / "runs" / "whole" / "run.json")
+    check(images, out=home / "runs" / "whole", say=lambda _: None)
     with pytest.warns(LeftOutWarning) as said:
         load_split(settings)
     assert len(said) == 2 and "torn.png" in str(said[1].message)
@@ -354,6 +356,11 @@ def test_what_the_check_has_said_is_not_said_by_later_commands(
         explained = CliRunner().invoke(app, ["explain", "--query", "0", "--run", "whole"])
     assert (searched.exit_code, explained.exit_code) == (0, 0), searched.output + explained.output
     assert not [str(one.message) for one in caught if "left out" in str(one.message)]
+    (images / "kind 1" / "03.png").unlink()
+    for words in (["search", str(images / "kind 0" / "00.png")], ["explain", "--query", "0"]):
+        refused = CliRunner().invoke(app, [*words, "--run", "whole"])
+        assert refused.exit_code == 1 and isinstance(refused.exception, ValueError)
+        assert "0 added, 1 removed, 0 changed" in str(refused.exception), "another split would ask what was trained on"
 
 
 def test_other_images_or_settings_are_refused(
@@ -616,7 +623,6 @@ def test_calls_that_cannot_be_meant_end_with_2(tmp_path: Path, home: Path, monke
 
 
 def check_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **changes: object) -> CheckRecord:
-    from pocket.workflows.check import check
 
     monkeypatch.setenv("POCKET_HOME", str(tmp_path))
     found = check(folder_of_images(tmp_path / "images"), say=lambda line: None).record

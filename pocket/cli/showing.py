@@ -96,17 +96,17 @@ def explain(
     from pocket.hashing import HashModel
     from pocket.workflows.explain import explain as explained
     from pocket.workflows.explain import told
-    from pocket.workflows.measure import load_split
-    from pocket.workflows.search import model_files
+    from pocket.workflows.poc_images import images_of
+    from pocket.workflows.search import command_of, model_files
 
     known_language(lang)
     opened = existing_run(run)
     kept = model_files(opened)
     if missing := [name for name in ("full", "iem") if name not in kept]:
-        raise ValueError(f"run {run!r} has kept no model {', '.join(missing)}; pocket tour --run {run} trains them")
+        raise ValueError(f"run {run!r} has kept no model {', '.join(missing)}; {command_of(opened)} trains them")
     full, condensed = (HashModel.load(kept[name]) for name in ("full", "iem"))
     images = CondensedSet.load(opened.path("condensed.safetensors"))
-    found = explained(load_split(opened.settings, told=True), query, full, condensed, images, k=k)
+    found = explained(images_of(opened, lang), query, full, condensed, images, k=k)
     for line in told(found, lang):
         typer.echo(line)
 

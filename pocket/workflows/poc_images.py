@@ -7,14 +7,16 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from pocket.data import RetrievalSplit
 from pocket.data.intake import CheckRecord, Findings, IntakeError, SplitRecord, list_images
 from pocket.data.intake.contents import changes, contents_of
 from pocket.data.intake.look import look_at_all
 from pocket.data.intake.names import shown
 from pocket.presentation.i18n import number, translator
-from pocket.runs import ArtefactError
+from pocket.runs import ArtefactError, Run
 from pocket.runs.paths import run_dir
 from pocket.workflows.check import UsageError, check
+from pocket.workflows.measure import load_split
 
 Say = Callable[[str], None]
 
@@ -49,6 +51,22 @@ def checked_images(path: Path, out: Path, groups: Path | None, lang: str, say: S
     if (out / "run.json").is_file():
         _refuse_changes(path, out, groups, lang, say)
     return check(path, out=out, groups=groups, lang=lang, say=say).record
+
+
+def images_of(run: Run, lang: str = "en") -> RetrievalSplit:
+    """Load the images that a run was made of.
+
+    Raises
+    ------
+    ValueError
+        If they are the run's own (`pocket poc`) and have changed since: another split would be drawn, in which its
+        models are asked for images that they were trained on.
+    """
+    if run.path("split.json").is_file():
+        path, groups = Path(run.settings.dataset), run.settings.groups
+        if _kept(path, run.folder, Path(groups) if groups else None) is None:
+            _refuse_changes(path, run.folder, Path(groups) if groups else None, lang, lambda _: None)
+    return load_split(run.settings, told=True)
 
 
 def _kept(path: Path, out: Path, groups: Path | None) -> CheckRecord | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import shlex
 import unicodedata
 from collections.abc import Callable, Container, Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ from pocket.hashing import HashModel
 from pocket.presentation.i18n import number, translator
 from pocket.runs import Run, write_bytes
 from pocket.runs.artefacts import ArtefactError
-from pocket.workflows.measure import load_split
+from pocket.workflows.poc_images import images_of
 
 MOST, _ON_SHEET = 100, 16  # images to find, and how many of them the sheet shows
 
@@ -25,6 +26,13 @@ def model_files(run: Run) -> dict[str, Path]:
     files = {"full": f"full_{run.settings.seeds[0]}", "iem": "iem", "random": "random"}
     paths = {name: run.path("models", f"{file}.safetensors") for name, file in files.items()}
     return {name: path for name, path in paths.items() if path.is_file()}
+
+
+def command_of(run: Run) -> str:
+    """Return the command that makes a run, and goes on with it."""
+    if run.path("check.json").is_file():
+        return shlex.join(["pocket", "poc", run.settings.dataset, "--run", run.name])
+    return f"pocket tour --run {run.name}"
 
 
 def search_images(
@@ -85,13 +93,13 @@ def search_images(
     if missing := [name for name in models if name not in kept]:
         has = f"it has {', '.join(kept)}" if kept else "it has none"
         raise ArtefactError(
-            f"run {run.name!r} has kept no model {', '.join(missing)}: {has}; pocket tour --run {run.name} trains them"
+            f"run {run.name!r} has kept no model {', '.join(missing)}: {has}; {command_of(run)} trains them"
         )
     troubles = [_trouble(path) for path in paths]
     unreadable = [trouble for trouble in troubles if trouble]
     if len(unreadable) == len(paths):
         raise ValueError("; ".join(unreadable) or "name at least one image file")
-    split = load_split(run.settings, told=True)
+    split = images_of(run, lang)
     database = split.database
     images: dict[str, npt.NDArray[np.uint8]] = {}
     for path in (path for path, trouble in zip(paths, troubles, strict=True) if not trouble):
