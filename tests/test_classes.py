@@ -26,7 +26,14 @@ from pocket.roi import RoiInputs, alternatives, compute
 from pocket.runs import Run
 from pocket.runs.diagnostics import DiagnosticsRecord
 from pocket.runs.paths import kit_dir
-from pocket.runs.retrieval import ByClass, ClassScore, FailedSearches, RetrievalComparison
+from pocket.runs.retrieval import (
+    ByClass,
+    ClassScore,
+    FailedSearches,
+    MeanInterval,
+    OverQueries,
+    RetrievalComparison,
+)
 
 SAMPLE = kit_dir("data") / "sample_run"
 RULE = ("go_npv", "stop_npv", "months", "go_loss", "stop_loss")
@@ -131,6 +138,20 @@ def test_page_one_names_what_is_hardly_found_and_the_table_holds_all(classed: Ru
     assert "0.530" in table.text and all(cell in later for row in table.rows for cell in row)
     lines = list(class_lines(SHOWN, lang))
     assert len(lines) == 4 and "0.530" in lines[0] and "0.710" in lines[-1]
+
+
+@pytest.mark.parametrize("lang", ["en", "ja"])
+def test_page_one_says_where_an_overall_score_is_mostly_chance(classed: Run, lang: str) -> None:
+    one = MeanInterval(mean=0.72, low=0.6, high=0.8, macro=0.26, queries=261, groups=42, seeds=3)
+    over = OverQueries(full=one, condensed=one, random=one, against_full=one, against_random=one)
+    record = RetrievalComparison.load(classed.path("retrieval.json"))
+    classed.save(record.model_copy(update={"over": over}), "retrieval.json")
+    told = translator(lang)("classes.much_by_chance", full="0.720", chance="0.530", macro="0.260")
+    page = unescape(write_brief(classed, lang).read_text(encoding="utf-8"))
+    assert told in page[: page.index("<nav")] and warnings(classed, lang)[0] == told
+    even = SHOWN.model_copy(update={"chance": 0.1})
+    classed.save(record.model_copy(update={"over": over, "by_class": even}), "retrieval.json")
+    assert len(warnings(classed, lang)) == 2, "of classes of equal size it would be no news"
 
 
 def shown_classes(run: Run, *scores: ClassScore, chance: float = 0.1) -> dict[str, Check]:  # noqa: F811

@@ -10,6 +10,7 @@ from pocket.runs import Run
 from pocket.runs.retrieval import FEW_THINGS, ByClass, ClassScore, RetrievalComparison
 
 _ROWS, _NAMES, _LETTERS = 30, 5, 24
+_MUCH = 0.4  # mAP of a random order, from which an overall mAP is no sign of retrieval by itself
 
 
 class ClassTable(NamedTuple):
@@ -46,11 +47,17 @@ def class_table(run: Run, lang: str) -> ClassTable | None:
 
 
 def warnings(run: Run, lang: str) -> list[str]:
-    """Name the classes that even the model of all images hardly finds, and those with too few queries to say."""
+    """Say where chance alone gives much, which classes even the model of all images hardly finds, and which have too
+    few queries to say.
+    """
     t, found = translator(lang), scores_of(run)
     if found is None:
         return []
     lines = []
+    over = RetrievalComparison.load(run.path("retrieval.json")).over
+    if over is not None and found.chance >= _MUCH:
+        full, macro = number(over.full.mean, 3), number(over.full.macro, 3)
+        lines.append(t("classes.much_by_chance", full=full, chance=number(found.chance, 3), macro=macro))
     if unfound := _least_found(found, found.unfound):
         each = [
             t("classes.unfound_one", name=s.name, map=number(s.full, 2), chance=number(s.chance, 2)) for s in unfound
