@@ -169,6 +169,11 @@ def test_a_stranger_is_called_one(run: pocket.Run, split: RetrievalSplit, tmp_pa
     said: list[str] = []
     search_images(run, [tmp_path / "known.png"], models=["full"], say=said.append)
     assert not [line for line in said if "is unsure" in line]
+    assert [line for line in said if "was trained on" in line], "a perfect answer that proves nothing"
+    (tmp_path / "asked.png").write_bytes(png(split.query.images[0]))
+    unseen: list[str] = []
+    search_images(run, [tmp_path / "asked.png"], models=["full"], say=unseen.append)
+    assert not [line for line in unseen if "was trained on" in line]
     search = ImageSearch(pocket.HashModel.load(str(run.path("models", "full_0.safetensors"))), split.database)
     usual = search.usual_distance(split.query)
     nearest = np.array([search.nearest(image, 1)[0].distance for image in split.query.images])

@@ -120,6 +120,8 @@ def search_images(
     head = f"  {_wide(model, 8)}{_wide(rank, -5)}{_wide(distance, -10)}  {_wide(label, 20)} {where}"
     for title, image in images.items():
         say(f"\n{title}\n{head}")
+        if (split.train.images == image).all(axis=(1, 2, 3)).any():
+            say("  " + t("search.trained"))
         for name, search in searches.items():
             hits = search.nearest(image, k)
             for place, hit in enumerate(hits, start=1):
