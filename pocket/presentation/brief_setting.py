@@ -56,6 +56,7 @@ def _plan(plan: Plan, lang: str) -> list[tuple[str, str]]:
     both = t("brief.train_steps_both", full=number(plan.full_steps), small=number(plan.small_steps))
     return [
         (t("brief.resolution"), t(f"brief.resolution_{kind}", used=plan.resolution, chosen=plan.chosen)),
+        (t("brief.cropped"), t("check.cropped")),
         (t("brief.network"), t("brief.network_width", width=plan.width)),
         (t("brief.train_steps"), both),
         (t("brief.condense_steps"), steps),

@@ -129,6 +129,7 @@ def size_text(record: CheckRecord, lang: str) -> tuple[str, ...]:
             coloured=number(size.coloured),
             images=number(record.images - sum(f.count for f in record.findings if f.kind in _UNREADABLE)),
         ),
+        t("check.cropped"),
     )
 
 

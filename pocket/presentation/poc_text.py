@@ -32,6 +32,7 @@ def plan_lines(plan: Plan, check: CheckRecord, lang: str) -> Iterator[str]:
         yield "  " + " ".join(size_text(check, lang))
     else:
         yield "  " + t(f"poc.size_{plan.size_by}", resolution=plan.resolution, chosen=plan.chosen, minutes=minutes)
+        yield "  " + t("check.cropped")
     total, train = sum(plan.counts), sum(plan.train)
     used = [count for count in plan.counts if count]
     yield "  " + t(
