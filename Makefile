@@ -23,9 +23,10 @@ test: .venv/.installed-test
 	$(BIN)/python -m pytest tests
 	POCKET_HOME=$$(mktemp -d) $(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=300 --nbval-sanitize-with tests/nbval.cfg -p no:cacheprovider $$($(BIN)/python tests/compared_notebooks.py)
 
-# Run the tour and put its outputs into the committed notebooks, the sample run and the README.
+# Run the tour and put its outputs into the committed notebooks, the sample run and the README. Digits need no
+# POCKET_DATA, and where that lies on one machine is nothing to publish.
 notebooks: .venv/.installed
-	$(BIN)/pocket tour --run refresh
+	env -u POCKET_DATA $(BIN)/pocket tour --run refresh
 	$(BIN)/python -m pocket.workflows.publish refresh
 
 # Put the recorded results of pocket bench (data/results) into notebook 09 and the README.

@@ -278,3 +278,10 @@ def test_the_sample_run_says_so_and_is_whole() -> None:
     assert len(CondensedSet.load(run.path("condensed.safetensors"))) == 100
     for name in ("full_0", "full_1", "full_2", "random", "iem"):
         assert HashModel.load(run.path("models", f"{name}.safetensors")).bits == run.settings.bits
+
+
+def test_the_sample_says_nothing_of_the_machine_it_was_made_on() -> None:
+    from pocket.presentation.i18n import translator
+
+    environment = (kit_dir("data") / "sample_run" / "environment.json").read_text(encoding="utf-8")
+    assert translator("en")("doctor.no_data") in environment, "made where POCKET_DATA named a folder: make notebooks"

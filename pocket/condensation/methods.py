@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -21,8 +20,9 @@ from pocket.condensation.gradient import GradientConfig, gradient_matching
 from pocket.condensation.matching import Matched, Step, match
 from pocket.condensation.pool import Pool
 from pocket.condensation.selection import herding, kcenter
+from pocket.condensation.sizes import formations_of, say_capped
 from pocket.data import CondensedCard, CondensedSet, ImageSet
-from pocket.data.formation import Formation, encode, own_tiles
+from pocket.data.formation import Formation, encode
 from pocket.hashing import HashModel, train
 from pocket.hashing.devices import derive, describe, pick_device, to_float
 from pocket.hashing.networks import default_width
@@ -241,9 +241,9 @@ def condense(
     if not asks_teacher(method, config):
         teacher = None
     counts = images.class_sizes(ipc, ratio)
-    _say_capped(images, ipc, counts)
+    say_capped(images, ipc, counts)
     equal = bool((counts == counts[0]).all())
-    formations = _formations(images, formation, config.formation, counts)
+    formations = formations_of(images, formation, config.formation, counts)
     alike = bool((formations == formations[0]).all())
     wide = width or default_width(images.size, backbone)
     identity = {
@@ -302,33 +302,6 @@ def condense(
         state.remove()
     labels = np.repeat(np.arange(images.num_classes), counts)
     return CondensedSet((made.images * 255).round().clamp(0, 255).byte().numpy(), labels, card)
-
-
-def _formations(
-    images: ImageSet, wanted: int | Sequence[int] | str | None, usual: int, counts: npt.NDArray[np.int64]
-) -> npt.NDArray[np.int64]:
-    """Return the tiles a side of each class's stored images."""
-    if wanted is None or isinstance(wanted, int | np.integer):
-        return np.full(images.num_classes, usual)
-    if wanted == "auto":
-        return own_tiles(counts, images.counts, usual)
-    if isinstance(wanted, str) or len(wanted) != images.num_classes or not all(1 <= f <= 8 for f in wanted):
-        raise ValueError(
-            f"formation={wanted!r}: give a number from 1 to 8, one for each of {images.num_classes} classes, or 'auto'"
-        )
-    return np.array(wanted, dtype=np.int64)
-
-
-def _say_capped(images: ImageSet, ipc: int | Sequence[int] | None, counts: npt.NDArray[np.int64]) -> None:
-    """Warn of classes that have fewer images than were asked for; refuse those that have none."""
-    if ipc is None:
-        return
-    short = np.flatnonzero(counts < np.asarray(ipc))
-    if empty := [images.class_names[c] for c in short if not images.counts[c]]:
-        raise ValueError(f"{images.name!r} has no image of {', '.join(empty[:5])}: leave these classes out")
-    if len(short):
-        told = ", ".join(f"{images.class_names[c]} {counts[c]}" for c in short[:5])
-        warnings.warn(f"fewer images than ipc={ipc} in some classes of {images.name!r}: {told}", stacklevel=3)
 
 
 def asks_teacher(method: str, config: Config) -> bool:
