@@ -157,6 +157,7 @@ def plant_everything(root: Path) -> dict[str, list[str]]:
     mark("near_copy", "free/02.png ≈ free/saved again.jpg")
     (root / "free" / "elsewhere.png").write_bytes((root / "scratch" / "03.png").read_bytes())
     mark("copies_disagree", "free/elsewhere.png ＝ scratch/03.png")
+    mark("disputed", "free/elsewhere.png", "scratch/03.png")
     rows = ["path,group", *(f"dent/{i:02d}.png,part {i // 3}" for i in range(2, 20))]
     rows += ["free/05.png,mixed", "scratch/05.png,mixed", "dent/not there.png,part 9", ",part 9"]
     rows += [f"one part/{i}.png,only" for i in range(3)]
@@ -171,7 +172,8 @@ def plant_everything(root: Path) -> dict[str, list[str]]:
     put(root / "single" / "0.png", 200)
     mark("single", "single")
     for i in range(3):
-        put(root / "one part" / f"{i}.png", 210 + i)
+        put(root / "one part" / f"{i}.png", 210 + i, size=(80, 36))
+    mark("cropped", "one part")
     mark("tiny", "one part")
     mark("one_unit", "one part")
     mark("few_queries", "one part", "dent")

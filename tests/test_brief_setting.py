@@ -45,7 +45,7 @@ def test_what_was_cut_and_left_out_stands_in_the_brief(planned: tuple[Run, Plan,
     assert lines[t("brief.resolution")] == t("brief.resolution_budget", used=16, chosen=plan.chosen)
     assert "750" in lines[t("brief.condense_steps")] and "1,000" in lines[t("brief.condense_steps")]
     assert str(plan.width) in lines[t("brief.network")]
-    assert lines[t("brief.cropped")] == t("check.cropped")
+    assert lines[t("brief.cropped")] == t("check.cropped"), "these are square"
     assert str(plan.full_steps) in lines[t("brief.train_steps")]
     left = lines[t("brief.left_out")]
     assert found.images - found.usable == 2 and number(found.usable) in left and number(found.images) in left

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pocket.cli.parser import OwnRunName, RunName, app, command, known_language, usable_name
+from pocket.cli.parser import OwnRunName, RunName, app, asked_fit, command, known_language, usable_name
 
 
 @app.command()
@@ -22,6 +22,10 @@ def tour(
     ] = None,
     train_per_class: Annotated[int | None, typer.Option(help="Keep so many train images a class.")] = None,
     resolution: Annotated[int | None, typer.Option(help="Pixels a side.")] = None,
+    fit: Annotated[
+        str | None,
+        typer.Option(help="Images that are not square: crop (their central square; default) or pad (the whole image)."),
+    ] = None,
     ipc: Annotated[str | None, typer.Option(help="Condensed images per class, such as 1,10.")] = None,
     seeds: Annotated[int | None, typer.Option(help="How many seeds (3).", min=1)] = None,
     bits: Annotated[int | None, typer.Option(help="Code length, a multiple of 8 up to 128.")] = None,
@@ -46,6 +50,7 @@ def tour(
             dataset=dataset,
             train_per_class=train_per_class,
             resolution=resolution,
+            fit=asked_fit(fit),
             ipc=_whole_numbers(ipc),
             seeds=tuple(range(seeds)) if seeds else None,
             bits=bits,
@@ -76,6 +81,9 @@ def check(
     groups: Annotated[
         str | None, typer.Option(help="CSV with path,group: images that show the same thing. Default: PATH/groups.csv.")
     ] = None,
+    fit: Annotated[
+        str, typer.Option(help="Images that are not square: crop (their central square) or pad (the whole image).")
+    ] = "crop",
     lang: Annotated[str, typer.Option(help="en or ja: of the report and of what is said here.")] = "en",
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 3 on warnings.")] = False,
 ) -> None:
@@ -92,6 +100,7 @@ def check(
             Path(path).expanduser(),
             out=Path(out).expanduser() if out else None,
             groups=Path(groups).expanduser() if groups else None,
+            fit=asked_fit(fit) or "crop",
             lang=lang,
             say=typer.echo,
         )
@@ -101,8 +110,8 @@ def check(
         typer.echo(f"pocket: {translator(lang)('check.stopped')}", err=True)
         raise typer.Exit(130) from None
     if checked.record.verdict != "stop":
-        table = ["--groups", groups] if groups else []
-        typer.echo(translator(lang)("check.go_on", command=command("poc", path, *table, lang=lang)))
+        more = [*(["--groups", groups] if groups else []), *(["--fit", fit] if fit != "crop" else [])]
+        typer.echo(translator(lang)("check.go_on", command=command("poc", path, *more, lang=lang)))
     raise typer.Exit(exit_code(checked.record, strict=strict))
 
 
@@ -122,6 +131,10 @@ def poc(
     ratio: Annotated[float | None, typer.Option(help="Instead: a share of each class, such as 0.1.")] = None,
     resolution: Annotated[
         int | None, typer.Option(help="Pixels a side. Default: by the images.", min=8, max=512)
+    ] = None,
+    fit: Annotated[
+        str | None,
+        typer.Option(help="Images that are not square: crop (their central square; default) or pad (the whole image)."),
     ] = None,
     seeds: Annotated[int, typer.Option(help="How many seeds.", min=1)] = 3,
     bits: Annotated[int, typer.Option(help="Code length, a multiple of 8 up to 128.")] = 32,
@@ -147,7 +160,7 @@ def poc(
             Path(path).expanduser(),
             run,
             groups=Path(groups).expanduser() if groups else None,
-            asked=Asked(seeds=seeds, bits=bits, ipc=ipc, ratio=ratio, resolution=resolution, minutes=minutes),
+            asked=Asked(seeds, bits, ipc, ratio, resolution, minutes, fit=asked_fit(fit)),
             lang=lang,
             pdf=pdf,
             progress=sys.stderr.isatty(),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from pocket.data.decoding import Fit
     from pocket.runs.run import Run
 
 app = typer.Typer(
@@ -47,6 +48,18 @@ def known_language(lang: str) -> str:
     if lang not in LANGUAGES:
         raise typer.BadParameter(f"{lang!r}: choose one of {', '.join(LANGUAGES)}", param_hint="--lang")
     return lang
+
+
+def asked_fit(fit: str | None) -> Fit | None:
+    """Return what is to be made of images that are not square, or refuse it as a wrong call."""
+    if fit is None:
+        return None
+    from pocket.data.decoding import known_fit
+
+    try:
+        return known_fit(fit)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--fit") from None
 
 
 def command(*words: object, lang: str = "en") -> str:

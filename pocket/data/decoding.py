@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,10 @@ LARGE_PIXELS = 4_000_000
 # they are converted.
 BIG_PIXELS = 16_000_000
 _big = threading.Lock()
+
+# What becomes of an image that is not square: its central square is cut out, or it is padded to a square as a whole.
+Fit = Literal["crop", "pad"]
+FITS: tuple[Fit, ...] = get_args(Fit)
 
 TURNED = 0x0112  # EXIF's number for the orientation
 
@@ -64,11 +68,11 @@ def open_image(source: Source) -> Image.Image:
     return Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=_FORMATS)
 
 
-def decode_image(source: Source, size: int, channels: int | None = None) -> npt.NDArray[np.uint8]:
+def decode_image(source: Source, size: int, channels: int | None = None, fit: Fit = "crop") -> npt.NDArray[np.uint8]:
     """Decode one image to ``(C, size, size)`` uint8.
 
     EXIF rotation is applied, 16-bit grey is scaled by its range, transparency is laid over white, and
-    the image is cropped to its central square before it is resized.
+    an image that is not square is made so: see ``fit``.
 
     Parameters
     ----------
@@ -78,12 +82,15 @@ def decode_image(source: Source, size: int, channels: int | None = None) -> npt.
         Pixels a side.
     channels : {1, 3}, optional
         Grey or colour; None keeps grey images grey.
+    fit : {"crop", "pad"}
+        Cut out the central square, or keep the whole image and fill what is missing to a square.
 
     Raises
     ------
     ValueError
-        If it is not a whole image or is larger than `MAX_PIXELS`.
+        If it is not a whole image or is larger than `MAX_PIXELS`, or ``fit`` is neither.
     """
+    known_fit(fit)
     try:
         with opened(source) as image:
             upright = to_8_bit(image, at_least=2 * size)
@@ -94,9 +101,44 @@ def decode_image(source: Source, size: int, channels: int | None = None) -> npt.
     mode = {1: "L", 3: "RGB", None: upright.mode}[channels]
     upright = upright.convert(mode)
     if upright.size != (size, size):
-        upright = ImageOps.fit(upright, (size, size), method=Image.Resampling.BILINEAR)
+        if fit == "crop":
+            upright = ImageOps.fit(upright, (size, size), method=Image.Resampling.BILINEAR)
+        else:
+            upright = _padded(upright, size)
     pixels = np.asarray(upright)
     return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+
+
+def known_fit(fit: str) -> Fit:
+    """Return a fit, or refuse what is none.
+
+    Raises
+    ------
+    ValueError
+        If it is neither "crop" nor "pad".
+    """
+    for known in FITS:
+        if fit == known:
+            return known
+    raise ValueError(f"fit={fit!r}: choose one of {', '.join(FITS)}")
+
+
+def _padded(image: Image.Image, size: int) -> Image.Image:
+    """Bring a whole image into a square, in its middle; the rest has the median of the image's own border.
+
+    Black or one grey for all would draw an edge round every image, of a strength that differs from image to image: a
+    network would learn that frame. The border's median goes on where most of the border ends, and unlike the mean of
+    the image it isn't moved by what the photograph is of.
+    """
+    scale = size / max(image.size)
+    width, height = (max(1, round(scale * side)) for side in image.size)
+    small = image.resize((width, height), Image.Resampling.BILINEAR)
+    pixels = np.asarray(small).reshape(height, width, -1)
+    border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
+    fill = tuple(int(level) for level in np.median(border, axis=0))
+    square = Image.new(small.mode, (size, size), fill if len(fill) > 1 else fill[0])
+    square.paste(small, ((size - width) // 2, (size - height) // 2))
+    return square
 
 
 @contextmanager
@@ -179,7 +221,9 @@ def _scaled(values: npt.NDArray[Any]) -> Image.Image:
     return Image.fromarray(levels)
 
 
-def decode_all(sources: Sequence[Source], size: int, channels: int) -> tuple[npt.NDArray[np.uint8], dict[int, str]]:
+def decode_all(
+    sources: Sequence[Source], size: int, channels: int, fit: Fit = "crop"
+) -> tuple[npt.NDArray[np.uint8], dict[int, str]]:
     """Decode many images on all cores (Pillow releases the interpreter lock).
 
     Returns
@@ -191,7 +235,7 @@ def decode_all(sources: Sequence[Source], size: int, channels: int) -> tuple[npt
 
     def one(source: Source) -> npt.NDArray[np.uint8] | str:
         try:
-            return decode_image(source, size, channels)
+            return decode_image(source, size, channels, fit)
         except ValueError as error:
             return str(error)
 

@@ -11,6 +11,8 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
+from pocket.data.decoding import Fit
+
 
 @dataclass(frozen=True, eq=False)
 class ImageSet:
@@ -33,6 +35,9 @@ class ImageSet:
     groups : tuple of str
         What each image shows, where several show the same thing; ``""`` for an image on its own. Empty where no groups
         were given. Scores of images of one group do not vary independently.
+    fit : {"crop", "pad"}
+        How images that were not square were made so (`pocket.data.decoding.decode_image`): another image that is to be
+        compared with these has to be brought to the same shape in the same way.
 
     Raises
     ------
@@ -47,6 +52,7 @@ class ImageSet:
     mirror: bool = False
     files: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
+    fit: Fit = "crop"
 
     def __post_init__(self) -> None:
         images = np.ascontiguousarray(self.images)

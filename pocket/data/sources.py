@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pocket.data.decoding import decode_all
+from pocket.data.decoding import Fit, decode_all, known_fit
 from pocket.data.images import ImageSet, RetrievalSplit
 from pocket.data.intake import Findings, IntakeError, SplitRecord, list_images, store_split, stored_split, take_in
 from pocket.data.intake.intake import TABLES
+from pocket.data.intake.listing import Listing
 from pocket.data.intake.sizes import usual_size
 from pocket.data.readers import Encoded, read_digits, read_parquet, read_torchvision
 from pocket.runs.paths import data_home, kit_dir
@@ -50,6 +51,7 @@ def load(
     train_per_class: int | None = None,
     protocol: str | None = None,
     groups: str | Path | None = None,
+    fit: Fit | None = None,
 ) -> RetrievalSplit:
     """Load an image set as train, database and query.
 
@@ -71,6 +73,9 @@ def load(
     groups : str or Path, optional
         For a folder or list: a table ``path,group`` of images that show the same thing. Default: the folder's
         ``groups.csv``, the list's column ``group``, or what ``pocket check`` was given.
+    fit : {"crop", "pad"}, optional
+        What to do with an image that is not square: take its central square, or the whole image, padded. Default:
+        what ``pocket check`` was given for these very images, else "crop".
 
     Returns
     -------
@@ -89,6 +94,7 @@ def load(
     """
     if resolution is not None and not 8 <= resolution <= 512:
         raise ValueError(f"resolution={resolution}: choose 8 to 512 pixels a side")
+    fit = known_fit(fit) if fit is not None else None
     known = registry()
     name = str(name_or_path)
     if name in known:
@@ -106,13 +112,13 @@ def load(
                 "give one of these names, or the path of a folder with one sub-folder per class, of a CSV list, or of "
                 "a Parquet file"
             )
-        if path.is_dir() and sorted(path.glob("train-*.parquet")):
+        if is_halves(path):
             chosen, (train, query) = "holdout", read_parquet(path)
-            own = usual_size(train.sources)
+            own = usual_size(train.sources, fit or "crop")
         else:
             if protocol not in (None, "own-data"):
                 raise ValueError(f"{path} is split by protocol 'own-data', not {protocol!r}")
-            return _own(path, Path(groups).expanduser() if groups else None, resolution, train_per_class)
+            return load_own(path, groups, resolution=resolution, train_per_class=train_per_class, fit=fit)
         if protocol not in (None, chosen):
             raise ValueError(f"{path} is split by protocol {chosen!r}, not {protocol!r}")
         name, size, mirror = path.resolve().name, resolution or own.resolution, False
@@ -120,18 +126,43 @@ def load(
     if train_per_class is not None:
         kept = _keep(train, train_per_class, name)
         train, database = kept, kept if database is train else database
-    finish = partial(_decode, size=size, channels=usual_size(train.sources).channels, mirror=mirror)
+    channels = usual_size(train.sources).channels
+    finish = partial(_decode, size=size, channels=channels, mirror=mirror, fit=fit or "crop")
     trained = finish(train, name=name)
     searched = trained if database is train else finish(database, name=f"{name} database")
     return RetrievalSplit(trained, searched, finish(query, name=f"{name} queries"), chosen)
 
 
-def _own(path: Path, groups: Path | None, resolution: int | None, train_per_class: int | None) -> RetrievalSplit:
-    """Load images of one's own by the split that a check has made, or by one that is made and kept here."""
+def is_halves(path: Path) -> bool:
+    """Return whether a path is a folder of Parquet that comes as train and test, and is taken as it comes."""
+    return path.is_dir() and any(path.glob("train-*.parquet"))
+
+
+def load_own(
+    path: Path,
+    groups: str | Path | None = None,
+    *,
+    resolution: int | None = None,
+    train_per_class: int | None = None,
+    fit: Fit | None = None,
+    split: SplitRecord | None = None,
+) -> RetrievalSplit:
+    """Load images of one's own by the split that a check has made, or by one that is made and kept here; see `load`.
+
+    Parameters
+    ----------
+    split : SplitRecord, optional
+        The split of a run: its models go by it, whatever has been made of the same images since.
+
+    Raises
+    ------
+    ValueError
+        If ``split`` names images that are not there, or as `load` does.
+    """
     findings = Findings()
-    listing = list_images(path, findings, groups)
+    listing = list_images(path, findings, Path(groups).expanduser() if groups else None)
     try:
-        record = stored_split(listing) or store_split(take_in(listing, findings))
+        record = split or stored_split(listing) or store_split(take_in(listing, findings, fit=fit or "crop"))
     except IntakeError as error:
         if error.finding.kind == "none_readable":
             _warn_of_unreadable(path, {file.name: file.detail for file in error.finding.affected})
@@ -139,6 +170,9 @@ def _own(path: Path, groups: Path | None, resolution: int | None, train_per_clas
     name, size = listing.name, resolution or record.size.resolution
     _warn_of(path, record)
     place = {image: i for i, image in enumerate(listing.names)}
+    used = (*record.train, *record.database, *record.query)
+    if lost := [image for image in used if image not in place]:
+        raise ValueError(f"{path} no longer holds {len(lost)} images of this split, such as {lost[0]}: put them back")
     present = sorted({int(listing.labels[place[image]]) for image in (*record.train, *record.query)})
     number = {c: i for i, c in enumerate(present)}
     names = tuple(listing.class_names[c] for c in present)
@@ -146,16 +180,23 @@ def _own(path: Path, groups: Path | None, resolution: int | None, train_per_clas
     def half(images: tuple[str, ...]) -> Encoded:
         places = sorted(place[image] for image in images)
         labels = np.array([number[int(listing.labels[i])] for i in places], dtype=np.int64)
-        groups = tuple(listing.groups[i] for i in places) if listing.own_groups else ()
-        return Encoded(list(listing.open(places)), labels, names, groups)
+        return Encoded(list(listing.open(places)), labels, names, _things(listing, record, places))
 
     train = half(record.train)
     if train_per_class is not None:
         train = _keep(train, train_per_class, name)
-    finish = partial(_decode, size=size, channels=record.size.channels, mirror=False)
+    finish = partial(_decode, size=size, channels=record.size.channels, mirror=False, fit=fit or record.fit)
     trained = finish(train, name=name)
     searched = finish(half(record.database), name=f"{name} database") if record.database else trained
     return RetrievalSplit(trained, searched, finish(half(record.query), name=f"{name} queries"), "own-data")
+
+
+def _things(listing: Listing, record: SplitRecord, places: list[int]) -> tuple[str, ...]:
+    """Return what images show: groups as copies join them, as the check counts them; groups alone by an older split."""
+    if record.things is None:
+        return tuple(listing.groups[i] for i in places) if listing.own_groups else ()
+    found = tuple(record.things.get(listing.names[i], "") for i in places)
+    return found if listing.own_groups or any(found) else ()
 
 
 def _warn_of(path: Path, record: SplitRecord) -> None:
@@ -169,7 +210,7 @@ def _warn_of(path: Path, record: SplitRecord) -> None:
         shown = ", ".join(record.kept_apart[:5])
         warnings.warn(
             f"{path}: {len(record.kept_apart)} queries were left out, since a copy or their group is on the other "
-            f"side: {shown}",
+            f"side, or a copy has another label: {shown}",
             LeftOutWarning,
             stacklevel=4,
         )
@@ -251,9 +292,9 @@ def _keep(half: Encoded, per_class: int, name: str) -> Encoded:
     return half.take(np.sort(np.concatenate([order[half.labels[order] == c][:per_class] for c in range(len(counts))])))
 
 
-def _decode(half: Encoded, *, name: str, size: int, channels: int, mirror: bool) -> ImageSet:
+def _decode(half: Encoded, *, name: str, size: int, channels: int, mirror: bool, fit: Fit) -> ImageSet:
     """Decode all images; those that cannot be read are left out and named in a warning."""
-    images, bad = decode_all(half.sources, size, channels)
+    images, bad = decode_all(half.sources, size, channels, fit)
     if bad:
         names = {i: str(half.sources[i]) if isinstance(half.sources[i], Path) else f"image {i}" for i in bad}
         shown = "; ".join(f"{names[i]}: {why}" for i, why in list(bad.items())[:5])
@@ -262,4 +303,5 @@ def _decode(half: Encoded, *, name: str, size: int, channels: int, mirror: bool)
         raise ValueError(f"{name}: none of its {len(half.sources)} images could be read")
     paths = [str(s) for i, s in enumerate(half.sources) if isinstance(s, Path) and i not in bad]
     groups = tuple(group for i, group in enumerate(half.groups) if i not in bad)
-    return ImageSet(images, np.delete(half.labels, list(bad)), half.class_names, name, mirror, tuple(paths), groups)
+    labels = np.delete(half.labels, list(bad))
+    return ImageSet(images, labels, half.class_names, name, mirror, tuple(paths), groups, fit)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pocket.data.intake.records import CheckRecord
 from pocket.presentation.check_page import told
+from pocket.presentation.fit_text import fit_text
 from pocket.presentation.i18n import number, translator
 from pocket.runs import Run
 from pocket.runs.poc import Plan, PlanRecord
@@ -13,7 +14,7 @@ LEFT_OUT = (
     "locked", "archive", "unsupported", "hidden_image", "outside", "broken_link", "missing", "bad_row", "repeated_row",
     "zero_bytes", "broken", "too_large", "single",
 )  # fmt: skip
-DISPUTED = ("suspect", "suspect_weak", "unjudged", "copies_disagree", "group_disagrees")
+DISPUTED = ("suspect", "suspect_weak", "unjudged", "copies_disagree", "disputed", "group_disagrees")
 
 
 def setting_lines(run: Run, lang: str) -> list[tuple[str, str]]:
@@ -24,10 +25,11 @@ def setting_lines(run: Run, lang: str) -> list[tuple[str, str]]:
     ArtefactError
         If ``plan.json`` or ``check.json`` is there and damaged.
     """
-    plan, check = run.path("plan.json"), run.path("check.json")
+    plan, kept = run.path("plan.json"), run.path("check.json")
+    check = CheckRecord.load(kept) if kept.is_file() else None
     return [
         *(_plan(PlanRecord.load(plan).plan, lang) if plan.is_file() else []),
-        *(_images(CheckRecord.load(check), lang) if check.is_file() else []),
+        *(_images(check, lang) if check else []),
     ]
 
 
@@ -56,7 +58,6 @@ def _plan(plan: Plan, lang: str) -> list[tuple[str, str]]:
     both = t("brief.train_steps_both", full=number(plan.full_steps), small=number(plan.small_steps))
     return [
         (t("brief.resolution"), t(f"brief.resolution_{kind}", used=plan.resolution, chosen=plan.chosen)),
-        (t("brief.cropped"), t("check.cropped")),
         (t("brief.network"), t("brief.network_width", width=plan.width)),
         (t("brief.train_steps"), both),
         (t("brief.condense_steps"), steps),
@@ -71,6 +72,7 @@ def _images(check: CheckRecord, lang: str) -> list[tuple[str, str]]:
 
     used = t("brief.left_out_count", usable=number(check.usable), images=number(check.images))
     return [
+        (t("brief.cropped"), fit_text(check, lang)),
         (t("brief.left_out"), "; ".join([used, *found(LEFT_OUT)])),
         (t("brief.disputed"), "; ".join(found(DISPUTED)) or t("brief.none")),
     ]

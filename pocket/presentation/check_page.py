@@ -16,6 +16,7 @@ from pocket.data.decoding import opened, to_8_bit
 from pocket.data.intake.findings import Affected, Finding
 from pocket.data.intake.listing import Listing
 from pocket.data.intake.records import CheckRecord
+from pocket.presentation.fit_text import fit_text, share_text
 from pocket.presentation.i18n import duration, number, percent, translator
 from pocket.runs.artefacts import write_text
 
@@ -81,6 +82,8 @@ def console_lines(record: CheckRecord, lang: str) -> Iterator[str]:
     if record.classes:
         yield ""
         yield from _class_lines(record, lang)
+        if things := things_text(record, lang):
+            yield things
     yield ""
     yield f"{t(f'check.{record.verdict}')}: {t(f'check.{record.verdict}_text')}"
     if caution := too_few(record, lang):
@@ -123,13 +126,18 @@ def size_text(record: CheckRecord, lang: str) -> tuple[str, ...]:
             resolution=size.resolution,
             channels=t("check.grey" if size.channels == 1 else "check.colour"),
         ),
-        t(f"check.why_{size.why}", side=size.side, kept=percent(size.kept, lang, 0)),
+        t(
+            f"check.why_{size.why}",
+            side=size.side,
+            which=t(f"check.side_{record.fit}"),
+            kept=percent(size.kept, lang, 0),
+        ),
         t(
             "check.why_grey" if size.channels == 1 else "check.why_colour",
             coloured=number(size.coloured),
             images=number(record.images - sum(f.count for f in record.findings if f.kind in _UNREADABLE)),
         ),
-        t("check.cropped"),
+        fit_text(record, lang),
     )
 
 
@@ -144,7 +152,7 @@ def suggestion(record: CheckRecord, lang: str) -> str:
 
 def next_command(record: CheckRecord) -> str:
     """Return the command that goes on from here."""
-    return f"pocket poc {shlex.quote(record.path)}"
+    return f"pocket poc {shlex.quote(record.path)}" + ("" if record.fit == "crop" else f" --fit {record.fit}")
 
 
 def _counts(record: CheckRecord) -> dict[str, str]:
@@ -184,7 +192,8 @@ def write_check_page(record: CheckRecord, path: Path, lang: str, listing: Listin
         findings=[told(finding, lang) for finding in record.findings],
         size=size_text(record, lang) if record.size is not None else (),
         suggestion=suggestion(record, lang) if record.classes else "",
-        rows=_class_rows(record),
+        rows=_class_rows(record, lang),
+        things=things_text(record, lang) if record.classes else "",
         kinds=[(name, number(count)) for part in (record.formats, record.modes) for name, count in part.items()],
         suspects=suspects,
         suspects_text=t(
@@ -210,13 +219,28 @@ def write_check_page(record: CheckRecord, path: Path, lang: str, listing: Listin
     return write_text(path, html)
 
 
-def _class_rows(record: CheckRecord) -> list[dict[str, Any]]:
+def things_text(record: CheckRecord, lang: str) -> str:
+    """Say how many different things there are in all, and why the classes may add up to more."""
+    t = translator(lang)
+    if record.units is None:
+        return ""
+    text = t("check.things", units=number(record.units), query_units=number(record.query_units))
+    summed, asked = sum(row.units for row in record.classes), sum(row.query_units for row in record.classes)
+    if summed == record.units:
+        return text
+    return text + t("check.things_shared", summed=number(summed), query_summed=number(asked))
+
+
+def _class_rows(record: CheckRecord, lang: str) -> list[dict[str, Any]]:
     largest = max((row.images for row in record.classes), default=1)
     return [
         {
             "name": row.name,
             "share": round(100 * row.images / largest, 1),
-            "cells": [number(n) for n in (row.images, row.units, row.train, row.query, row.query_units, row.ipc)],
+            "cells": [
+                *(number(n) for n in (row.images, row.units, row.train, row.query, row.query_units, row.ipc)),
+                *([share_text(row, lang)] if record.fit == "crop" else []),
+            ],
         }
         for row in record.classes
     ]

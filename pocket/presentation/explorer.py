@@ -124,12 +124,13 @@ def explorer(
         if not files:
             return
         try:
-            image = decode_image(bytes(files[0]["content"]), query.size, query.channels)
+            image = decode_image(bytes(files[0]["content"]), query.size, query.channels, query.fit)
         except ValueError as error:
             trouble = f"{files[0]['name']}: {error}; choose a PNG, JPEG or another image file"
             view.value = f'<p role="alert"><b>{escape(trouble)}</b></p>'
             return
-        note = f"your image, cropped to its central square and brought to {query.size} x {query.size} pixels"
+        made = "cropped to its central square" if query.fit == "crop" else "padded to a square as a whole"
+        note = f"your image, {made} and brought to {query.size} x {query.size} pixels"
         view.value = neighbours_html(searches, image, files[0]["name"], k=k, note=note)
 
     choice.observe(lambda change: show_query(change["new"]), names="value")

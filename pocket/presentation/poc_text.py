@@ -11,6 +11,7 @@ from pocket.presentation.brief_classes import class_lines, warnings
 from pocket.presentation.brief_evidence import few_groups, over_what, saving_noise
 from pocket.presentation.brief_setting import random_kind, random_name
 from pocket.presentation.check_page import size_text
+from pocket.presentation.fit_text import fit_text
 from pocket.presentation.i18n import LANGUAGES, duration, money, number, percent, plain, translator
 from pocket.roi import RoiReport, alternatives, ceiling_by_default
 from pocket.runs import Run
@@ -32,7 +33,7 @@ def plan_lines(plan: Plan, check: CheckRecord, lang: str) -> Iterator[str]:
         yield "  " + " ".join(size_text(check, lang))
     else:
         yield "  " + t(f"poc.size_{plan.size_by}", resolution=plan.resolution, chosen=plan.chosen, minutes=minutes)
-        yield "  " + t("check.cropped")
+        yield "  " + fit_text(check, lang)
     total, train = sum(plan.counts), sum(plan.train)
     used = [count for count in plan.counts if count]
     yield "  " + t(
@@ -62,15 +63,18 @@ def shared_groups(split: RetrievalSplit) -> int:
     return len((set(split.query.groups) & known) - {""})
 
 
-def split_lines(split: RetrievalSplit, repeated: int, lang: str) -> Iterator[str]:
-    """Yield how the images are split, and whether anything leaks from one side to the other."""
+def split_lines(split: RetrievalSplit, repeated: int, lang: str, *, grouped: bool = True) -> Iterator[str]:
+    """Yield how the images are split, and whether anything leaks from one side to the other.
+
+    ``grouped``: groups were given, so that what the queries show is not told apart by their copies alone.
+    """
     t, query = translator(lang), split.query
     yield "  " + t("poc.split", train=number(len(split.train)), query=number(len(query)))
-    if query.independent is None:
-        yield "  " + t("poc.split_alone")
-    else:
+    if query.independent is not None:
         things = len(set(query.independent.tolist()))
         yield "  " + t("poc.split_groups", groups=number(things), query=number(len(query)))
+    if query.independent is None or not grouped:
+        yield "  " + t("poc.split_alone")
     shared = shared_groups(split)
     if repeated or shared:
         yield "  " + t("poc.leak", copies=number(repeated), groups=number(shared))

@@ -80,7 +80,9 @@ class PocRecord(Record):
     reason: str
     repeated_queries: NonNegativeInt = Field(description="queries that are pixel for pixel in the database")
     shared_groups: NonNegativeInt = Field(description="groups with images among the queries and the database")
-    groups: NonNegativeInt = Field(0, description="groups that images were given, among all that are used")
+    groups: NonNegativeInt = Field(
+        0, description="groups that images were given or that copies make, among all that are used"
+    )
     provenance: Provenance
 
 

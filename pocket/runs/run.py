@@ -25,6 +25,7 @@ class RunSettings(BaseModel):
     profile: Profile = "mini"
     dataset: str = Field("digits", description="a name that pocket.load knows, or a folder")
     groups: str | None = Field(None, description="table path,group for images of one's own; None: the folder's own")
+    fit: Literal["crop", "pad"] = Field("crop", description="images that are not square: their centre, or padded")
     resolution: int | None = Field(None, ge=8, le=512, description="pixels a side; None: the set's default")
     train_per_class: int | None = Field(None, ge=2, description="images a class to keep; None: all")
     ipc: tuple[int, ...] = Field((1, 10), min_length=1, description="condensed images per class")

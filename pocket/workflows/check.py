@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pocket.data.decoding import Fit
 from pocket.data.intake import (
     CheckRecord,
     Findings,
@@ -62,6 +63,7 @@ def check(
     *,
     out: Path | None = None,
     groups: Path | None = None,
+    fit: Fit = "crop",
     lang: str = "en",
     say: Say = print,
 ) -> Checked:
@@ -77,6 +79,8 @@ def check(
         The folder to write to, never inside ``path``. Default: ``runs/check-NAME``.
     groups : Path, optional
         A table ``path,group`` of images that show the same thing.
+    fit : {"crop", "pad"}
+        What will be made of images that are not square. It is kept with the split, so that `pocket.load` does the same.
     lang : {"en", "ja"}
         Of the report and of what is said.
     say : callable
@@ -99,14 +103,14 @@ def check(
     try:
         listing = list_images(path, findings, groups)
         with _Progress(lang, say) as progress:
-            intake = take_in(listing, findings, progress, before=stored_split(listing))
+            intake = take_in(listing, findings, progress, before=stored_split(listing), fit=fit)
         say(t("check.comparing"))
         judge_images(intake, findings)
         parts = _judged(intake, findings)
     except IntakeError:
         pass  # it is among the findings, as a stop
     findings.say("confidential")
-    record = _record(path, listing, intake, findings, parts, time.perf_counter() - started)
+    record = _record(path, fit, listing, intake, findings, parts, time.perf_counter() - started)
     nowhere = any(finding.kind == "not_a_folder" for finding in record.findings)
     if not nowhere:  # of a path that was mistyped, or a drive that is not there, no report is kept
         _write(target, record, intake, lang)
@@ -135,6 +139,7 @@ def _judged(intake: Intake, findings: Findings) -> _Parts:
     return _Parts(
         {
             "classes": classes.rows,
+            "units": classes.units,
             "query_units": classes.query_units,
             "ratio": classes.ratio,
             "ipc": classes.ipc,
@@ -160,7 +165,13 @@ def _digest(split: SplitRecord) -> str:
 
 
 def _record(
-    path: Path, listing: Listing | None, intake: Intake | None, findings: Findings, parts: _Parts, seconds: float
+    path: Path,
+    fit: Fit,
+    listing: Listing | None,
+    intake: Intake | None,
+    findings: Findings,
+    parts: _Parts,
+    seconds: float,
 ) -> CheckRecord:
     found = findings.all()
     levels = {finding.level for finding in found}
@@ -169,6 +180,7 @@ def _record(
         name=listing.name if listing is not None else shown(path.resolve().name),
         verdict="stop" if "stop" in levels else "warn" if "warn" in levels else "pass",
         findings=found,
+        fit=fit,
         images=len(listing) if listing is not None else 0,
         usable=int(intake.usable.sum()) if intake is not None else 0,
         seconds=round(seconds, 2),

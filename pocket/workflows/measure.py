@@ -3,25 +3,46 @@
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 
 from pocket.data import CondensedSet, ImageSet, RetrievalSplit, load
-from pocket.data.sources import LeftOutWarning
+from pocket.data.intake import SplitRecord
+from pocket.data.sources import LeftOutWarning, is_halves, load_own
 from pocket.evaluation import RetrievalReport, evaluate
 from pocket.hashing import HashModel, train
 from pocket.runs import RunSettings
 from pocket.runs.records import Cell
 
 
-def load_split(settings: RunSettings, *, told: bool = False) -> RetrievalSplit:
-    """Load the image set that a run was asked for; ``told``: what it leaves out has been said before, so no warning."""
+def load_split(settings: RunSettings, *, told: bool = False, split: SplitRecord | None = None) -> RetrievalSplit:
+    """Load the image set that a run was asked for.
+
+    Parameters
+    ----------
+    settings : RunSettings
+    told : bool
+        What it leaves out has been said before, so no warning.
+    split : SplitRecord, optional
+        The run's own, where it keeps one: its models were made by it, whatever was drawn for these images since.
+    """
     with warnings.catch_warnings():
         if told:
             warnings.simplefilter("ignore", LeftOutWarning)
+        if split is not None and not is_halves(Path(settings.dataset)):
+            return load_own(
+                Path(settings.dataset),
+                settings.groups,
+                resolution=settings.resolution,
+                train_per_class=settings.train_per_class,
+                fit=settings.fit,
+                split=split,
+            )
         return load(
             settings.dataset,
             resolution=settings.resolution,
             train_per_class=settings.train_per_class,
             groups=settings.groups,
+            fit=settings.fit,
         )
 
 

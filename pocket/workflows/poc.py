@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pocket.data import DataRecord, RetrievalSplit, describe
-from pocket.data.intake import CheckRecord
+from pocket.data.decoding import Fit
+from pocket.data.intake import CheckRecord, SplitRecord
 from pocket.data.intake.names import shown
 from pocket.presentation import poc_text
 from pocket.presentation.i18n import LANGUAGES, number, translator
@@ -22,9 +23,8 @@ from pocket.runs.paths import run_dir
 from pocket.runs.poc import KeptCell, Plan, PocRecord
 from pocket.runs.verification import note_changed
 from pocket.workflows.check import UsageError
-from pocket.workflows.measure import load_split
 from pocket.workflows.poc_cells import Shelf, Spec
-from pocket.workflows.poc_images import checked_images
+from pocket.workflows.poc_images import checked_images, own_split
 from pocket.workflows.poc_plan import Asked, estimate, measure_speed, plan_of
 from pocket.workflows.poc_report import (
     IEM,
@@ -92,7 +92,8 @@ def poc(
         If another process is writing to the run.
     """
     asked, name = asked or Asked(), name or run_name(path)
-    groups = _refuse_other_run(path, name, groups)
+    groups, fit = _refuse_other_run(path, name, groups, asked.fit)
+    asked = asked._replace(fit=fit)
     # Of a path where nothing is, nothing is written: no lock either.
     with writing(run_dir(name)) if path.exists() else nullcontext():
         return _made(path, name, groups, asked, lang=lang, pdf=pdf, device=device, progress=progress, say=say)
@@ -112,19 +113,21 @@ def _made(
 ) -> Done:
     """Do it, with the run held."""
     clock = None if _begun(run_dir(name)) else Clock()
-    checked = checked_images(path, run_dir(name), groups, lang, say)
+    fit = asked.fit or "crop"
+    checked = checked_images(path, run_dir(name), groups, lang, say, fit)
     if checked.verdict == "stop":
         say(translator(lang)("poc.stop"))
         return Done(checked)
     if clock:
         clock.lap("check")
     plan = plan_of(checked, asked, device)
-    run = planned_run(path, name, groups, plan)
+    run = planned_run(path, name, groups, plan, fit)
     for line in poc_text.plan_lines(plan, checked, lang):
         say(line)
     split = quietly_loaded(run)
     data = describe(split)
-    for line in poc_text.split_lines(split, data.repeated_queries, lang):
+    grouped = bool(SplitRecord.load(run.path("split.json")).groups_key)
+    for line in poc_text.split_lines(split, data.repeated_queries, lang, grouped=grouped):
         say(line)
     shelf = Shelf(run, split, plan, device=device, progress=progress, lang=lang)
     record = _finished(shelf)
@@ -189,10 +192,10 @@ def run_name(path: Path) -> str:
     return text.replace("..", "-").strip("-.")[:48] or "images"
 
 
-def _refuse_other_run(path: Path, name: str, groups: Path | None) -> Path | None:
+def _refuse_other_run(path: Path, name: str, groups: Path | None, fit: Fit | None) -> tuple[Path | None, Fit]:
     """Refuse a run's folder inside the images, or one that holds a run of other images, before anything is written.
 
-    Returns the table of groups, which a run that is there remembers.
+    Returns the table of groups and what is made of images that are not square, which a run that is there remembers.
     """
     folder, images = run_dir(name).resolve(), path.resolve()
     if folder.is_relative_to(images):
@@ -201,21 +204,24 @@ def _refuse_other_run(path: Path, name: str, groups: Path | None) -> Path | None
             "the command from another folder, or name one by POCKET_HOME"
         )
     if not (folder / "run.json").is_file():
-        return groups
+        return groups, fit or "crop"
     before = Run.read(folder).settings
     if before.dataset != str(images):
         raise ValueError(
             f"run {name!r} was made of {before.dataset!r}, not of {str(images)!r}; take another name: --run NAME"
         )
-    return groups or (Path(before.groups) if before.groups else None)
+    if fit not in (None, before.fit):
+        raise ValueError(f"run {name!r} was made with --fit {before.fit}, not {fit}; take another name: --run NAME")
+    return groups or (Path(before.groups) if before.groups else None), before.fit
 
 
-def planned_run(path: Path, name: str, groups: Path | None, plan: Plan) -> Run:
+def planned_run(path: Path, name: str, groups: Path | None, plan: Plan, fit: Fit = "crop") -> Run:
     """Open the run of a plan, or make it, and log what the check has left in its folder."""
     run = open_run(
         name,
         dataset=str(path.resolve()),
         groups=str(groups.resolve()) if groups else None,
+        fit=fit,
         resolution=plan.resolution,
         ipc=(max(plan.counts),),
         seeds=plan.seeds,
@@ -233,7 +239,7 @@ def planned_run(path: Path, name: str, groups: Path | None, plan: Plan) -> Run:
 
 def quietly_loaded(run: Run) -> RetrievalSplit:
     """Load the split that the check has made; what it leaves out is among the findings already."""
-    return load_split(run.settings, told=True)
+    return own_split(run)
 
 
 def estimated(shelf: Shelf, lang: str, say: Say) -> dict[str, float]:

@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from pocket.data import RetrievalSplit
+from pocket.data.decoding import Fit
 from pocket.data.intake import CheckRecord, Findings, IntakeError, SplitRecord, list_images
 from pocket.data.intake.contents import changes, contents_of
 from pocket.data.intake.look import look_at_all
@@ -21,7 +22,7 @@ from pocket.workflows.measure import load_split
 Say = Callable[[str], None]
 
 
-def checked_images(path: Path, out: Path, groups: Path | None, lang: str, say: Say) -> CheckRecord:
+def checked_images(path: Path, out: Path, groups: Path | None, lang: str, say: Say, fit: Fit = "crop") -> CheckRecord:
     """Check the images, or take the check that is there where neither images nor groups have changed since.
 
     Parameters
@@ -34,6 +35,8 @@ def checked_images(path: Path, out: Path, groups: Path | None, lang: str, say: S
     lang : {"en", "ja"}
     say : callable
         Takes each line.
+    fit : {"crop", "pad"}
+        What will be made of images that are not square.
 
     Raises
     ------
@@ -45,12 +48,13 @@ def checked_images(path: Path, out: Path, groups: Path | None, lang: str, say: S
     t = translator(lang)
     if groups is not None and not groups.is_file():
         raise UsageError(f"--groups {groups}: there is no such file")
-    if (before := _kept(path, out, groups)) is not None:
+    before = _kept(path, out, groups)
+    if before is not None and before.fit == fit:
         say(t("poc.checked", verdict=t(f"check.{before.verdict}"), page=out / "check.html"))
         return before
     if (out / "run.json").is_file():
         _refuse_changes(path, out, groups, lang, say)
-    return check(path, out=out, groups=groups, lang=lang, say=say).record
+    return check(path, out=out, groups=groups, fit=fit, lang=lang, say=say).record
 
 
 def images_of(run: Run, lang: str = "en") -> RetrievalSplit:
@@ -66,7 +70,13 @@ def images_of(run: Run, lang: str = "en") -> RetrievalSplit:
         path, groups = Path(run.settings.dataset), run.settings.groups
         if _kept(path, run.folder, Path(groups) if groups else None) is None:
             _refuse_changes(path, run.folder, Path(groups) if groups else None, lang, lambda _: None)
-    return load_split(run.settings, told=True)
+    return own_split(run)
+
+
+def own_split(run: Run) -> RetrievalSplit:
+    """Load a run's images by its own split, where it keeps one; what that leaves out was said by the check."""
+    kept = run.path("split.json")
+    return load_split(run.settings, told=True, split=SplitRecord.load(kept) if kept.is_file() else None)
 
 
 def _kept(path: Path, out: Path, groups: Path | None) -> CheckRecord | None:

@@ -15,6 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from pocket.condensation import IEMConfig, condense
 from pocket.data import CondensedSet, RetrievalSplit, images_per_class
+from pocket.data.decoding import Fit
 from pocket.data.intake import CheckRecord
 from pocket.data.intake.judge import RATIO
 from pocket.data.intake.look import SIZES
@@ -45,6 +46,7 @@ class Asked(NamedTuple):
     ratio: float | None = None
     resolution: int | None = None
     minutes: float = MINUTES
+    fit: Fit | None = None  # of images that are not square; None: as the run was made with, else "crop"
     steps: tuple[int, int] | None = None  # of training and of condensing: for a quick look
 
 

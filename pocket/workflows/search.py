@@ -104,7 +104,7 @@ def search_images(
     images: dict[str, npt.NDArray[np.uint8]] = {}
     for path in (path for path, trouble in zip(paths, troubles, strict=True) if not trouble):
         try:
-            images[_title(path, images)] = decode_image(path, database.size, database.channels)
+            images[_title(path, images)] = decode_image(path, database.size, database.channels, database.fit)
         except ValueError as error:
             unreadable.append(f"{path}: {error}")
     if not images:
@@ -114,7 +114,8 @@ def search_images(
     searches = {name: ImageSearch(HashModel.load(kept[name]), database, device=device) for name in models}
     usual = {name: search.usual_distance(split.query) for name, search in searches.items()}
     colour = t("search.grey" if database.channels == 1 else "search.colour")
-    say(t("search.brought", size=database.size, colour=colour, bits=run.settings.bits))
+    brought = "search.brought" if database.fit == "crop" else "search.brought_padded"
+    say(t(brought, size=database.size, colour=colour, bits=run.settings.bits))
     model, rank, distance, label = (t(f"search.{column}") for column in ("model", "rank", "distance", "class"))
     where = t("search.file" if database.files else "search.place")
     head = f"  {_wide(model, 8)}{_wide(rank, -5)}{_wide(distance, -10)}  {_wide(label, 20)} {where}"

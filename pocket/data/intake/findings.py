@@ -55,6 +55,7 @@ KINDS: dict[str, Level] = {
     "other_mode": "note",
     "rotated": "note",
     "several_frames": "warn",
+    "cropped": "warn",
     # names
     "normalised": "note",
     "joined": "warn",
@@ -65,6 +66,8 @@ KINDS: dict[str, Level] = {
     "exact_copy": "warn",
     "near_copy": "warn",
     "copies_disagree": "warn",
+    "disputed": "warn",
+    "withdrawn": "note",
     "leak": "warn",
     "group_split": "warn",
     "grouped": "note",

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from pocket.data.decoding import Fit
 from pocket.data.intake.contents import contents_of
-from pocket.data.intake.copies import NearCopies, Pairs, components, exact_copies, linked, near_copies
+from pocket.data.intake.copies import NearCopies, Pairs, exact_copies, linked, near_copies
 from pocket.data.intake.findings import Findings, IntakeError
 from pocket.data.intake.folders import GROUPS_FILE, list_folder
 from pocket.data.intake.listing import ENDINGS, Listing
@@ -22,13 +23,13 @@ from pocket.data.intake.names import shown
 from pocket.data.intake.parquets import list_parquet
 from pocket.data.intake.records import Size, SplitRecord
 from pocket.data.intake.sizes import choose_size
-from pocket.data.intake.splits import QUERY_SHARE, choose_queries
+from pocket.data.intake.splits import QUERY_SHARE
 from pocket.data.intake.tables import read_groups
+from pocket.data.intake.units import SEED, queries_of, things_of, units_of
 from pocket.runs.artefacts import ArtefactError
 from pocket.runs.paths import cache_dir, home
 
 TABLES = (".csv", ".tsv", ".txt")
-SEED = 0
 
 
 def list_images(path: Path, findings: Findings, groups: Path | None = None) -> Listing:
@@ -128,7 +129,14 @@ class Intake:
         Images whose near copies had to be let go, since all of their class hung together by them.
     query : ndarray of bool, shape (N,)
     kept_apart : ndarray of bool, shape (N,)
-        Given queries that are left out for having a copy, or their group, on the other side.
+        Given queries that are left out for having a copy, or their group, on the other side, or a copy under another
+        label.
+    disputed : ndarray of bool, shape (N,)
+        Images that have a copy under another label. They are trained on and searched, never asked with.
+    rivals : dict of int to int
+        Of each of these, the position of such a copy.
+    withdrawn : ndarray of bool, shape (N,)
+        Disputed images that an earlier split asked with.
     size : Size
     """
 
@@ -142,6 +150,9 @@ class Intake:
     loose: npt.NDArray[np.bool_]
     query: npt.NDArray[np.bool_]
     kept_apart: npt.NDArray[np.bool_]
+    disputed: npt.NDArray[np.bool_]
+    rivals: dict[int, int]
+    withdrawn: npt.NDArray[np.bool_]
     size: Size
 
     @property
@@ -172,6 +183,7 @@ class Intake:
             share=QUERY_SHARE,
             given=bool(self.listing.sides),
             size=self.size,
+            fit=self.looks.fit,
             train=named(self.train),
             database=named(self.database),
             query=named(self.query),
@@ -179,6 +191,7 @@ class Intake:
             single=self.single,
             kept_apart=named(self.kept_apart),
             contents=contents_of(self.listing, self.looks),
+            things=things_of(self.listing, self.usable, self.units),
         )
 
 
@@ -195,7 +208,11 @@ def trouble_text(trouble: tuple[str, str]) -> str:
 
 
 def take_in(
-    listing: Listing, findings: Findings, progress: Progress | None = None, before: SplitRecord | None = None
+    listing: Listing,
+    findings: Findings,
+    progress: Progress | None = None,
+    before: SplitRecord | None = None,
+    fit: Fit = "crop",
 ) -> Intake:
     """Look at all images, find copies, choose the split.
 
@@ -206,7 +223,10 @@ def take_in(
     progress : callable, optional
         Called with (done, count).
     before : SplitRecord, optional
-        A split of the same images and groups, which is taken again as long as it keeps copies together.
+        A split of the same images and groups, which is taken again as long as it keeps copies together and asks with
+        no image that has a copy under another label.
+    fit : {"crop", "pad"}
+        What will be made of images that are not square.
 
     Raises
     ------
@@ -214,18 +234,32 @@ def take_in(
         If fewer than two classes have two images or more.
     """
     require_classes(listing, np.ones(len(listing), dtype=bool), findings)
-    looks = look_at_all(listing.open(), len(listing), progress)
+    looks = look_at_all(listing.open(), len(listing), progress, fit)
     if not looks.good.any():
         findings.say("none_readable", ((listing.names[i], trouble_text(t)) for i, t in looks.troubles.items()))
         raise findings.stop("none_readable", f"{listing.root}: none of its {len(listing)} images could be read")
     usable, single = require_classes(listing, looks.good, findings)
     exact = exact_copies(looks.digests)
     near = near_copies(looks.thumbs, looks.good, exact)
-    groups = linked(listing.groups)
-    units, loose = _units(listing, usable, exact, near.pairs, groups)
-    query, kept_apart = _queries(listing, usable, units, before)
+    found = units_of(listing, usable, exact, near.pairs, linked(listing.groups))
+    query, kept_apart, withdrawn = queries_of(listing, usable, found, before)
     size = Size(**choose_size(looks)._asdict())
-    return Intake(listing, looks, usable, single, exact, near, units, loose, query, kept_apart, size)
+    return Intake(
+        listing,
+        looks,
+        usable,
+        single,
+        exact,
+        near,
+        found.units,
+        found.loose,
+        query,
+        kept_apart,
+        found.disputed,
+        found.rivals,
+        withdrawn,
+        size,
+    )
 
 
 def require_classes(
@@ -262,52 +296,6 @@ def _stop_for_want_of_classes(listing: Listing, names: list[str], findings: Find
         message += f"; or name the list itself: {root / (tables + parquets)[0]}"
     empty = not len(listing) and not (root.is_dir() and any(root.iterdir()))
     raise findings.stop("empty" if empty else "no_classes", message, *tables, *parquets)
-
-
-def _units(
-    listing: Listing, usable: npt.NDArray[np.bool_], exact: Pairs, near: Pairs, groups: Pairs
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
-    """Join what must stay together; where near copies chain all of a class into one unit, they are let go."""
-    count = len(listing)
-    firm = components(count, exact, groups)
-    units = components(count, exact, groups, near)
-    loose = np.zeros(count, dtype=bool)
-    for c in np.unique(listing.labels[usable]):
-        mine = usable & (listing.labels == c)
-        if len(np.unique(units[mine])) == 1 and len(np.unique(firm[mine])) > 1:
-            loose |= units == units[mine][0]
-    if loose.any():
-        units = components(count, exact, groups, near[~loose[near[:, 0]]])
-    return units, loose & usable
-
-
-def _queries(
-    listing: Listing,
-    usable: npt.NDArray[np.bool_],
-    units: npt.NDArray[np.int64],
-    before: SplitRecord | None,
-) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """Choose the queries, or take the given ones less those that have a copy, or their group, on the other side."""
-    none = np.zeros(len(listing), dtype=bool)
-    if not listing.sides:
-        places = np.flatnonzero(usable)
-        names = [listing.names[i] for i in places]
-        query = none.copy()
-        if before is not None and (before.key, before.groups_key) == (listing.key, listing.groups_key):
-            asked, known = set(before.query), {*before.train, *before.query}
-            query[places] = [name in asked for name in names]
-            sides = {unit for unit in units[query]} & {unit for unit in units[usable & ~query]}
-            if known == set(names) and not sides:
-                return query, none
-            query = none.copy()
-        query[places] = choose_queries(listing.labels[places], units[places], names, seed=SEED)
-        return query, none
-    asked = usable & (np.array(listing.sides) == "query")
-    other = usable & ~asked
-    apart = asked & np.isin(units, units[other])
-    if listing.root.suffix.lower() in TABLES:
-        return asked & ~apart, apart
-    return asked, none  # a published split stays as it is; what leaks is reported
 
 
 def stored_split(listing: Listing) -> SplitRecord | None:

@@ -24,6 +24,7 @@ from pocket.data.intake.suspects import find_suspects
 from pocket.runs.retrieval import ENOUGH_QUERIES, FEW_THINGS
 
 FEW = 10  # images of a class below which its scores say little
+INSIDE = 0.75  # of an image, the share in its central square, from which cropping is let pass; 4 : 3 lies just at it
 UNEVEN = 10  # times as many images in the largest class as in the smallest: a warning
 RATIO_FROM = 3  # times, from which a share of each class is suggested
 MOST_DOUBTED = 0.05  # of all labels, the most that are listed where they are hints at most
@@ -64,6 +65,21 @@ def judge_images(intake: Intake, findings: Findings) -> None:
             findings.add("several_frames", name)
 
 
+def judge_fit(intake: Intake, findings: Findings) -> dict[str, float]:
+    """Return the median share of an image that lies in its central square, by class; note where cropping takes much."""
+    listing, inside = intake.listing, intake.looks.inside
+    found = {
+        listing.class_names[c]: float(np.median(inside[intake.usable & (listing.labels == c)]))
+        for c in np.unique(listing.labels[intake.usable]).tolist()
+    }
+    if intake.looks.fit == "crop":
+        for name, share in sorted(found.items(), key=lambda item: item[1]):
+            if share < INSIDE:
+                findings.add("cropped", name, kept=round(100 * share))
+                findings.say("cropped", limit=round(100 * INSIDE))
+    return found
+
+
 class CopyLists(NamedTuple):
     """Sets of exact and of near copies; near sets hold exact copies too where both hang together."""
 
@@ -92,6 +108,10 @@ def judge_copies(intake: Intake, findings: Findings) -> CopyLists:
         held = sorted({label[i] for i in members})
         if len(held) > 1:
             findings.add("copies_disagree", _equation(members, exact_part, listing.names), labels=", ".join(held))
+    for i, j in sorted(intake.rivals.items()):
+        findings.add("disputed", listing.names[i], label=label[i], copy=listing.names[j], other=label[j])
+    for i in np.flatnonzero(intake.withdrawn).tolist():
+        findings.add("withdrawn", listing.names[i])
     if listing.sides:
         _judge_sides(intake, components(count, intake.exact, near_pairs), findings)
     if intake.loose.any():
@@ -151,17 +171,22 @@ def judge_groups(intake: Intake, findings: Findings) -> None:
 
 
 class Classes(NamedTuple):
-    """The classes as they can be used, with what is suggested to condense them to."""
+    """The classes as they can be used, what is suggested to condense them to, and the different things in all."""
 
     rows: tuple[ClassRow, ...]
     ratio: float | None
     ipc: int | None
+    units: int
     query_units: int
 
 
 def judge_classes(intake: Intake, findings: Findings) -> Classes:
-    """Note classes that are too small, uneven, in one piece, or that look like one another by name."""
+    """Note classes that are too small, uneven, in one piece, or that look like one another by name.
+
+    An image with a copy under another label is no thing of its class, and no query that says anything of it.
+    """
     listing, labels = intake.listing, intake.listing.labels
+    inside = judge_fit(intake, findings)
     for name in intake.single:
         findings.add("single", name)
     for names in alike(listing.class_names):
@@ -179,8 +204,9 @@ def judge_classes(intake: Intake, findings: Findings) -> Classes:
     def things(mask: npt.NDArray[np.bool_]) -> dict[int, int]:
         return {int(c): len(np.unique(intake.units[mask & (labels == c)])) for c in present}
 
-    units, asked = things(intake.usable), things(intake.query)
-    in_all = len(np.unique(intake.units[intake.query]))
+    clear = ~intake.disputed
+    whole, units, asked = things(intake.usable), things(intake.usable & clear), things(intake.query & clear)
+    in_all = len(np.unique(intake.units[intake.query & clear]))
     # One thing in five becomes a query, unless the images came split.
     share = 1 if listing.sides else QUERY_SHARE
     if in_all < ENOUGH_QUERIES:
@@ -191,7 +217,7 @@ def judge_classes(intake: Intake, findings: Findings) -> Classes:
         if images[c] < FEW:
             findings.add("tiny", name, str(images[c]))
         if not query[c] or not train[c]:
-            one = units[c] == 1 and not listing.sides
+            one = whole[c] == 1 and not listing.sides
             findings.add("one_unit" if one else "no_query", name, f"train {train[c]}, query {query[c]}")
         if asked[c] < FEW_THINGS:
             more = math.ceil((FEW_THINGS - asked[c]) / share)
@@ -218,10 +244,11 @@ def judge_classes(intake: Intake, findings: Findings) -> Classes:
             query=int(query[c]),
             query_units=asked[c],
             ipc=int(wanted[c]),
+            inside=inside[listing.class_names[c]],
         )
         for c in present.tolist()
     )
-    return Classes(rows, ratio, ipc, in_all)
+    return Classes(rows, ratio, ipc, len(np.unique(intake.units[intake.usable & clear])), in_all)
 
 
 class Doubts(NamedTuple):

@@ -64,6 +64,8 @@ class Listing:
     open : Opener
     own_groups : bool
         Whether groups were given at all.
+    from_table : bool
+        Whether a CSV list named the images.
     """
 
     root: Path
@@ -76,6 +78,7 @@ class Listing:
     stamps: tuple[str, ...]
     open: Opener
     own_groups: bool = False
+    from_table: bool = False
 
     def __len__(self) -> int:
         return len(self.names)

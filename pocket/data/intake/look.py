@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from pocket.data.decoding import LARGE_PIXELS, MAX_PIXELS, TURNED, Source, TooLargeError, opened, to_8_bit
+from pocket.data.decoding import LARGE_PIXELS, MAX_PIXELS, TURNED, Fit, Source, TooLargeError, opened, to_8_bit
 
 THUMB = 32  # pixels a side, grey
 TINT = 8  # pixels a side, colour
@@ -72,6 +72,8 @@ class Looks:
         Has transparency; is to be turned by its EXIF data; holds more than one frame or page.
     kept : ndarray of float32, shape (some, len(SIZES))
         Of some images: the share of contrast that each size keeps.
+    fit : {"crop", "pad"}
+        Of what it keeps it: of the central square, or of the whole image.
     """
 
     troubles: dict[int, Trouble]
@@ -85,6 +87,7 @@ class Looks:
     turned: npt.NDArray[np.bool_]
     frames: npt.NDArray[np.bool_]
     kept: npt.NDArray[np.float32]
+    fit: Fit = "crop"
 
     @property
     def good(self) -> npt.NDArray[np.bool_]:
@@ -94,12 +97,17 @@ class Looks:
         return mask
 
     @property
+    def inside(self) -> npt.NDArray[np.float64]:
+        """The share of each image that lies in its central square, shape (N,): 1 where it is square."""
+        return self.sizes.min(axis=1) / np.maximum(self.sizes.max(axis=1), 1)
+
+    @property
     def large(self) -> npt.NDArray[np.bool_]:
         """Which images are decoded at a reduced scale if their format allows it, shape (N,)."""
         return self.sizes.prod(axis=1, dtype=np.int64) > LARGE_PIXELS
 
 
-def look_at(source: Source, *, detail: bool = False) -> Look | Trouble:
+def look_at(source: Source, *, detail: bool = False, fit: Fit = "crop") -> Look | Trouble:
     """Decode one image in full and note what it is like.
 
     Parameters
@@ -107,6 +115,8 @@ def look_at(source: Source, *, detail: bool = False) -> Look | Trouble:
     source : bytes, Path or ndarray of uint8
     detail : bool
         Measure what smaller sizes would keep of it, too.
+    fit : {"crop", "pad"}
+        Of its central square, or of the whole.
     """
     if isinstance(source, bytes) and not source:
         return Trouble("zero_bytes", "")
@@ -130,7 +140,7 @@ def look_at(source: Source, *, detail: bool = False) -> Look | Trouble:
     digest.update(upright.tobytes())
     small = upright.resize((THUMB, THUMB), Image.Resampling.BILINEAR)
     tint = small.resize((TINT, TINT), Image.Resampling.BOX).convert("RGB")
-    kept = _kept(upright) if detail else None
+    kept = _kept(upright, fit) if detail else None
     thumb = np.asarray(small.convert("L"))
     return Look(width, height, mode, form, transparent, turned, frames, digest.digest(), thumb, np.asarray(tint), kept)
 
@@ -148,26 +158,38 @@ def _reason(error: Exception) -> str:
     return "cannot identify image file" if text.startswith("cannot identify image file") else text
 
 
-def _kept(image: Image.Image) -> tuple[float, ...]:
-    """Return the share of the contrast (variance) of the central square that is left at each of `SIZES`."""
-    side = min(image.size)
-    left, top = (image.width - side) // 2, (image.height - side) // 2
-    square = image.convert("L").crop((left, top, left + side, top + side))
-    if side > SIZES[-1]:
-        square = square.resize((SIZES[-1], SIZES[-1]), Image.Resampling.BILINEAR)
-    whole = np.asarray(square, dtype=np.float32)
+def _kept(image: Image.Image, fit: Fit) -> tuple[float, ...]:
+    """Return the share of the contrast (variance) of the central square, or of the whole, that each of `SIZES` keeps.
+
+    A size is the longer side, as it is where the whole image is padded to a square.
+    """
+    seen = image.convert("L")
+    if fit == "crop":
+        side = min(seen.size)
+        left, top = (seen.width - side) // 2, (seen.height - side) // 2
+        seen = seen.crop((left, top, left + side, top + side))
+    if max(seen.size) > SIZES[-1]:
+        seen = seen.resize(_sides(seen, SIZES[-1]), Image.Resampling.BILINEAR)
+    whole = np.asarray(seen, dtype=np.float32)
     spread = float(whole.var())
     shares = []
     for size in SIZES:
-        if size >= square.width or spread < 1:
+        if size >= max(seen.size) or spread < 1:
             shares.append(1.0)
             continue
-        back = square.resize((size, size), Image.Resampling.BILINEAR).resize(square.size, Image.Resampling.BICUBIC)
+        small = seen.resize(_sides(seen, size), Image.Resampling.BILINEAR)
+        back = small.resize(seen.size, Image.Resampling.BICUBIC)
         shares.append(max(0.0, 1 - float(((whole - np.asarray(back, dtype=np.float32)) ** 2).mean()) / spread))
     return tuple(shares)
 
 
-def look_at_all(sources: Iterable[Source], count: int, progress: Progress | None = None) -> Looks:
+def _sides(image: Image.Image, longer: int) -> tuple[int, int]:
+    """Return width and height of an image whose longer side is brought to ``longer`` pixels."""
+    scale = longer / max(image.size)
+    return max(1, round(scale * image.width)), max(1, round(scale * image.height))
+
+
+def look_at_all(sources: Iterable[Source], count: int, progress: Progress | None = None, fit: Fit = "crop") -> Looks:
     """Look at many images, on all cores; no more than some hundred encoded ones are held at a time.
 
     Pillow releases the interpreter lock while it decodes, so threads do; they share the thumbnails.
@@ -180,6 +202,8 @@ def look_at_all(sources: Iterable[Source], count: int, progress: Progress | None
         How many there are.
     progress : callable, optional
         Called with (done, count) after every few images.
+    fit : {"crop", "pad"}
+        What will be made of images that are not square.
     """
     troubles: dict[int, Trouble] = {}
     sizes = np.zeros((count, 2), dtype=np.int32)
@@ -188,7 +212,7 @@ def look_at_all(sources: Iterable[Source], count: int, progress: Progress | None
     flags = np.zeros((3, count), dtype=bool)
     digests, modes, formats, kept = [b""] * count, [""] * count, [""] * count, []
     every = max(1, count // _DETAIL_EVERY)
-    for i, found in enumerate(_in_order(sources, every)):
+    for i, found in enumerate(_in_order(sources, every, fit)):
         if isinstance(found, Trouble):
             troubles[i] = found
         else:
@@ -212,14 +236,15 @@ def look_at_all(sources: Iterable[Source], count: int, progress: Progress | None
         flags[1],
         flags[2],
         np.array(kept, dtype=np.float32).reshape(-1, len(SIZES)),
+        fit,
     )
 
 
-def _in_order(sources: Iterable[Source], every: int) -> Iterator[Look | Trouble]:
+def _in_order(sources: Iterable[Source], every: int, fit: Fit) -> Iterator[Look | Trouble]:
     """Yield what each image is like, in order, with a short queue ahead of it."""
 
     def task(first: int, chunk: list[Source]) -> list[Look | Trouble]:
-        return [look_at(source, detail=i % every == 0) for i, source in enumerate(chunk, start=first)]
+        return [look_at(source, detail=i % every == 0, fit=fit) for i, source in enumerate(chunk, start=first)]
 
     workers = os.cpu_count() or 1
     remaining = iter(sources)

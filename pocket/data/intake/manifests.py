@@ -74,6 +74,7 @@ def list_manifest(file: Path, findings: Findings) -> Listing:
         stamps=tuple(stamps),
         open=open_paths([path for path, *_ in paths.values()]),
         own_groups="group" in table.columns,
+        from_table=True,
     )
 
 

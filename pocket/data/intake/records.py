@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 
+from pocket.data.decoding import Fit
 from pocket.data.intake.findings import Finding
 from pocket.runs.artefacts import Part, Record
 from pocket.runs.provenance import Provenance
@@ -26,6 +27,7 @@ class SplitRecord(Record):
     """Who is trained on and who asks, by name, so that it is made once and used by everything after.
 
     ``key`` and ``groups_key`` are of the listing that it was made for. ``given`` says that the images came split.
+    ``fit`` and ``things`` are newer than the rest: a split without them is of an earlier kit, and stays what it was.
     """
 
     kind: ClassVar[str] = "split"
@@ -37,13 +39,19 @@ class SplitRecord(Record):
     share: float
     given: bool
     size: Size
+    fit: Fit = Field("crop", description="what is made of images that are not square")
     train: tuple[str, ...]
     database: tuple[str, ...] = Field((), description="searched, where that is not the train images")
     query: tuple[str, ...]
     unreadable: dict[str, str] = Field(default_factory=dict)
     single: tuple[str, ...] = Field((), description="classes left out for having fewer than two images")
-    kept_apart: tuple[str, ...] = Field((), description="given queries left out for having a copy on the other side")
+    kept_apart: tuple[str, ...] = Field(
+        (), description="given queries left out for having a copy on the other side, or under another label"
+    )
     contents: dict[str, str] = Field(description="digest of each image's class and pixels")
+    things: dict[str, str] | None = Field(
+        None, description="what each image shows: groups as copies join them; images on their own are not in it"
+    )
 
 
 class ClassRow(Part):
@@ -51,11 +59,17 @@ class ClassRow(Part):
 
     name: str
     images: NonNegativeInt
-    units: NonNegativeInt = Field(description="images that are not copies or photographs of one thing")
+    units: NonNegativeInt = Field(
+        description="different things: copies and photographs of one thing count once, images with a copy under "
+        "another label not at all"
+    )
     train: NonNegativeInt
     query: NonNegativeInt
-    query_units: NonNegativeInt = Field(description="query images that are not copies or photographs of one thing")
+    query_units: NonNegativeInt = Field(description="different things among the query images")
     ipc: NonNegativeInt = Field(description="suggested condensed images")
+    inside: float | None = Field(
+        None, ge=0, le=1, description="share of an image that lies in its central square, at the median"
+    )
 
 
 class Suspect(Part):
@@ -85,8 +99,10 @@ class CheckRecord(Record):
     findings: tuple[Finding, ...]
     images: NonNegativeInt = Field(description="found")
     usable: NonNegativeInt
+    fit: Fit = Field("crop", description="what is made of images that are not square")
     classes: tuple[ClassRow, ...] = ()
-    query_units: NonNegativeInt = Field(0, description="independent queries in all")
+    units: NonNegativeInt | None = Field(None, description="different things in all; one of several labels counts once")
+    query_units: NonNegativeInt = Field(0, description="different things among the queries in all")
     modes: dict[str, NonNegativeInt] = Field(default_factory=dict)
     formats: dict[str, NonNegativeInt] = Field(default_factory=dict)
     sides: tuple[NonNegativeInt, ...] = Field((), description="shorter side in pixels: least, median, greatest")

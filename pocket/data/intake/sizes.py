@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pocket.data.decoding import Source
+from pocket.data.decoding import Fit, Source
 from pocket.data.intake.look import SIZES, Looks, look_at_all
 
 ENOUGH = 0.8  # of the contrast
@@ -30,7 +30,7 @@ class Chosen(NamedTuple):
     kept : float
         Share of the contrast that it keeps of nine images in ten.
     side : int
-        Median of the images' shorter sides, in pixels.
+        Median of the images' shorter sides, or of their longer ones where whole images are padded, in pixels.
     coloured : int
         Images that show colour.
     """
@@ -46,7 +46,8 @@ class Chosen(NamedTuple):
 def choose_size(looks: Looks) -> Chosen:
     """Choose the smallest of 32 to 256 pixels that keeps 80 % of the contrast of nine images in ten.
 
-    It is never above the median of the shorter sides: enlarging adds nothing. Training time grows with its square.
+    It is never above the median of the shorter sides, or of the longer ones where whole images are padded: enlarging
+    adds nothing. Training time grows with its square.
     Colour is taken as soon as one image shows any.
 
     Raises
@@ -57,7 +58,8 @@ def choose_size(looks: Looks) -> Chosen:
     good = looks.good
     if not good.any():
         raise ValueError("no image can be read, so no size can be chosen")
-    side = int(np.median(looks.sizes[good].min(axis=1)))
+    seen = looks.sizes[good]
+    side = int(np.median(seen.min(axis=1) if looks.fit == "crop" else seen.max(axis=1)))
     coloured = int((_colour(looks.tints[good]) > _COLOURED).sum())
     allowed = [size for size in SIZES if size <= side] or [SIZES[0]]
     measured = looks.kept if len(looks.kept) else np.ones((1, len(SIZES)), dtype=np.float32)
@@ -72,7 +74,7 @@ def choose_size(looks: Looks) -> Chosen:
     return Chosen(size, 3 if coloured else 1, why, float(kept[SIZES.index(size)]), side, coloured)
 
 
-def usual_size(sources: Sequence[Source]) -> Chosen:
+def usual_size(sources: Sequence[Source], fit: Fit = "crop") -> Chosen:
     """Choose the size of a set by a look at up to 256 of its images, evenly spread.
 
     Raises
@@ -81,7 +83,7 @@ def usual_size(sources: Sequence[Source]) -> Chosen:
         If none of them can be read.
     """
     places = np.unique(np.linspace(0, len(sources) - 1, min(256, len(sources)), dtype=int))
-    return choose_size(look_at_all([sources[i] for i in places], len(places)))
+    return choose_size(look_at_all([sources[i] for i in places], len(places), fit=fit))
 
 
 def _colour(tints: npt.NDArray[np.uint8]) -> npt.NDArray[np.int16]:

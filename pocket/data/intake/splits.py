@@ -18,6 +18,7 @@ def choose_queries(
     *,
     share: float = QUERY_SHARE,
     seed: int = 0,
+    barred: npt.NDArray[np.bool_] | None = None,
 ) -> npt.NDArray[np.bool_]:
     """Choose the images to ask with: of every class about ``share``, and no unit on both sides.
 
@@ -36,6 +37,8 @@ def choose_queries(
     share : float
         Between 0 and 1.
     seed : int
+    barred : ndarray of bool, shape (N,), optional
+        Images that may not ask; neither do others of their units.
 
     Returns
     -------
@@ -48,9 +51,12 @@ def choose_queries(
     aims = np.where(totals > 0, np.maximum(1, np.round(share * totals)), 0).astype(int)
     asked = np.zeros_like(totals)
     taken: set[int] = set()
+    closed = set() if barred is None else set(units[barred].tolist())
 
     def fits(unit: int, *, loosely: bool) -> bool:
-        return all(asked[c] + n < totals[c] and (loosely or asked[c] + n <= aims[c]) for c, n in contents[unit].items())
+        return unit not in closed and all(
+            asked[c] + n < totals[c] and (loosely or asked[c] + n <= aims[c]) for c, n in contents[unit].items()
+        )
 
     by_class: dict[int, list[int]] = {int(c): [] for c in np.flatnonzero(totals)}
     for unit in order:
