@@ -66,7 +66,9 @@ def test_they_lift_no_class_over_the_limit_of_five(tmp_path: Path, home: Path) -
         (root / "dent" / f"again {i}.png").write_bytes((root / "free" / f"{i:02d}.png").read_bytes())
     record = checked(root, home)
     dent = record.classes[0]
-    assert (dent.images, dent.units, dent.query_units) == (50, 20, dent.query), "fifty images, twenty things"
+    found = (dent.images, dent.units, dent.query, dent.query_units)
+    assert found == (50, 20, 4, 4), "fifty images, but twenty things, a fifth of which asks as before"
+    assert "dent" in kinds(record)["few_queries"]
     split = SplitRecord.load(home / "report" / "split.json")
     assert not [name for name in split.query if "again" in name]
 

@@ -150,7 +150,7 @@ def test_it_says_plan_time_and_verdict(done: tuple[Done, Path, list[str]]) -> No
     order = [t("poc.plan"), t("poc.measuring"), t("poc.stage_iem"), t("poc.total"), "[1/8] All data, seed 0"]
     places = [text.index(part) for part in order]
     assert places == sorted(places), "the time is said before the first model is trained"
-    assert t("poc.no_leak") in text and "groups stay on one side" in text
+    assert t("poc.no_leak") in text and "what belongs together, by groups or as copies, stays on one side" in text
     assert t("check.cropped") in text, "what the models do not see is said before anything is trained"
     assert text.count("no decision can rest on") == 3, "by the check twice, and beside the scores"
     found = run_of(done).path("brief.en.html")

@@ -38,7 +38,7 @@ def choose_queries(
         Between 0 and 1.
     seed : int
     barred : ndarray of bool, shape (N,), optional
-        Images that may not ask; neither do others of their units.
+        Images that may not ask; neither do others of their units, and the share is of what is left without them.
 
     Returns
     -------
@@ -47,20 +47,18 @@ def choose_queries(
     if not 0 < share < 1:
         raise ValueError(f"share={share}: it must lie between 0 and 1")
     order, contents = _drawn(labels, units, names, seed)
-    totals = np.bincount(labels)
+    closed = set() if barred is None else set(units[barred].tolist())
+    totals = np.bincount(labels[~np.isin(units, list(closed))], minlength=int(labels.max(initial=0)) + 1)
     aims = np.where(totals > 0, np.maximum(1, np.round(share * totals)), 0).astype(int)
     asked = np.zeros_like(totals)
     taken: set[int] = set()
-    closed = set() if barred is None else set(units[barred].tolist())
 
     def fits(unit: int, *, loosely: bool) -> bool:
-        return unit not in closed and all(
-            asked[c] + n < totals[c] and (loosely or asked[c] + n <= aims[c]) for c, n in contents[unit].items()
-        )
+        return all(asked[c] + n < totals[c] and (loosely or asked[c] + n <= aims[c]) for c, n in contents[unit].items())
 
     by_class: dict[int, list[int]] = {int(c): [] for c in np.flatnonzero(totals)}
     for unit in order:
-        for c in contents[unit]:
+        for c in contents[unit] if unit not in closed else ():
             by_class[c].append(unit)
     for c, mine in sorted(by_class.items(), key=lambda item: (len(item[1]), item[0])):
         for unit in mine:
