@@ -204,6 +204,21 @@ def test_a_run_keeps_to_its_own_split_whatever_is_drawn_later(
     assert images_of(found.run).query.files == before.query.files
 
 
+def test_a_run_of_an_earlier_version_goes_on_with_its_split_and_says_so(tmp_path: Path, home: Path) -> None:
+    root = clean_folder(tmp_path / "images", each=12)
+    said: list[str] = []
+    found = poc(root, "own", asked=QUICK._replace(seeds=1), pdf=False, say=said.append)
+    assert found.run is not None
+    older = translator("en")("poc.older_split")
+    assert f"  {older}" not in said
+    kept = found.run.path("split.json")
+    SplitRecord.load(kept).model_copy(update={"things": None}).save(kept)
+    before = kept.read_bytes()
+    poc(root, "own", asked=QUICK._replace(seeds=1), pdf=False, say=said.append)
+    assert f"  {older}" in said and any("Already complete" in line for line in said)
+    assert kept.read_bytes() == before
+
+
 # --- one count ------------------------------------------------------------------------------------------------
 
 

@@ -126,9 +126,11 @@ def _made(
         say(line)
     split = quietly_loaded(run)
     data = describe(split)
-    grouped = bool(SplitRecord.load(run.path("split.json")).groups_key)
-    for line in poc_text.split_lines(split, data.repeated_queries, lang, grouped=grouped):
+    kept = SplitRecord.load(run.path("split.json"))
+    for line in poc_text.split_lines(split, data.repeated_queries, lang, grouped=bool(kept.groups_key)):
         say(line)
+    if kept.things is None:
+        say("  " + translator(lang)("poc.older_split"))
     shelf = Shelf(run, split, plan, device=device, progress=progress, lang=lang)
     record = _finished(shelf)
     if record is None:
