@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from pocket.cli.parser import OwnRunName, RunName, app, command, known_language, usable_name
+from pocket.cli.parser import OwnRunName, RunName, app, known_language, usable_name
+from pocket.runs.commands import command
 
 
 @app.command()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -47,11 +46,6 @@ def known_language(lang: str) -> str:
     if lang not in LANGUAGES:
         raise typer.BadParameter(f"{lang!r}: choose one of {', '.join(LANGUAGES)}", param_hint="--lang")
     return lang
-
-
-def command(*words: object, lang: str = "en") -> str:
-    """Return a command to type next, quoted where need be, in the language that was asked for."""
-    return shlex.join(["pocket", *map(str, words), *(["--lang", lang] if lang != "en" else [])])
 
 
 def existing_run(name: str) -> Run:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import re
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pocket.cli.parser import Lang, RunName, app, existing_run, known_language, usable_name
+
+if TYPE_CHECKING:
+    from pocket.presentation.i18n import Translate
+    from pocket.runs.verification import Printed
 
 
 @app.command()
@@ -65,6 +70,8 @@ app.add_typer(audit, name="audit")
 @audit.command()
 def verify(
     run: Annotated[str, typer.Argument(help="Name of the run: folder runs/NAME.", callback=usable_name)] = "tour",
+    line: Annotated[int | None, typer.Option(help="A line count that was printed, as in a brief ...")] = None,
+    digest: Annotated[str | None, typer.Option(help="... and the digest beside it: are they still the log's?")] = None,
     lang: Lang = "en",
 ) -> None:
     """Find any altered, removed or reordered line of a run's audit log, and any artefact that is not as logged."""
@@ -72,16 +79,34 @@ def verify(
     from pocket.runs.verification import verify_run
 
     t = translator(known_language(lang))
-    found = verify_run(existing_run(run).folder)
+    printed = _printed(line, digest, t)
+    found = verify_run(existing_run(run).folder, printed)
     for problem in found.problems:
         typer.echo(f"✕ {problem}", err=True)
     typer.echo(t("audit.counted", lines=found.lines, head=found.head or t("audit.unknown"), files=found.files))
     if found.unlogged:
         typer.echo(t("audit.unlogged", names=", ".join(found.unlogged[:20])))
-    typer.echo(t("audit.hidden"))
-    if found.problems:
+    if printed is None:
+        typer.echo(t("audit.hidden"))
+    elif found.agrees:
+        typer.echo(t("audit.agrees", line=printed.line, later=found.lines - printed.line))
+    elif found.agrees is False:
+        key = "shorter" if found.lines < printed.line else "differs"
+        typer.echo(f"✕ {t(f'audit.{key}', line=printed.line, lines=found.lines)}", err=True)
+    if found.problems or found.agrees is False:
         raise typer.Exit(1)
     typer.echo(t("audit.whole"))
+
+
+def _printed(line: int | None, digest: str | None, t: Translate) -> Printed | None:
+    """Return what was printed elsewhere; half of it, or what is no digest, is a wrong call."""
+    from pocket.runs.verification import Printed
+
+    if line is None and digest is None:
+        return None
+    if line is None or line < 1 or digest is None or not re.fullmatch(r"[0-9a-fA-F]{64}", digest):
+        raise typer.BadParameter(t("audit.both"), param_hint="--line, --digest")
+    return Printed(line, digest.lower())
 
 
 @app.command()

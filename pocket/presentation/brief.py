@@ -20,6 +20,7 @@ from pocket.presentation.roi_files import report_of
 from pocket.roi import SPECS, RoiInputs, RoiReport, alternatives, ceiling, equal_steps
 from pocket.runs import Run, write_text
 from pocket.runs.audit import digest_of
+from pocket.runs.commands import command
 from pocket.runs.lock import writing
 from pocket.runs.poc import is_trial
 
@@ -160,6 +161,7 @@ def _content(run: Run, report: RoiReport, lang: str) -> dict[str, Any]:
         "assumptions": [evidence.assumption_row(name, inputs, lang) for name in SPECS],
         "audit_text": t("audit.text", lines=number(lines)) if lines else t("audit.none"),
         "digest": digest if lines else "",
+        "verify": command("audit", "verify", run.name, "--line", lines, "--digest", digest, lang=lang),
     }
 
 
