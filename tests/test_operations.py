@@ -217,6 +217,10 @@ def test_two_equal_models_have_nothing_to_explain() -> None:
         explain(split, 99, full, full, made)
     with pytest.raises(ValueError, match="k=0"):
         explain(split, 0, full, full, made, k=0)
+    with pytest.raises(ValueError, match=r"番号 99 は範囲外です。.*0〜6を指定してください"):
+        explain(split, 99, full, full, made, lang="ja")
+    with pytest.raises(ValueError, match="k=0 は範囲外です"):
+        explain(split, 0, full, full, made, k=0, lang="ja")
 
 
 def test_explain_reads_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

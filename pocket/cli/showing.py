@@ -19,7 +19,7 @@ def doctor(lang: Lang = "en") -> None:
     """Print what was found here (Python, torch, device, FAISS, memory, data) and what to do."""
     from pocket.workflows.doctor import examine
 
-    findings = examine(known_language(lang))
+    findings = examine(lang)
     for finding in findings:
         typer.echo(str(finding))
     if any(finding.level == "stop" for finding in findings):
@@ -46,9 +46,9 @@ def search(
     from pocket.presentation.i18n import translator
     from pocket.workflows.search import search_images
 
-    t = translator(known_language(lang))
+    t = translator(lang)
     sheet, unreadable = search_images(
-        existing_run(run),
+        existing_run(run, lang),
         [Path(image).expanduser() for image in images],
         models=tuple(dict.fromkeys(model.split(","))),
         k=k,
@@ -78,9 +78,9 @@ def verify(
     from pocket.presentation.i18n import translator
     from pocket.runs.verification import verify_run
 
-    t = translator(known_language(lang))
+    t = translator(lang)
     printed = _printed(line, digest, t)
-    found = verify_run(existing_run(run).folder, printed)
+    found = verify_run(existing_run(run, lang).folder, printed)
     for problem in found.problems:
         typer.echo(f"✕ {problem}", err=True)
     typer.echo(t("audit.counted", lines=found.lines, head=found.head or t("audit.unknown"), files=found.files))
@@ -122,16 +122,15 @@ def explain(
     from pocket.workflows.explain import explain as explained
     from pocket.workflows.explain import told
     from pocket.workflows.poc_images import images_of
-    from pocket.workflows.search import command_of, model_files
+    from pocket.workflows.search import model_files, no_model
 
-    known_language(lang)
-    opened = existing_run(run)
+    opened = existing_run(run, lang)
     kept = model_files(opened)
     if missing := [name for name in ("full", "iem") if name not in kept]:
-        raise ValueError(f"run {run!r} has kept no model {', '.join(missing)}; {command_of(opened)} trains them")
+        raise ValueError(no_model(opened, missing, lang))
     full, condensed = (HashModel.load(kept[name]) for name in ("full", "iem"))
     images = CondensedSet.load(opened.path("condensed.safetensors"))
-    found = explained(images_of(opened, lang), query, full, condensed, images, k=k)
+    found = explained(images_of(opened, lang), query, full, condensed, images, k=k, lang=lang)
     for line in told(found, lang):
         typer.echo(line)
 
@@ -142,7 +141,7 @@ def dashboard(
         str | None, typer.Option("--run", help="Name of the run. Default: the kit's sample run.", callback=usable_name)
     ] = None,
     port: Annotated[int, typer.Option(help="Port to serve on; 0 takes one that is free.", min=0, max=65535)] = 0,
-    lang: Annotated[str, typer.Option(help="Language to begin with: en or ja.")] = "en",
+    lang: Annotated[str, typer.Option(help="Language to begin with: en or ja.", callback=known_language)] = "en",
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in the browser.")] = True,
 ) -> None:
     """Serve the ROI panel of a run as a page, to this computer only; Ctrl-C ends it."""
@@ -150,9 +149,8 @@ def dashboard(
     from pocket.runs.paths import kit_dir
     from pocket.runs.run import Run
 
-    translator(lang)
-    shown = existing_run(run) if run else Run.read(kit_dir("data") / "sample_run")
-    typer.echo("starting the panel ...")
+    shown = existing_run(run, lang) if run else Run.read(kit_dir("data") / "sample_run")
+    typer.echo(translator(lang)("serve.starting"))
     from pocket.workflows.dashboard import serve
 
     serve(shown, lang=lang, port=port, browser=browser, say=typer.echo)

@@ -67,7 +67,7 @@ def write_brief(run: Run, lang: str, report: RoiReport | None = None) -> Path:
     )
     page = environment.get_template("brief.html.j2")
     with writing(run.folder):
-        content = _content(run, report or report_of(run), lang)
+        content = _content(run, report or report_of(run, lang), lang)
         # Made twice: what stands on the page decides which terms its last part explains.
         read = visible(page.render(t=t, glossary=[], **content))
         write_text(path, page.render(t=t, glossary=occurring(glossary(lang), read), **content))

@@ -74,6 +74,8 @@ def problem_table(record: CheckRecord, lang: str = "en", shown: int = 2) -> str:
     for finding in record.findings:
         one = told(finding, lang, shown)
         files = [f"{name} {detail}".strip() for name, detail in one.affected]
-        rows.append((one.level_name, one.what, "; ".join([*files, one.more] if one.more else files), one.todo))
+        rows.append(
+            (one.level_name, one.what, t("format.between").join([*files, one.more] if one.more else files), one.todo)
+        )
     heads = (t("pick.level"), t("check.findings"), t("check.affected"), t("check.what_to_do"))
     return table(heads, rows, t("check.title", name=record.name))

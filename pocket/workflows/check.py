@@ -38,7 +38,7 @@ from pocket.data.intake.judge import (
 )
 from pocket.data.intake.names import shown
 from pocket.presentation.check_page import console_lines, write_check_page
-from pocket.presentation.i18n import duration, number, translator
+from pocket.presentation.i18n import Translate, duration, number, translator
 from pocket.runs.artefacts import ArtefactError, write_text
 from pocket.runs.paths import home
 from pocket.runs.provenance import peak_mb, provenance
@@ -88,9 +88,9 @@ def check(
         If ``out`` lies inside ``path``, or ``groups`` is no file.
     """
     t = translator(lang)
-    target = _target(path, out)
+    target = _target(path, out, t)
     if groups is not None and not groups.is_file():
-        raise UsageError(f"--groups {groups}: there is no such file")
+        raise UsageError(t("check.no_groups", groups=groups))
     started = time.perf_counter()
     findings = Findings()
     listing = intake = None
@@ -193,24 +193,21 @@ def _write(out: Path, record: CheckRecord, intake: Intake | None, lang: str) -> 
     write_check_page(record, out / "check.html", lang, pictures)
 
 
-def _target(path: Path, out: Path | None) -> Path:
+def _target(path: Path, out: Path | None, t: Translate) -> Path:
     """Return the folder to write to, which is never inside what is checked."""
     inside = path.resolve()
     if out is not None:
         target = out.resolve()
         if target.exists() and not target.is_dir():
-            raise UsageError(f"--out {out} is a file; name a folder")
+            raise UsageError(t("check.out_is_file", out=out))
     else:
-        target = _free_folder(inside)
+        target = _free_folder(inside, t)
     if target == inside or target.is_relative_to(inside):
-        raise UsageError(
-            f"the report would be written to {target}, inside the checked folder, which is never written to; name "
-            "another folder: --out FOLDER"
-        )
+        raise UsageError(t("check.out_inside", folder=target))
     return target
 
 
-def _free_folder(path: Path) -> Path:
+def _free_folder(path: Path, t: Translate) -> Path:
     """Return ``runs/check-NAME``, with a number where another path of that name was checked before."""
     name = re.sub(r"[^\w.-]+", "-", shown(path.stem if path.is_file() else path.name)).strip("-.")[:48] or "images"
     runs = home() / "runs"
@@ -223,7 +220,7 @@ def _free_folder(path: Path) -> Path:
             return folder
         if known == shown(path):
             return folder
-    raise UsageError(f"{runs} holds 1,000 checks of folders called {name}: name another with --out FOLDER")
+    raise UsageError(t("check.too_many", folder=runs, name=name))
 
 
 class _Progress:

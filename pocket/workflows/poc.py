@@ -92,7 +92,7 @@ def poc(
         If another process is writing to the run.
     """
     asked, name = asked or Asked(), name or run_name(path)
-    groups = _refuse_other_run(path, name, groups)
+    groups = _refuse_other_run(path, name, groups, lang)
     # Of a path where nothing is, nothing is written: no lock either.
     with writing(run_dir(name)) if path.exists() else nullcontext():
         return _made(path, name, groups, asked, lang=lang, pdf=pdf, device=device, progress=progress, say=say)
@@ -189,24 +189,19 @@ def run_name(path: Path) -> str:
     return text.replace("..", "-").strip("-.")[:48] or "images"
 
 
-def _refuse_other_run(path: Path, name: str, groups: Path | None) -> Path | None:
+def _refuse_other_run(path: Path, name: str, groups: Path | None, lang: str) -> Path | None:
     """Refuse a run's folder inside the images, or one that holds a run of other images, before anything is written.
 
     Returns the table of groups, which a run that is there remembers.
     """
-    folder, images = run_dir(name).resolve(), path.resolve()
+    folder, images, t = run_dir(name).resolve(), path.resolve(), translator(lang)
     if folder.is_relative_to(images):
-        raise UsageError(
-            f"the report would be written to {folder}, inside the folder of images, which is never written to; start "
-            "the command from another folder, or name one by POCKET_HOME"
-        )
+        raise UsageError(t("poc.inside", folder=folder))
     if not (folder / "run.json").is_file():
         return groups
     before = Run.read(folder).settings
     if before.dataset != str(images):
-        raise ValueError(
-            f"run {name!r} was made of {before.dataset!r}, not of {str(images)!r}; take another name: --run NAME"
-        )
+        raise ValueError(t("poc.other_images", run=name, before=before.dataset, images=images))
     return groups or (Path(before.groups) if before.groups else None)
 
 

@@ -44,7 +44,7 @@ def checked_images(path: Path, out: Path, groups: Path | None, lang: str, say: S
     """
     t = translator(lang)
     if groups is not None and not groups.is_file():
-        raise UsageError(f"--groups {groups}: there is no such file")
+        raise UsageError(t("check.no_groups", groups=groups))
     if (before := _kept(path, out, groups)) is not None:
         say(t("poc.checked", verdict=t(f"check.{before.verdict}"), page=out / "check.html"))
         return before
