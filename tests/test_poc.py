@@ -46,7 +46,7 @@ from pocket.runs.records import CondensationRecord, TrainingRecord
 from pocket.runs.retrieval import MeanInterval
 from pocket.runs.verification import verify_run
 from pocket.workflows import publish
-from pocket.workflows.check import check
+from pocket.workflows.check import UsageError, check
 from pocket.workflows.measure import load_split
 from pocket.workflows.poc import Done, poc
 from pocket.workflows.poc_cells import Shelf
@@ -404,7 +404,7 @@ def test_images_that_have_changed_are_announced_and_nothing_is_lost(
         with pytest.raises(ValueError, match="追加1枚、削除2枚、変更1枚"):
             again("ja")
         shutil.rmtree(images)
-        with pytest.raises(ValueError, match="no longer there as they were"):
+        with pytest.raises(UsageError, match="there is nothing at"):
             again()
         shutil.copytree(kept, images)
         (images / "groups.csv").write_text("path,group\nkind 0/00.png,one\nkind 0/01.png,one\n", encoding="utf-8")
@@ -566,7 +566,7 @@ def test_a_stop_of_the_check_ends_it_with_4(tmp_path: Path, home: Path) -> None:
 
 def test_a_path_with_nothing_there_leaves_nothing(tmp_path: Path, home: Path) -> None:
     code, said = called(tmp_path / "nowhere", "--run", "mine")
-    assert code == 4 and "nothing at this path" in said
+    assert code == 2 and "there is nothing at" in said and "confidential" not in said
     assert not (home / "runs").exists()
 
 

@@ -23,7 +23,7 @@ def folder_picker(start: Path, look: Callable[[Path], str], lang: str = "en") ->
     start : Path
         The path that the box holds first.
     look : callable
-        From a path to safe HTML, called when the button is pressed. Its exceptions reach the reader.
+        From a path to safe HTML, called when the button is pressed. Its ValueErrors are shown in the HTML's place.
     lang : {"en", "ja"}
     """
     t = translator(lang)
@@ -43,7 +43,10 @@ def folder_picker(start: Path, look: Callable[[Path], str], lang: str = "en") ->
             box.value = change["new"]
 
     def press(_: widgets.Button) -> None:
-        view.value = look(Path(box.value).expanduser())
+        try:
+            view.value = look(Path(box.value).expanduser())
+        except ValueError as error:  # such as a path with nothing there; nobody sees what a callback raises
+            view.value = f'<p role="alert"><b>{escape(str(error))}</b></p>'
 
     fill()
     box.observe(fill, names="value")

@@ -67,8 +67,6 @@ def check(
 ) -> Checked:
     """Check images and write ``check.html``, ``check.json``, ``split.json`` and ``relabel.csv``.
 
-    Where there is nothing at the path, that is said, and nothing is written.
-
     Parameters
     ----------
     path : Path
@@ -85,9 +83,10 @@ def check(
     Raises
     ------
     UsageError
-        If ``out`` lies inside ``path``, or ``groups`` is no file.
+        If there is nothing at ``path``, ``out`` lies inside it, or ``groups`` is no file.
     """
     t = translator(lang)
+    refuse_nowhere(path, lang)
     target = _target(path, out, t)
     if groups is not None and not groups.is_file():
         raise UsageError(t("check.no_groups", groups=groups))
@@ -107,16 +106,31 @@ def check(
         pass  # it is among the findings, as a stop
     findings.say("confidential")
     record = _record(path, listing, intake, findings, parts, time.perf_counter() - started)
-    nowhere = any(finding.kind == "not_a_folder" for finding in record.findings)
-    if not nowhere:  # of a path that was mistyped, or a drive that is not there, no report is kept
-        _write(target, record, intake, lang)
+    _write(target, record, intake, lang)
     for line in console_lines(record, lang):
         say(line)
-    if not nowhere:
-        say(t("check.wrote", path=target / "check.html"))
-        beside = [name for name in ("check.json", "split.json", "relabel.csv") if (target / name).is_file()]
-        say(t("check.also", names=", ".join(beside)))
+    say(t("check.wrote", path=target / "check.html"))
+    beside = [name for name in ("check.json", "split.json", "relabel.csv") if (target / name).is_file()]
+    say(t("check.also", names=", ".join(beside)))
     return Checked(record, target)
+
+
+def refuse_nowhere(path: Path, lang: str) -> None:
+    """Refuse a path that was mistyped, or a drive that is not there: of those no report is kept, and none replaced.
+
+    Raises
+    ------
+    UsageError
+        If there is nothing at the path.
+    """
+    try:
+        there = path.exists()
+    except PermissionError:
+        there = True  # something that may not be read: the check says so
+    except OSError:  # such as a name that is too long
+        there = False
+    if not there:
+        raise UsageError(translator(lang)("check.nowhere", path=shown(path)))
 
 
 class _Parts(NamedTuple):

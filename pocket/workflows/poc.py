@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,7 +20,7 @@ from pocket.runs.lock import writing
 from pocket.runs.paths import run_dir
 from pocket.runs.poc import KeptCell, Plan, PocRecord
 from pocket.runs.verification import note_changed
-from pocket.workflows.check import UsageError
+from pocket.workflows.check import UsageError, refuse_nowhere
 from pocket.workflows.measure import load_split
 from pocket.workflows.poc_cells import Shelf, Spec
 from pocket.workflows.poc_images import checked_images
@@ -85,16 +84,16 @@ def poc(
     Raises
     ------
     UsageError
-        If the run's folder would lie inside ``path``, or ``groups`` is no file.
+        If there is nothing at ``path``, the run's folder would lie inside it, or ``groups`` is no file.
     ValueError
         If the run on disk was made of other images or with other settings, or its images have changed since.
     BusyError
         If another process is writing to the run.
     """
+    refuse_nowhere(path, lang)
     asked, name = asked or Asked(), name or run_name(path)
     groups = _refuse_other_run(path, name, groups, lang)
-    # Of a path where nothing is, nothing is written: no lock either.
-    with writing(run_dir(name)) if path.exists() else nullcontext():
+    with writing(run_dir(name)):
         return _made(path, name, groups, asked, lang=lang, pdf=pdf, device=device, progress=progress, say=say)
 
 
