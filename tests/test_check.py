@@ -9,6 +9,7 @@ import unicodedata
 import warnings
 from collections import Counter
 from collections.abc import Callable
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -257,6 +258,18 @@ def test_a_stop_takes_away_the_split_of_the_check_before(tmp_path: Path, home: P
     shutil.rmtree(root / "dent")
     assert run(root)[0] == 4
     assert {p.name for p in (home / "runs" / "check-images").iterdir()} == {"check.html", "check.json"}
+
+
+def test_the_page_goes_on_with_what_the_check_was_called_with(tmp_path: Path, home: Path) -> None:
+    root = clean_folder(tmp_path / "our images")
+    table = tmp_path / "same part.csv"
+    table.write_text("path,group\ndent/00.png,a\ndent/01.png,a\n", encoding="utf-8")
+    assert run(root, "--groups", table, "--lang", "ja", "--out", home / "report")[0] == 0
+    page = unescape((home / "report" / "check.html").read_text(encoding="utf-8"))
+    assert f"<code>pocket poc '{root}' --groups '{table}' --lang ja</code>" in page
+    assert run(root, "--out", home / "report")[0] == 0
+    page = unescape((home / "report" / "check.html").read_text(encoding="utf-8"))
+    assert f"<code>pocket poc '{root}'</code>" in page
 
 
 def test_usage_errors_exit_with_2_and_write_nothing(

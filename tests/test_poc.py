@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -142,6 +143,14 @@ def test_it_ends_with_everything_that_the_other_commands_read(done: tuple[Done, 
     )
     record = done[0].record
     assert record is not None and record.verdict == RoiReport.load(run.path("roi.json")).decision.verdict
+
+
+def test_the_page_of_the_check_gives_the_command_of_this_very_run(done: tuple[Done, Path, list[str]]) -> None:
+    page = unescape(run_of(done).path("check.html").read_text(encoding="utf-8"))
+    (given,) = re.findall("<code>(pocket poc .*?)</code>", page)
+    assert given == f"pocket poc {done[1]} --run whole --seeds 2 --bits 8 --resolution 16"
+    asked = Asked(ratio=0.25, minutes=7.5)
+    assert asked.options() == ["--ratio", "0.25", "--minutes", "7.5"] and Asked().options() == []
 
 
 def test_it_says_plan_time_and_verdict(done: tuple[Done, Path, list[str]]) -> None:

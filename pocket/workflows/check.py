@@ -62,6 +62,7 @@ def check(
     *,
     out: Path | None = None,
     groups: Path | None = None,
+    options: Sequence[object] = (),
     lang: str = "en",
     say: Say = print,
 ) -> Checked:
@@ -75,6 +76,8 @@ def check(
         The folder to write to, never inside ``path``. Default: ``runs/check-NAME``.
     groups : Path, optional
         A table ``path,group`` of images that show the same thing.
+    options : sequence
+        Of the command that goes on from here, as the page gives it, besides the table.
     lang : {"en", "ja"}
         Of the report and of what is said.
     say : callable
@@ -106,7 +109,8 @@ def check(
         pass  # it is among the findings, as a stop
     findings.say("confidential")
     record = _record(path, listing, intake, findings, parts, time.perf_counter() - started)
-    _write(target, record, intake, lang)
+    table = ["--groups", groups.resolve()] if groups is not None else []
+    _write(target, record, intake, lang, [*table, *options])
     for line in console_lines(record, lang):
         say(line)
     say(t("check.wrote", path=target / "check.html"))
@@ -192,7 +196,7 @@ def _record(
     )
 
 
-def _write(out: Path, record: CheckRecord, intake: Intake | None, lang: str) -> None:
+def _write(out: Path, record: CheckRecord, intake: Intake | None, lang: str, options: Sequence[object]) -> None:
     """Write the reports; what an earlier check has left there and this one does not write is taken away."""
     for name in ("split.json", "relabel.csv"):
         (out / name).unlink(missing_ok=True)
@@ -204,7 +208,7 @@ def _write(out: Path, record: CheckRecord, intake: Intake | None, lang: str) -> 
         csv.writer(table, lineterminator="\r\n").writerows(relabel_rows(record.suspects))
         write_text(out / "relabel.csv", "\ufeff" + table.getvalue())  # the mark lets Excel read Japanese
         pictures = intake.listing
-    write_check_page(record, out / "check.html", lang, pictures)
+    write_check_page(record, out / "check.html", lang, pictures, options)
 
 
 def _target(path: Path, out: Path | None, t: Translate) -> Path:

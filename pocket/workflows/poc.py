@@ -111,7 +111,7 @@ def _made(
 ) -> Done:
     """Do it, with the run held."""
     clock = None if _begun(run_dir(name)) else Clock()
-    checked = checked_images(path, run_dir(name), groups, lang, say)
+    checked = checked_images(path, run_dir(name), groups, lang, say, ["--run", name, *asked.options()])
     if checked.verdict == "stop":
         say(translator(lang)("poc.stop"))
         return Done(checked)

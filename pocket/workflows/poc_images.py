@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -21,7 +21,9 @@ from pocket.workflows.measure import load_split
 Say = Callable[[str], None]
 
 
-def checked_images(path: Path, out: Path, groups: Path | None, lang: str, say: Say) -> CheckRecord:
+def checked_images(
+    path: Path, out: Path, groups: Path | None, lang: str, say: Say, options: Sequence[object] = ()
+) -> CheckRecord:
     """Check the images, or take the check that is there where neither images nor groups have changed since.
 
     Parameters
@@ -34,6 +36,8 @@ def checked_images(path: Path, out: Path, groups: Path | None, lang: str, say: S
     lang : {"en", "ja"}
     say : callable
         Takes each line.
+    options : sequence
+        Of the command that goes on with this run, for the page of the check.
 
     Raises
     ------
@@ -50,7 +54,7 @@ def checked_images(path: Path, out: Path, groups: Path | None, lang: str, say: S
         return before
     if (out / "run.json").is_file():
         _refuse_changes(path, out, groups, lang, say)
-    return check(path, out=out, groups=groups, lang=lang, say=say).record
+    return check(path, out=out, groups=groups, options=options, lang=lang, say=say).record
 
 
 def images_of(run: Run, lang: str = "en") -> RetrievalSplit:
