@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from bad_data_for_tests import clean_folder
 from PIL import Image
 from runs_for_tests import make_run
 from test_check import state
@@ -133,6 +134,20 @@ def test_a_run_that_is_read_only_can_be_read(home: Path, locked: str) -> None:
         assert done.returncode == 1 and "cannot be written" in done.stderr and "Traceback" not in done.stderr
     finally:
         (home / locked).chmod(0o755)
+
+
+def test_a_report_that_may_not_be_written_is_said_in_one_line(home: Path, tmp_path: Path) -> None:
+    images = clean_folder(tmp_path / "images")
+    (home / "report").mkdir()
+    (home / "report").chmod(0o555)
+    try:
+        if os.access(home / "report", os.W_OK):
+            pytest.skip("this user may write anywhere")
+        done = pocket("check", images, "--out", home / "report", "--lang", "ja")
+        assert done.returncode == 1
+        assert "権限がありません" in done.stderr and "Traceback" not in done.stderr
+    finally:
+        (home / "report").chmod(0o755)
 
 
 @pytest.mark.parametrize("command", ["tour", "poc", "brief"])

@@ -22,10 +22,13 @@ class _Spoken(TyperGroup):
     def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]  # typer's own context
         try:
             return super().invoke(ctx)
-        except ToldError as error:
+        except (ToldError, PermissionError) as error:
             from pocket.presentation.i18n import translator
 
-            raise ValueError(translator(ctx.meta.get(_LANGUAGE, "en"))(error.key, **error.values)) from None
+            t = translator(ctx.meta.get(_LANGUAGE, "en"))
+            if isinstance(error, ToldError):
+                raise ValueError(t(error.key, **error.values)) from None
+            raise ValueError(t("error.no_permission", path=error.filename, reason=error.strerror)) from None
 
 
 app = typer.Typer(
