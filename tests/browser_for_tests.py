@@ -21,6 +21,7 @@ import psutil
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from pocket.presentation.i18n import translator
 from pocket.runs.paths import kit_dir
 
 CHROMIUM = next(
@@ -108,7 +109,9 @@ def dashboard(root: Path, *words: str, python: str = sys.executable, seconds: fl
             server.send_signal(signal.SIGINT)
         server.wait(timeout=30)
     assert server.returncode == 0, log.read_text(encoding="utf-8")
-    assert log.read_text(encoding="utf-8").rstrip().endswith("stopped"), log.read_text(encoding="utf-8")
+    t, said = translator("ja" if "ja" in words else "en"), log.read_text(encoding="utf-8")
+    assert said.startswith(t("serve.starting")) and t("serve.end") in said, said
+    assert said.rstrip().endswith(t("serve.stopped")), said
 
 
 def _wait_until_served(url: str, server: subprocess.Popen[bytes], seconds: float = 60) -> None:

@@ -21,7 +21,7 @@ from pocket.presentation.brief import write_brief
 from pocket.presentation.i18n import money, percent, translator
 from pocket.presentation.pdf import find_browser, print_pdf
 from pocket.roi import RoiInputs, compute
-from pocket.runs import ArtefactError, Run, audit, provenance, write_text
+from pocket.runs import ArtefactError, Run, audit, open_run, provenance, write_text
 from pocket.runs.records import CondensationRecord, TrainingRecord
 from pocket.runs.verification import verify_run
 
@@ -86,6 +86,20 @@ def test_the_audit_head_is_that_of_the_log_before_the_page(run: Run, lang: str) 
     assert translator(lang)("audit.text", lines=len(before)) in text
     assert translator(lang)("audit.limit") in text
     assert len(log.read_bytes().splitlines()) == len(before) + 1
+
+
+@pytest.mark.parametrize(("lang", "says"), [("en", "training.json is missing"), ("ja", "training.json がありません")])
+def test_an_unfinished_run_names_the_command_that_goes_on(home: Path, lang: str, says: str) -> None:
+    mine = open_run("mine", dataset="/images of ours", bits=64, seeds=(0,))
+    mine.path("check.json").touch()  # which every run of `pocket poc` has
+    toured = open_run("toured")
+    own = "pocket poc '/images of ours' --run mine --seeds 1 --bits 64" + " --lang ja" * (lang == "ja")
+    for made, advice in ((mine, own), (toured, "pocket tour --run toured")):
+        for words in (["brief"], ["dashboard", "--no-browser"]):
+            found = CliRunner().invoke(app, [*words, "--run", made.name, "--lang", lang])
+            assert found.exit_code == 1 and isinstance(found.exception, ArtefactError)
+            assert says in str(found.exception) and advice in str(found.exception)
+    assert not mine.path(f"brief.{lang}.html").exists()
 
 
 def test_a_broken_chain_makes_no_brief(run: Run) -> None:  # noqa: F811

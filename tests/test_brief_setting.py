@@ -13,8 +13,10 @@ from pocket.data.intake import CheckRecord
 from pocket.data.intake.findings import Finding
 from pocket.presentation.brief import write_brief
 from pocket.presentation.brief_setting import random_name, setting_lines
+from pocket.presentation.html import visible
 from pocket.presentation.i18n import number, translator
 from pocket.presentation.meeting import phrases
+from pocket.presentation.problems import problem_table
 from pocket.presentation.rollout import PLAN, introduction, stages
 from pocket.roi import RoiInputs, RoiReport, alternatives, compute
 from pocket.runs import ArtefactError, Run
@@ -65,6 +67,7 @@ def test_what_was_cut_and_left_out_stands_in_the_brief(planned: tuple[Run, Plan,
     assert t("check.kind.unjudged.what", agreement=71, largest=71) in said
     page = unescape(write_brief(made, lang).read_text(encoding="utf-8"))
     assert all(label in page and value in page for label, value in lines.items())
+    assert lang == "en" or ";" not in visible(page) + problem_table(found, "ja"), "a Japanese text has none"
 
 
 def test_a_plan_as_it_should_be_says_no_cut(planned: tuple[Run, Plan, CheckRecord]) -> None:

@@ -9,6 +9,7 @@ import unicodedata
 import warnings
 from collections import Counter
 from collections.abc import Callable
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from pocket.data.intake.sizes import choose_size
 from pocket.data.intake.splits import choose_queries, folds_of
 from pocket.data.intake.suspects import find_suspects
 from pocket.presentation import i18n
+from pocket.presentation.problems import folder_picker
 from pocket.workflows.check import check
 
 
@@ -218,17 +220,32 @@ def test_what_cannot_be_used_stops_and_says_what_to_do(
 
 
 def test_of_a_path_with_nothing_there_no_report_is_kept(tmp_path: Path, home: Path) -> None:
-    for options in ([], ["--out", home / "report"]):
-        code, said = run(tmp_path / "nowhere", *options)
-        assert code == 4 and "nothing at this path" in said and "wrote" not in said
-    assert i18n.translator("ja")("check.kind.not_a_folder.todo") in run(tmp_path / "nowhere", "--lang", "ja")[1]
+    long = tmp_path / ("x" * 300)
+    for words in ([tmp_path / "nowhere"], [tmp_path / "nowhere", "--out", home / "report"], [long]):
+        code, said = run(*words)
+        assert code == 2 and "there is nothing at" in said and "wrote" not in said
+        assert "confidential" not in said and "listing" not in said
+    assert "には何もありません" in run(tmp_path / "nowhere", "--lang", "ja")[1]
     assert list(home.iterdir()) == []
     root = clean_folder(tmp_path / "images")
     assert run(root)[0] == 0
     before = state(home / "runs" / "check-images")
     root.rename(tmp_path / "moved")
-    assert run(root)[0] == 4
+    assert run(root)[0] == 2
     assert state(home / "runs" / "check-images") == before, "a drive that is not there takes no report away"
+
+
+def test_a_folder_that_is_not_there_is_told_where_one_picks_it(tmp_path: Path, home: Path) -> None:
+    def look(path: Path) -> str:
+        check(path, say=lambda line: None)
+        return "looked"
+
+    box, _, button, view = folder_picker(tmp_path / "nowhere", look).children
+    button.click()
+    assert 'role="alert"' in view.value and "there is nothing at" in view.value
+    box.value = str(clean_folder(tmp_path / "images"))
+    button.click()
+    assert view.value == "looked"
 
 
 def test_a_stop_takes_away_the_split_of_the_check_before(tmp_path: Path, home: Path) -> None:
@@ -241,6 +258,18 @@ def test_a_stop_takes_away_the_split_of_the_check_before(tmp_path: Path, home: P
     shutil.rmtree(root / "dent")
     assert run(root)[0] == 4
     assert {p.name for p in (home / "runs" / "check-images").iterdir()} == {"check.html", "check.json"}
+
+
+def test_the_page_goes_on_with_what_the_check_was_called_with(tmp_path: Path, home: Path) -> None:
+    root = clean_folder(tmp_path / "our images")
+    table = tmp_path / "same part.csv"
+    table.write_text("path,group\ndent/00.png,a\ndent/01.png,a\n", encoding="utf-8")
+    assert run(root, "--groups", table, "--lang", "ja", "--out", home / "report")[0] == 0
+    page = unescape((home / "report" / "check.html").read_text(encoding="utf-8"))
+    assert f"<code>pocket poc '{root}' --groups '{table}' --lang ja</code>" in page
+    assert run(root, "--out", home / "report")[0] == 0
+    page = unescape((home / "report" / "check.html").read_text(encoding="utf-8"))
+    assert f"<code>pocket poc '{root}'</code>" in page
 
 
 def test_usage_errors_exit_with_2_and_write_nothing(

@@ -23,7 +23,9 @@ from axe_playwright_python.sync_playwright import Axe
 from browser_for_tests import Served, browser, dashboard, screenshot  # noqa: F401 (browser is a fixture)
 from playwright.sync_api import Browser, Locator, Page, expect
 from runs_for_tests import make_run
+from typer.testing import CliRunner
 
+from pocket.cli import app
 from pocket.presentation.i18n import LANGUAGES, translator
 
 pytestmark = pytest.mark.browser
@@ -228,13 +230,15 @@ def refused(home: Path, *words: str) -> str:
 def test_what_cannot_be_served_is_said_in_one_line(home: Path) -> None:
     make_run("mine").path("condensation.json").unlink()
     assert "no run 'nope'" in refused(home, "--run", "nope") and "there is mine" in refused(home, "--run", "nope")
-    assert "unknown language 'fr'" in refused(home, "--lang", "fr")
+    assert CliRunner().invoke(app, ["dashboard", "--no-browser", "--lang", "fr"]).exit_code == 2
     assert "condensation.json is missing" in refused(home, "--run", "mine")
+    assert "実行 nope はありません" in refused(home, "--run", "nope", "--lang", "ja")
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
         assert f"port {port} cannot be used" in refused(home, "--port", str(port))
+        assert f"ポート {port} は使用できません" in refused(home, "--port", str(port), "--lang", "ja")
 
 
 def test_nothing_is_asked_of_another_machine(browser: Browser, served: Served) -> None:  # noqa: F811

@@ -107,3 +107,7 @@ def test_numbers_dates_and_sizes() -> None:
 def test_the_files_are_utf8() -> None:
     for lang in i18n.LANGUAGES:
         assert files("pocket.presentation.i18n").joinpath(f"{lang}.toml").read_text(encoding="utf-8")
+
+
+def test_japanese_texts_hold_no_half_width_semicolon() -> None:
+    assert not [key for key, text in i18n.texts("ja").items() if ";" in text]

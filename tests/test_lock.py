@@ -12,12 +12,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from bad_data_for_tests import clean_folder
 from PIL import Image
 from runs_for_tests import make_run
 from test_check import state
 
+from pocket.presentation.i18n import translator
 from pocket.runs import open_run
-from pocket.runs.lock import BusyError, for_children, writing
+from pocket.runs.errors import ToldError
+from pocket.runs.lock import BusyError, UnwritableError, for_children, writing
 from pocket.runs.verification import verify_run
 
 _HOLD = """
@@ -63,14 +66,27 @@ def pocket(*words: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(call, capture_output=True, text=True, encoding="utf-8", timeout=120)
 
 
+def refusal(error: ToldError) -> str:
+    """What an error says in Japanese; what it says by itself is the English text."""
+    assert str(error) == translator("en")(error.key, **error.values)
+    return translator("ja")(error.key, **error.values)
+
+
 def test_a_second_writer_is_refused_at_once_and_readers_are_not(home: Path) -> None:
     run = make_run("mine")
     before = state(run.folder)
     with holder():
         started = time.monotonic()
-        for write in (lambda: open_run("mine"), lambda: run.log("wrote"), lambda: run.save(run.record, "copy.json")):
-            with pytest.raises(BusyError, match=r"run 'mine' in .*wait until it ends, stop it, or take another name"):
+        for write in (lambda: run.log("wrote"), lambda: run.save(run.record, "copy.json")):
+            with pytest.raises(
+                BusyError, match=r"run 'mine' in .*wait until it ends, stop it, or take another"
+            ) as busy:
                 write()
+            assert "終了を待つか" in refusal(busy.value)
+        assert open_run("mine").record == run.record, "who only reads it need not wait"
+        with pytest.raises(ToldError, match=r"made with bits=32, not 64; take another name") as made:
+            open_run("mine", bits=64)
+        assert "bits=32 で作成されたもので、指定の 64 とは異なります" in refusal(made.value)
         assert time.monotonic() - started < 20
         read = pocket("audit", "verify", "mine")
         assert read.returncode == 0, read.stderr
@@ -78,6 +94,60 @@ def test_a_second_writer_is_refused_at_once_and_readers_are_not(home: Path) -> N
         assert open_run("another").log("a run of another name is free") is None
     assert state(run.folder) == before
     assert open_run("mine").log("free again") is None
+
+
+def test_a_command_is_refused_in_its_language(home: Path) -> None:
+    make_run("mine")
+    with holder():
+        done = pocket("brief", "--run", "mine", "--lang", "ja")
+    assert done.returncode == 1
+    (line,) = done.stderr.strip().splitlines()
+    assert line.startswith("pocket: 別の pocket が実行 mine に書き込んでいます")
+
+
+@pytest.mark.parametrize("in_the_way", ["runs", "runs/.mine.lock"])
+def test_a_place_that_cannot_be_written_is_said_in_one_line(home: Path, in_the_way: str) -> None:
+    if in_the_way == "runs":
+        (home / "runs").write_text("no folder", encoding="utf-8")
+    else:
+        (home / in_the_way).mkdir(parents=True)
+    with pytest.raises(UnwritableError, match=r"'mine' cannot be written .*ask the owner of the folder") as caught:
+        open_run("mine")
+    assert "実行 mine を" in refusal(caught.value) and "POCKET_HOME" in refusal(caught.value)
+    done = pocket("tour", "--run", "mine")
+    assert done.returncode == 1
+    (line,) = done.stderr.strip().splitlines()
+    assert line.startswith("pocket: run 'mine' cannot be written in")
+
+
+@pytest.mark.parametrize("locked", ["runs", "runs/mine"])
+def test_a_run_that_is_read_only_can_be_read(home: Path, locked: str) -> None:
+    run = make_run("mine")
+    (home / "runs" / ".mine.lock").unlink()  # it is of whoever wrote last
+    (home / locked).chmod(0o555)
+    try:
+        if os.access(home / locked, os.W_OK):
+            pytest.skip("this user may write anywhere")
+        assert open_run("mine").record == run.record
+        assert pocket("audit", "verify", "mine").returncode == 0
+        done = pocket("brief", "--run", "mine")
+        assert done.returncode == 1 and "cannot be written" in done.stderr and "Traceback" not in done.stderr
+    finally:
+        (home / locked).chmod(0o755)
+
+
+def test_a_report_that_may_not_be_written_is_said_in_one_line(home: Path, tmp_path: Path) -> None:
+    images = clean_folder(tmp_path / "images")
+    (home / "report").mkdir()
+    (home / "report").chmod(0o555)
+    try:
+        if os.access(home / "report", os.W_OK):
+            pytest.skip("this user may write anywhere")
+        done = pocket("check", images, "--out", home / "report", "--lang", "ja")
+        assert done.returncode == 1
+        assert "権限がありません" in done.stderr and "Traceback" not in done.stderr
+    finally:
+        (home / "report").chmod(0o755)
 
 
 @pytest.mark.parametrize("command", ["tour", "poc", "brief"])

@@ -149,6 +149,10 @@ def test_search_writes_a_table_and_a_sheet(run: pocket.Run, split: RetrievalSpli
         ({"out": "there.png", "models": ["full"]}, "what exists is not written over"),
         ({"out": "new.jpg", "models": ["full"]}, "ends in .png"),
         ({"paths": ["nowhere.png"], "models": ["full"]}, "nowhere.png: there is no such file"),
+        ({"paths": ["a.png", "b.png"], "models": ["full"], "lang": "ja"}, r"a.png: ファイルがありません／.*b.png"),
+        ({"k": 0, "models": ["full"], "lang": "ja"}, "1〜100枚を指定してください"),
+        ({"models": ["iem"], "lang": "ja"}, "モデル iem はありません（保存済みのモデル：full）"),
+        ({"out": "there.png/new.png", "models": ["full"]}, "name a place for it, --out FILE.png"),
     ],
 )
 def test_search_refuses_with_a_reason(
@@ -187,6 +191,15 @@ def test_names_with_a_dollar_or_in_japanese_are_drawn(split: RetrievalSplit, sea
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert png_bytes(figure)[:4] == b"\x89PNG"
+
+
+def test_a_sheet_speaks_the_language_asked_for(split: RetrievalSplit, searches: dict[str, ImageSearch]) -> None:
+    image = {"七": split.query.images[0]}
+    figure, told = contact_sheet(searches, image, k=2, labels={"七": "none of these"}, lang="ja")
+    captions = [text.get_text() for axis in figure.axes for text in axis.texts]
+    assert "検索画像" in captions and any("\n距離" in caption for caption in captions)
+    assert not any("distance" in caption or "asked" in caption for caption in captions)
+    assert told.startswith("七、モデル ") and "（2枚中2枚が別のクラス）、距離" in told and ";" not in told
 
 
 def test_images_of_another_class_are_marked(split: RetrievalSplit, searches: dict[str, ImageSearch]) -> None:

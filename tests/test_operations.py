@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
+from html import unescape
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +18,9 @@ from typer.testing import CliRunner
 import pocket
 from pocket.cli import app
 from pocket.data import RetrievalSplit
-from pocket.runs import Run
+from pocket.presentation.brief import write_brief
+from pocket.presentation.i18n import translator
+from pocket.runs import Run, open_run
 from pocket.runs.paths import kit_dir
 from pocket.runs.verification import HIDDEN, verify_run
 from pocket.workflows.explain import explain, told
@@ -119,6 +123,45 @@ def test_the_command_says_what_a_rewritten_chain_could_hide(run: Run) -> None:  
     assert bad.exit_code == 1 and "condensation.json is not the file" in bad.output
 
 
+@pytest.mark.parametrize("lang", ["en", "ja"])
+def test_the_command_that_a_brief_gives_holds_it_against_the_log(run: Run, lang: str) -> None:  # noqa: F811
+    (given,) = re.findall("<code>(pocket .*?)</code>", write_brief(run, lang).read_text(encoding="utf-8"))
+    program, *words = shlex.split(unescape(given))
+    assert program == "pocket" and "--line" in words
+    run.log("something later")
+    t, now = translator(lang), Run.read(run.folder).record
+    line, digest = words[words.index("--line") + 1], words[words.index("--digest") + 1]
+    good = CliRunner().invoke(app, words)
+    assert good.exit_code == 0, good.output
+    assert t("audit.agrees", line=line, later=now.audit_lines - int(line)) in good.output
+    assert t("audit.hidden") not in good.output, "it has just been compared"
+    whole = lines(run)
+
+    def told(*asked: object) -> str:
+        found = CliRunner().invoke(app, [*map(str, asked), "--lang", lang])
+        assert found.exit_code == 1
+        return found.output
+
+    assert t("audit.differs", line=1) in told("audit", "verify", "tour", "--line", 1, "--digest", digest)
+    few = t("audit.shorter", line=99, lines=len(whole))
+    assert few in told("audit", "verify", "tour", "--line", 99, "--digest", digest)
+    for path in (run.path("audit.jsonl"), run.path("run.json")):
+        path.unlink()
+    made = open_run("tour")  # a log that agrees with itself, made anew
+    for _ in range(len(whole)):
+        made.log("invented")
+    assert verify_run(run.folder).problems == ()
+    assert t("audit.differs", line=line) in told(*words)
+
+
+def test_half_of_what_was_printed_is_a_wrong_call(run: Run) -> None:  # noqa: F811
+    digest = run.record.audit_head
+    whole = ["--line", "0", "--digest", digest]
+    for words in (whole[:2], whole[2:], whole, ["--line", "1", "--digest", digest[:-1]]):
+        done = CliRunner().invoke(app, ["audit", "verify", "tour", *words])
+        assert done.exit_code == 2 and "64 hexadecimal digits" in " ".join(done.output.replace("│", " ").split())
+
+
 def test_the_sample_run_verifies() -> None:
     assert verify_run(kit_dir("data") / "sample_run").problems == ()
 
@@ -174,6 +217,10 @@ def test_two_equal_models_have_nothing_to_explain() -> None:
         explain(split, 99, full, full, made)
     with pytest.raises(ValueError, match="k=0"):
         explain(split, 0, full, full, made, k=0)
+    with pytest.raises(ValueError, match=r"番号 99 は範囲外です。.*0〜6を指定してください"):
+        explain(split, 99, full, full, made, lang="ja")
+    with pytest.raises(ValueError, match="k=0 は範囲外です"):
+        explain(split, 0, full, full, made, k=0, lang="ja")
 
 
 def test_explain_reads_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -46,7 +47,7 @@ from pocket.runs.records import CondensationRecord, TrainingRecord
 from pocket.runs.retrieval import MeanInterval
 from pocket.runs.verification import verify_run
 from pocket.workflows import publish
-from pocket.workflows.check import check
+from pocket.workflows.check import UsageError, check
 from pocket.workflows.measure import load_split
 from pocket.workflows.poc import Done, poc
 from pocket.workflows.poc_cells import Shelf
@@ -142,6 +143,14 @@ def test_it_ends_with_everything_that_the_other_commands_read(done: tuple[Done, 
     )
     record = done[0].record
     assert record is not None and record.verdict == RoiReport.load(run.path("roi.json")).decision.verdict
+
+
+def test_the_page_of_the_check_gives_the_command_of_this_very_run(done: tuple[Done, Path, list[str]]) -> None:
+    page = unescape(run_of(done).path("check.html").read_text(encoding="utf-8"))
+    (given,) = re.findall("<code>(pocket poc .*?)</code>", page)
+    assert given == f"pocket poc {done[1]} --run whole --seeds 2 --bits 8 --resolution 16"
+    asked = Asked(ratio=0.25, minutes=7.5)
+    assert asked.options() == ["--ratio", "0.25", "--minutes", "7.5"] and Asked().options() == []
 
 
 def test_it_says_plan_time_and_verdict(done: tuple[Done, Path, list[str]]) -> None:
@@ -404,7 +413,7 @@ def test_images_that_have_changed_are_announced_and_nothing_is_lost(
         with pytest.raises(ValueError, match="追加1枚、削除2枚、変更1枚"):
             again("ja")
         shutil.rmtree(images)
-        with pytest.raises(ValueError, match="no longer there as they were"):
+        with pytest.raises(UsageError, match="there is nothing at"):
             again()
         shutil.copytree(kept, images)
         (images / "groups.csv").write_text("path,group\nkind 0/00.png,one\nkind 0/01.png,one\n", encoding="utf-8")
@@ -566,7 +575,7 @@ def test_a_stop_of_the_check_ends_it_with_4(tmp_path: Path, home: Path) -> None:
 
 def test_a_path_with_nothing_there_leaves_nothing(tmp_path: Path, home: Path) -> None:
     code, said = called(tmp_path / "nowhere", "--run", "mine")
-    assert code == 4 and "nothing at this path" in said
+    assert code == 2 and "there is nothing at" in said and "confidential" not in said
     assert not (home / "runs").exists()
 
 

@@ -7,7 +7,17 @@ from typing import Annotated
 
 import typer
 
-from pocket.cli.parser import OwnRunName, RunName, app, asked_fit, command, known_language, usable_name
+from pocket.cli.parser import (
+    OwnRunName,
+    RunName,
+    app,
+    asked_fit,
+    existing_run,
+    known_language,
+    known_languages,
+    usable_name,
+)
+from pocket.runs.commands import command
 
 
 @app.command()
@@ -84,7 +94,9 @@ def check(
     fit: Annotated[
         str, typer.Option(help="Images that are not square: crop (their central square) or pad (the whole image).")
     ] = "crop",
-    lang: Annotated[str, typer.Option(help="en or ja: of the report and of what is said here.")] = "en",
+    lang: Annotated[
+        str, typer.Option(help="en or ja: of the report and of what is said here.", callback=known_language)
+    ] = "en",
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 3 on warnings.")] = False,
 ) -> None:
     """Check images of your own before any training: pass (0), warn (0; 3 under --strict) or stop (4)."""
@@ -94,7 +106,6 @@ def check(
     from pocket.workflows.check import UsageError, exit_code
     from pocket.workflows.check import check as run_check
 
-    known_language(lang)
     try:
         checked = run_check(
             Path(path).expanduser(),
@@ -141,7 +152,9 @@ def poc(
     minutes: Annotated[
         float, typer.Option(help="Choose steps and size for so many minutes on 2 CPU cores or one GPU.", min=1)
     ] = 15,
-    lang: Annotated[str, typer.Option(help="en or ja: of what is said here; the brief comes in both.")] = "en",
+    lang: Annotated[
+        str, typer.Option(help="en or ja: of what is said here; the brief comes in both.", callback=known_language)
+    ] = "en",
     pdf: Annotated[bool, typer.Option(help="Print the brief to PDF, too, where Chromium or Chrome is there.")] = True,
 ) -> None:
     """From images of your own to a go / no-go report. It may be stopped at any moment: the same command goes on."""
@@ -152,9 +165,8 @@ def poc(
     from pocket.workflows.poc import poc as run_poc
     from pocket.workflows.poc_plan import Asked
 
-    known_language(lang)
     if ipc is not None and ratio is not None:
-        raise typer.BadParameter("give either --ipc or --ratio", param_hint="--ratio")
+        raise typer.BadParameter(translator(lang)("poc.either"), param_hint="--ratio")
     try:
         done = run_poc(
             Path(path).expanduser(),
@@ -178,17 +190,15 @@ def poc(
 @app.command()
 def brief(
     run: RunName = "tour",
-    lang: Annotated[str, typer.Option(help="en, ja or both.")] = "both",
+    lang: Annotated[str, typer.Option(help="en, ja or both.", callback=known_languages)] = "both",
     pdf: Annotated[bool, typer.Option(help="Print it to PDF, too, where Chromium or Chrome is there.")] = True,
 ) -> None:
     """Write the executive brief of a run as self-contained HTML, and as PDF."""
     from pocket.presentation.brief import write_brief
     from pocket.presentation.pdf import NoBrowserError, print_pdf
     from pocket.runs.lock import writing
-    from pocket.runs.paths import run_dir
-    from pocket.runs.run import Run
 
-    opened = Run.read(run_dir(run))
+    opened = existing_run(run, lang if lang != "both" else "en")
     with writing(opened.folder):
         for code in ("en", "ja") if lang == "both" else (lang,):
             page = write_brief(opened, code)

@@ -2,21 +2,58 @@
 
 from __future__ import annotations
 
-import shlex
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
+
+from pocket.runs.commands import command
+from pocket.runs.errors import ToldError
 
 if TYPE_CHECKING:
     from pocket.data.decoding import Fit
     from pocket.runs.run import Run
 
+_LANGUAGE = "pocket.language"  # under which a call keeps the language that it was given
+
+
+class _Spoken(TyperGroup):
+    """Says what the rooms below find wrong in the language that a command was given."""
+
+    def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]  # typer's own context
+        try:
+            return super().invoke(ctx)
+        except (ToldError, PermissionError) as error:
+            from pocket.presentation.i18n import translator
+
+            t = translator(ctx.meta.get(_LANGUAGE, "en"))
+            if isinstance(error, ToldError):
+                raise ValueError(t(error.key, **error.values)) from None
+            raise ValueError(t("error.no_permission", path=error.filename, reason=error.strerror)) from None
+
+
 app = typer.Typer(
+    cls=_Spoken,
     help="Does condensing a training set pay for deep hashing retrieval? Start with: pocket tour",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+def known_language(ctx: typer.Context, lang: str) -> str:
+    """Refuse an unknown language as a wrong call; a known one is also that of errors."""
+    from pocket.presentation.i18n import LANGUAGES
+
+    if lang not in LANGUAGES:
+        raise typer.BadParameter(f"{lang!r}: choose one of {', '.join(LANGUAGES)}")
+    ctx.meta[_LANGUAGE] = lang
+    return lang
+
+
+def known_languages(ctx: typer.Context, lang: str) -> str:
+    """Refuse what is neither a language nor ``both``; errors are in English then."""
+    return lang if lang == "both" else known_language(ctx, lang)
 
 
 def usable_name(name: str | None) -> str | None:
@@ -38,16 +75,7 @@ OwnRunName = Annotated[
         "--run", help="Name of the run: folder runs/NAME. Default: tour, or the data set's name.", callback=usable_name
     ),
 ]
-Lang = Annotated[str, typer.Option(help="en or ja: of what is said here.")]
-
-
-def known_language(lang: str) -> str:
-    """Return a language, or refuse it as a wrong call."""
-    from pocket.presentation.i18n import LANGUAGES
-
-    if lang not in LANGUAGES:
-        raise typer.BadParameter(f"{lang!r}: choose one of {', '.join(LANGUAGES)}", param_hint="--lang")
-    return lang
+Lang = Annotated[str, typer.Option(help="en or ja: of what is said here.", callback=known_language)]
 
 
 def asked_fit(fit: str | None) -> Fit | None:
@@ -62,19 +90,16 @@ def asked_fit(fit: str | None) -> Fit | None:
         raise typer.BadParameter(str(error), param_hint="--fit") from None
 
 
-def command(*words: object, lang: str = "en") -> str:
-    """Return a command to type next, quoted where need be, in the language that was asked for."""
-    return shlex.join(["pocket", *map(str, words), *(["--lang", lang] if lang != "en" else [])])
-
-
-def existing_run(name: str) -> Run:
+def existing_run(name: str, lang: str = "en") -> Run:
     """Open a run, or say which ones there are."""
+    from pocket.presentation.i18n import translator
     from pocket.runs.paths import run_dir
     from pocket.runs.run import Run
 
     folder = run_dir(name)
     if not (folder / "run.json").is_file():
         known = sorted(path.parent.name for path in folder.parent.glob("*/run.json"))
-        there = f"there is {', '.join(known)}" if known else "there is none yet"
-        raise ValueError(f"no run {name!r} in {folder.parent}: {there}; pocket tour --run {name} makes it")
+        t, made = translator(lang), command("tour", "--run", name)
+        there = ", ".join(known) or t("error.none_yet")
+        raise ValueError(t("error.no_run", run=name, folder=folder.parent, known=there, command=made))
     return Run.read(folder)

@@ -20,6 +20,7 @@ from pocket.presentation.roi_files import report_of
 from pocket.roi import SPECS, RoiInputs, RoiReport, alternatives, ceiling, equal_steps
 from pocket.runs import Run, write_text
 from pocket.runs.audit import digest_of
+from pocket.runs.commands import command
 from pocket.runs.lock import writing
 from pocket.runs.poc import is_trial
 
@@ -66,7 +67,7 @@ def write_brief(run: Run, lang: str, report: RoiReport | None = None) -> Path:
     )
     page = environment.get_template("brief.html.j2")
     with writing(run.folder):
-        content = _content(run, report or report_of(run), lang)
+        content = _content(run, report or report_of(run, lang), lang)
         # Made twice: what stands on the page decides which terms its last part explains.
         read = visible(page.render(t=t, glossary=[], **content))
         write_text(path, page.render(t=t, glossary=occurring(glossary(lang), read), **content))
@@ -160,6 +161,7 @@ def _content(run: Run, report: RoiReport, lang: str) -> dict[str, Any]:
         "assumptions": [evidence.assumption_row(name, inputs, lang) for name in SPECS],
         "audit_text": t("audit.text", lines=number(lines)) if lines else t("audit.none"),
         "digest": digest if lines else "",
+        "verify": command("audit", "verify", run.name, "--line", lines, "--digest", digest, lang=lang),
     }
 
 

@@ -73,6 +73,6 @@ def _images(check: CheckRecord, lang: str) -> list[tuple[str, str]]:
     used = t("brief.left_out_count", usable=number(check.usable), images=number(check.images))
     return [
         (t("brief.cropped"), fit_text(check, lang)),
-        (t("brief.left_out"), "; ".join([used, *found(LEFT_OUT)])),
-        (t("brief.disputed"), "; ".join(found(DISPUTED)) or t("brief.none")),
+        (t("brief.left_out"), t("format.between").join([used, *found(LEFT_OUT)])),
+        (t("brief.disputed"), t("format.between").join(found(DISPUTED)) or t("brief.none")),
     ]

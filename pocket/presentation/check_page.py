@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +18,7 @@ from pocket.data.intake.records import CheckRecord
 from pocket.presentation.fit_text import fit_text, share_text
 from pocket.presentation.i18n import duration, number, percent, translator
 from pocket.runs.artefacts import write_text
+from pocket.runs.commands import command
 
 SHOWN = 50  # affected files of a kind on the page; all are in check.json
 _ON_CONSOLE = 3
@@ -150,9 +150,9 @@ def suggestion(record: CheckRecord, lang: str) -> str:
     return t("check.per_ratio", ratio=record.ratio) if record.ratio else t("check.per_ipc", ipc=record.ipc)
 
 
-def next_command(record: CheckRecord) -> str:
-    """Return the command that goes on from here."""
-    return f"pocket poc {shlex.quote(record.path)}" + ("" if record.fit == "crop" else f" --fit {record.fit}")
+def next_command(record: CheckRecord, options: Sequence[object], lang: str) -> str:
+    """Return the command that goes on from here, with the options that the check was called with."""
+    return command("poc", record.path, *options, lang=lang)
 
 
 def _counts(record: CheckRecord) -> dict[str, str]:
@@ -163,7 +163,9 @@ def _counts(record: CheckRecord) -> dict[str, str]:
     }
 
 
-def write_check_page(record: CheckRecord, path: Path, lang: str, listing: Listing | None) -> Path:
+def write_check_page(
+    record: CheckRecord, path: Path, lang: str, listing: Listing | None, options: Sequence[object] = ()
+) -> Path:
     """Write the report; it opens offline, without scripts, on a phone as well.
 
     Parameters
@@ -173,6 +175,8 @@ def write_check_page(record: CheckRecord, path: Path, lang: str, listing: Listin
     lang : {"en", "ja"}
     listing : Listing or None
         Where the pictures of doubtful labels and of copies are read from; None shows none.
+    options : sequence
+        Of the command that goes on from here.
     """
     t = translator(lang)
     suspects = record.suspects[:SHOWN]
@@ -205,7 +209,7 @@ def write_check_page(record: CheckRecord, path: Path, lang: str, listing: Listin
         copies=[list(zip(found.names[:_IN_SET], found.labels, strict=False)) for found in sets],
         copies_text=t("check.copies_text", shown=number(len(sets)), count=number(len(record.exact) + len(record.near))),
         pictures=pictures,
-        command=next_command(record) if record.verdict != "stop" else "",
+        command=next_command(record, options, lang) if record.verdict != "stop" else "",
         split_given=record.split_given,
         made=t(
             "check.made",

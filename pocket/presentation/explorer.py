@@ -15,6 +15,7 @@ from pocket.data.decoding import decode_image
 from pocket.evaluation import Hit, ImageSearch
 from pocket.presentation.figures import image_rows
 from pocket.presentation.html import escape
+from pocket.presentation.i18n import translator
 from pocket.presentation.widgets import strip
 
 Pixels = npt.NDArray[np.uint8]
@@ -49,7 +50,12 @@ def neighbours_html(searches: Searches, image: Pixels, title: str, *, k: int = 8
 
 
 def contact_sheet(
-    searches: Searches, images: Mapping[str, Pixels], *, k: int = 8, labels: Mapping[str, str] | None = None
+    searches: Searches,
+    images: Mapping[str, Pixels],
+    *,
+    k: int = 8,
+    labels: Mapping[str, str] | None = None,
+    lang: str = "en",
 ) -> tuple[Figure, str]:
     """Draw each image with what each model finds nearest to it, a row a model: the explorer on paper.
 
@@ -63,6 +69,8 @@ def contact_sheet(
     k : int
     labels : mapping of str to str, optional
         The class of each image.
+    lang : {"en", "ja"}
+        Of captions and alternative text.
 
     Returns
     -------
@@ -70,7 +78,8 @@ def contact_sheet(
     alt : str
         Its alternative text: what is found, in words.
     """
-    rows, captions, framed, told = {}, {}, {}, []
+    t, rows, captions, framed, told = translator(lang), {}, {}, {}, []
+    between = "、" if lang == "ja" else ", "
     for title, image in images.items():
         for name, search in searches.items():
             hits = search.nearest(image, k)
@@ -79,18 +88,24 @@ def contact_sheet(
             wrong = [labels is not None and hit.label != labels[title] for hit in hits]
             framed[row] = [False, *wrong]
             captions[row] = [
-                "asked",
+                t("search.asked"),
                 *(
-                    f"{'× ' if no else ''}{hit.label}\ndistance {hit.distance}"
+                    f"{'× ' if no else ''}{hit.label}\n{t('search.sheet_distance', distance=hit.distance)}"
                     for hit, no in zip(hits, wrong, strict=True)
                 ),
             ]
-            missed = f", {sum(wrong)} of {len(hits)} of another class" if labels else ""
             told.append(
-                f"{title} under {name}: {', '.join(hit.label for hit in hits)}{missed}, "
-                f"distances {hits[0].distance} to {hits[-1].distance}"
+                t(
+                    "search.sheet",
+                    title=title,
+                    model=name,
+                    labels=between.join(hit.label for hit in hits),
+                    missed=t("search.sheet_missed", wrong=sum(wrong), count=len(hits)) if labels else "",
+                    first=hits[0].distance,
+                    last=hits[-1].distance,
+                )
             )
-    return image_rows(rows, captions, framed), "; ".join(told)
+    return image_rows(rows, captions, framed), t("format.between").join(told)
 
 
 def explorer(

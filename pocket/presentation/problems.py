@@ -23,7 +23,7 @@ def folder_picker(start: Path, look: Callable[[Path], str], lang: str = "en") ->
     start : Path
         The path that the box holds first.
     look : callable
-        From a path to safe HTML, called when the button is pressed. Its exceptions reach the reader.
+        From a path to safe HTML, called when the button is pressed. Its ValueErrors are shown in the HTML's place.
     lang : {"en", "ja"}
     """
     t = translator(lang)
@@ -43,7 +43,10 @@ def folder_picker(start: Path, look: Callable[[Path], str], lang: str = "en") ->
             box.value = change["new"]
 
     def press(_: widgets.Button) -> None:
-        view.value = look(Path(box.value).expanduser())
+        try:
+            view.value = look(Path(box.value).expanduser())
+        except ValueError as error:  # such as a path with nothing there; nobody sees what a callback raises
+            view.value = f'<p role="alert"><b>{escape(str(error))}</b></p>'
 
     fill()
     box.observe(fill, names="value")
@@ -74,6 +77,8 @@ def problem_table(record: CheckRecord, lang: str = "en", shown: int = 2) -> str:
     for finding in record.findings:
         one = told(finding, lang, shown)
         files = [f"{name} {detail}".strip() for name, detail in one.affected]
-        rows.append((one.level_name, one.what, "; ".join([*files, one.more] if one.more else files), one.todo))
+        rows.append(
+            (one.level_name, one.what, t("format.between").join([*files, one.more] if one.more else files), one.todo)
+        )
     heads = (t("pick.level"), t("check.findings"), t("check.affected"), t("check.what_to_do"))
     return table(heads, rows, t("check.title", name=record.name))

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from pocket.presentation.i18n import LANGUAGES
+from pocket.presentation.i18n import LANGUAGES, translator
 from pocket.presentation.workbook import workbook_bytes
 from pocket.roi import RoiInputs, RoiReport, compute, schedule_csv
-from pocket.runs import Run, write_bytes, write_text
+from pocket.runs import ArtefactError, Run, write_bytes, write_text
+from pocket.runs.commands import command_of
 
 
-def report_of(run: Run) -> RoiReport:
+def report_of(run: Run, lang: str = "en") -> RoiReport:
     """Return the report of a run: the inputs of its ``roi.json`` with freshly read measurements, or the defaults.
+
+    ``lang`` is of what is said of a run that is not finished.
 
     Raises
     ------
@@ -18,6 +21,10 @@ def report_of(run: Run) -> RoiReport:
     ValueError
         If the run lacks one of the alternatives.
     """
+    for file in ("training.json", "condensation.json"):
+        if not run.path(file).is_file():
+            go_on = command_of(run, lang)
+            raise ArtefactError(translator(lang)("error.unfinished", run=run.name, file=file, command=go_on))
     saved = run.path("roi.json")
     return compute(RoiReport.load(saved).inputs.remeasured(run) if saved.is_file() else RoiInputs.from_run(run))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -56,8 +57,27 @@ def verify(log: Path) -> tuple[int, str]:
         If a line is damaged, or does not follow from the line before it.
     """
     count, head = 0, GENESIS
+    for count, head in _chain(log):  # noqa: B007 (the last ones are wanted)
+        pass
+    return count, head
+
+
+def digest_at(log: Path, line: int) -> str | None:
+    """Return the digest of a line, counted from 1, which holds all lines before it; None where there are fewer.
+
+    Raises
+    ------
+    ArtefactError
+        If the chain is broken at the line or before it.
+    """
+    return next((digest for count, digest in _chain(log) if count == line), None)
+
+
+def _chain(log: Path) -> Iterator[tuple[int, str]]:
+    """Yield number and digest of each line, checked against the line before."""
+    head = GENESIS
     if not log.is_file() or not log.stat().st_size:
-        return count, head
+        return
     # Bytes, cut at newlines only: str.splitlines would also cut at U+2028 or U+0085 inside a detail.
     for count, line in enumerate(log.read_bytes().removesuffix(b"\n").split(b"\n"), start=1):
         try:
@@ -71,7 +91,7 @@ def verify(log: Path) -> tuple[int, str]:
                 "keep the file as evidence and start a new run"
             )
         head = _digest(line)
-    return count, head
+        yield count, head
 
 
 def _drop_torn_tail(log: Path) -> None:

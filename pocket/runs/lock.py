@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,12 +11,18 @@ from pathlib import Path
 import psutil
 from filelock import FileLock, Timeout
 
+from pocket.runs.errors import ToldError
+
 _HOLDER = "POCKET_WRITER"
 _PATIENCE = 1.0  # seconds: a notebook holds a run for the moments that one file takes, a command for minutes
 
 
-class BusyError(ValueError):
+class BusyError(ToldError):
     """Another process is writing to the run; nothing was changed."""
+
+
+class UnwritableError(ToldError):
+    """The run's folder, or the one that it lies in, may not be written to; nothing was changed."""
 
 
 @contextmanager
@@ -34,19 +41,36 @@ def writing(folder: Path) -> Iterator[None]:
     ------
     BusyError
         If another process holds it.
+    UnwritableError
+        If nothing may be written there: a folder that is read-only, or no folder at all.
     """
     folder = folder.resolve()
     if _held_above(folder):
         yield
         return
-    folder.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder.parent / f".{folder.name}.lock", timeout=_PATIENCE, is_singleton=True)
     try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        if folder.exists() and not os.access(folder, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         lock.acquire()
     except Timeout:
         raise BusyError(
             f"another process of pocket is writing to run {folder.name!r} in {folder}: wait until it ends, stop it, or "
-            "take another name (--run NAME); nothing was changed"
+            "take another name (--run NAME); nothing was changed",
+            "error.busy",
+            run=folder.name,
+            folder=folder,
+        ) from None
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise UnwritableError(
+            f"run {folder.name!r} cannot be written in {folder} ({reason}): ask the owner of the folder for the right "
+            "to write, or set POCKET_HOME to a folder of your own; nothing was changed",
+            "error.unwritable",
+            run=folder.name,
+            folder=folder,
+            reason=reason,
         ) from None
     try:
         yield

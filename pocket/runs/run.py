@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pocket.runs import audit
 from pocket.runs.artefacts import ArtefactError, Record
+from pocket.runs.errors import ToldError
 from pocket.runs.lock import writing
 from pocket.runs.paths import kit_dir, run_dir
 from pocket.runs.provenance import Provenance, provenance
@@ -152,7 +153,9 @@ def open_run(name: str = "tour", *, profile: str | None = None, needs: str | Non
     ArtefactError
         If ``needs`` is missing in a batch run.
     BusyError
-        If another process is writing to the run.
+        If the run is new, and another process is making it.
+    UnwritableError
+        If the run is new, and may not be written.
     """
     if profile not in (None, *PROFILES):
         raise ValueError(f"unknown profile {profile!r}; choose one of {', '.join(PROFILES)}")
@@ -164,9 +167,11 @@ def open_run(name: str = "tour", *, profile: str | None = None, needs: str | Non
                 f"{folder / needs} is missing: run the notebooks before this one first (pocket tour --run {name})"
             )
         return _sample_run(name, needs)
-    with writing(folder):
-        found = _opened if (folder / "run.json").is_file() else _made
-        return found(name, folder, profile, asked)
+    if not (folder / "run.json").is_file():
+        with writing(folder):
+            if not (folder / "run.json").is_file():  # nobody has made it while this one waited
+                return _made(name, folder, profile, asked)
+    return _opened(name, folder, profile, asked)  # read only: what writes to it holds it then
 
 
 def _opened(name: str, folder: Path, profile: str | None, asked: dict[str, Any]) -> Run:
@@ -177,9 +182,15 @@ def _opened(name: str, folder: Path, profile: str | None, asked: dict[str, Any])
     again = _settings(asked)
     for key, value in asked.items():
         if getattr(run.settings, key) != getattr(again, key):
-            raise ValueError(
+            raise ToldError(
                 f"run {name!r} was made with {key}={getattr(run.settings, key)!r}, not {value!r}; "
-                f"take another name (--run NAME), or delete the folder {folder}"
+                f"take another name (--run NAME), or delete the folder {folder}",
+                "error.settings",
+                run=name,
+                name=key,
+                made=repr(getattr(run.settings, key)),
+                asked=repr(value),
+                folder=folder,
             )
     return run
 

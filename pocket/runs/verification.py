@@ -13,15 +13,23 @@ from pocket.runs.run import Run, RunRecord
 
 HIDDEN = (
     "What this cannot show: whoever rewrites the whole log, run.json and the files with it makes a chain that agrees "
-    "with itself. Compare the line count and the head digest with those printed elsewhere, such as in a brief."
+    "with itself. Compare with what was printed elsewhere: the section “Audit” of a brief gives the command for it."
 )
 _OWN = {"run.json", "audit.jsonl"}
+
+
+class Printed(NamedTuple):
+    """What a brief says of the log as it was then: how many lines it had, and the digest of the last."""
+
+    line: int
+    digest: str
 
 
 class Verification(NamedTuple):
     """What was checked and found.
 
-    ``problems`` says what does not hold, each with the file or line; ``unlogged`` are files that the log does not know.
+    ``problems`` says what does not hold, each with the file or line; ``unlogged`` are files that the log does not know;
+    ``agrees`` whether the log still begins with the lines that something printed was made from (None: not asked).
     """
 
     lines: int
@@ -29,15 +37,18 @@ class Verification(NamedTuple):
     files: int
     problems: tuple[str, ...]
     unlogged: tuple[str, ...]
+    agrees: bool | None = None
 
 
-def verify_run(folder: Path) -> Verification:
+def verify_run(folder: Path, printed: Printed | None = None) -> Verification:
     """Check a run's audit log against itself, against ``run.json`` and against the files of the run.
 
     Parameters
     ----------
     folder : Path
         Of the run; nothing in it is changed.
+    printed : Printed, optional
+        To compare with; lines that were added since do not count.
 
     Raises
     ------
@@ -67,7 +78,9 @@ def verify_run(folder: Path) -> Verification:
             problems.append(f"{path} is not the file that was logged last: it was altered since")
     present = (path for path in sorted(folder.rglob("*")) if path.is_file())
     there = [path.relative_to(folder).as_posix() for path in present]
-    return Verification(lines, head, len(known), tuple(problems), tuple(n for n in there if n not in {*known, *_OWN}))
+    unlogged = tuple(name for name in there if name not in {*known, *_OWN})
+    agrees = None if printed is None else audit.digest_at(log, printed.line) == printed.digest
+    return Verification(lines, head, len(known), tuple(problems), unlogged, agrees)
 
 
 def note_changed(run: Run, paths: Iterable[Path]) -> None:

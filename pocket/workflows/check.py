@@ -39,7 +39,7 @@ from pocket.data.intake.judge import (
 )
 from pocket.data.intake.names import shown
 from pocket.presentation.check_page import console_lines, write_check_page
-from pocket.presentation.i18n import duration, number, translator
+from pocket.presentation.i18n import Translate, duration, number, translator
 from pocket.runs.artefacts import ArtefactError, write_text
 from pocket.runs.paths import home
 from pocket.runs.provenance import peak_mb, provenance
@@ -64,12 +64,11 @@ def check(
     out: Path | None = None,
     groups: Path | None = None,
     fit: Fit = "crop",
+    options: Sequence[object] = (),
     lang: str = "en",
     say: Say = print,
 ) -> Checked:
     """Check images and write ``check.html``, ``check.json``, ``split.json`` and ``relabel.csv``.
-
-    Where there is nothing at the path, that is said, and nothing is written.
 
     Parameters
     ----------
@@ -81,6 +80,8 @@ def check(
         A table ``path,group`` of images that show the same thing.
     fit : {"crop", "pad"}
         What will be made of images that are not square. It is kept with the split, so that `pocket.load` does the same.
+    options : sequence
+        Of the command that goes on from here, as the page gives it, besides the table and ``fit``.
     lang : {"en", "ja"}
         Of the report and of what is said.
     say : callable
@@ -89,12 +90,13 @@ def check(
     Raises
     ------
     UsageError
-        If ``out`` lies inside ``path``, or ``groups`` is no file.
+        If there is nothing at ``path``, ``out`` lies inside it, or ``groups`` is no file.
     """
     t = translator(lang)
-    target = _target(path, out)
+    refuse_nowhere(path, lang)
+    target = _target(path, out, t)
     if groups is not None and not groups.is_file():
-        raise UsageError(f"--groups {groups}: there is no such file")
+        raise UsageError(t("check.no_groups", groups=groups))
     started = time.perf_counter()
     findings = Findings()
     listing = intake = None
@@ -111,16 +113,33 @@ def check(
         pass  # it is among the findings, as a stop
     findings.say("confidential")
     record = _record(path, fit, listing, intake, findings, parts, time.perf_counter() - started)
-    nowhere = any(finding.kind == "not_a_folder" for finding in record.findings)
-    if not nowhere:  # of a path that was mistyped, or a drive that is not there, no report is kept
-        _write(target, record, intake, lang)
+    table = ["--groups", groups.resolve()] if groups is not None else []
+    whole = ["--fit", fit] if fit != "crop" else []
+    _write(target, record, intake, lang, [*table, *whole, *options])
     for line in console_lines(record, lang):
         say(line)
-    if not nowhere:
-        say(t("check.wrote", path=target / "check.html"))
-        beside = [name for name in ("check.json", "split.json", "relabel.csv") if (target / name).is_file()]
-        say(t("check.also", names=", ".join(beside)))
+    say(t("check.wrote", path=target / "check.html"))
+    beside = [name for name in ("check.json", "split.json", "relabel.csv") if (target / name).is_file()]
+    say(t("check.also", names=", ".join(beside)))
     return Checked(record, target)
+
+
+def refuse_nowhere(path: Path, lang: str) -> None:
+    """Refuse a path that was mistyped, or a drive that is not there: of those no report is kept, and none replaced.
+
+    Raises
+    ------
+    UsageError
+        If there is nothing at the path.
+    """
+    try:
+        there = path.exists()
+    except PermissionError:
+        there = True  # something that may not be read: the check says so
+    except OSError:  # such as a name that is too long
+        there = False
+    if not there:
+        raise UsageError(translator(lang)("check.nowhere", path=shown(path)))
 
 
 class _Parts(NamedTuple):
@@ -190,7 +209,7 @@ def _record(
     )
 
 
-def _write(out: Path, record: CheckRecord, intake: Intake | None, lang: str) -> None:
+def _write(out: Path, record: CheckRecord, intake: Intake | None, lang: str, options: Sequence[object]) -> None:
     """Write the reports; what an earlier check has left there and this one does not write is taken away."""
     for name in ("split.json", "relabel.csv"):
         (out / name).unlink(missing_ok=True)
@@ -202,27 +221,24 @@ def _write(out: Path, record: CheckRecord, intake: Intake | None, lang: str) -> 
         csv.writer(table, lineterminator="\r\n").writerows(relabel_rows(record.suspects))
         write_text(out / "relabel.csv", "\ufeff" + table.getvalue())  # the mark lets Excel read Japanese
         pictures = intake.listing
-    write_check_page(record, out / "check.html", lang, pictures)
+    write_check_page(record, out / "check.html", lang, pictures, options)
 
 
-def _target(path: Path, out: Path | None) -> Path:
+def _target(path: Path, out: Path | None, t: Translate) -> Path:
     """Return the folder to write to, which is never inside what is checked."""
     inside = path.resolve()
     if out is not None:
         target = out.resolve()
         if target.exists() and not target.is_dir():
-            raise UsageError(f"--out {out} is a file; name a folder")
+            raise UsageError(t("check.out_is_file", out=out))
     else:
-        target = _free_folder(inside)
+        target = _free_folder(inside, t)
     if target == inside or target.is_relative_to(inside):
-        raise UsageError(
-            f"the report would be written to {target}, inside the checked folder, which is never written to; name "
-            "another folder: --out FOLDER"
-        )
+        raise UsageError(t("check.out_inside", folder=target))
     return target
 
 
-def _free_folder(path: Path) -> Path:
+def _free_folder(path: Path, t: Translate) -> Path:
     """Return ``runs/check-NAME``, with a number where another path of that name was checked before."""
     name = re.sub(r"[^\w.-]+", "-", shown(path.stem if path.is_file() else path.name)).strip("-.")[:48] or "images"
     runs = home() / "runs"
@@ -235,7 +251,7 @@ def _free_folder(path: Path) -> Path:
             return folder
         if known == shown(path):
             return folder
-    raise UsageError(f"{runs} holds 1,000 checks of folders called {name}: name another with --out FOLDER")
+    raise UsageError(t("check.too_many", folder=runs, name=name))
 
 
 class _Progress:

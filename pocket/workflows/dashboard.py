@@ -24,6 +24,7 @@ from voila.app import Voila
 from voila.tornado.handler import TornadoVoilaHandler
 
 from pocket.presentation.dashboard import FOLDER, environment, page
+from pocket.presentation.i18n import translator
 from pocket.presentation.roi_files import report_of
 from pocket.runs import Run
 from pocket.runs.extras import EXTRAS, need
@@ -73,7 +74,7 @@ def serve(
         If the panel cannot be made.
     """
     need(*EXTRAS["dashboard"])
-    report_of(run)  # what is wrong with the run is said here, not in a page
+    report_of(run, lang)  # what is wrong with the run is said here, not in a page
     with TemporaryDirectory(prefix="pocket-dashboard-") as folder:
         # Kernels inherit these. IPYTHONDIR: a profile of the user's own may import anything, torch included.
         os.environ.update(environment(run, lang), IPYTHONDIR=folder)
@@ -171,6 +172,7 @@ class Dashboard(Voila):  # type: ignore[misc]
     def __init__(self, *, run: Run, lang: str, open_page: bool, say: Callable[[str], None], **options: Any) -> None:
         super().__init__(**options)
         self.run, self.lang, self.open_page, self.say = run, lang, open_page, say
+        self.t = translator(lang)
         self.fault: Exception | None = None
 
     def setup_template_dirs(self) -> None:
@@ -194,7 +196,7 @@ class Dashboard(Voila):  # type: ignore[misc]
         try:
             sockets = bind_sockets(self.port, HOST)
         except OSError as error:
-            raise ValueError(f"port {self.port} cannot be used ({error.strerror}): take another with --port") from None
+            raise ValueError(self.t("serve.port", port=self.port, reason=error.strerror)) from None
         self.port = sockets[0].getsockname()[1]
         HTTPServer(self.app).add_sockets(sockets)
         self.ioloop = IOLoop.current()
@@ -208,7 +210,7 @@ class Dashboard(Voila):  # type: ignore[misc]
                 self.ioloop.run_sync(self._settle, timeout=15)
         finally:
             self.stop()
-        self.say("stopped")
+        self.say(self.t("serve.stopped"))
 
     async def _settle(self) -> None:
         """Let a kernel that is just being warmed up come to rest: ended in the middle, it would complain at length."""
@@ -228,6 +230,7 @@ class Dashboard(Voila):  # type: ignore[misc]
             self.ioloop.stop()
             return
         address = f"http://{HOST}:{self.port}/?token={self.token}"
-        self.say(f"run {self.run.name!r}: {address}\nCtrl-C ends it")
+        self.say(self.t("serve.address", run=self.run.name, address=address))
+        self.say(self.t("serve.end"))
         if self.open_page:
             webbrowser.open(address)

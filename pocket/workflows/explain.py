@@ -70,6 +70,7 @@ def explain(
     *,
     k: int = 10,
     device: str = "auto",
+    lang: str = "en",
 ) -> Explanation:
     """Compare two models' answers to one query.
 
@@ -88,17 +89,19 @@ def explain(
     k : int
         Answers to compare, and synthetic views to name.
     device : str
+    lang : {"en", "ja"}
+        Of errors.
 
     Raises
     ------
     ValueError
         If there is no such query, or k is not in 1 to the size of the database.
     """
-    asked = split.query
+    asked, t = split.query, translator(lang)
     if not 0 <= query < len(asked):
-        raise ValueError(f"query {query} is outside the allowed range 0 to {len(asked) - 1} of {asked.name!r}")
+        raise ValueError(t("explain.no_query", query=query, last=len(asked) - 1, name=asked.name))
     if not 1 <= k <= len(split.database):
-        raise ValueError(f"k={k} is outside the allowed range 1 to {len(split.database)}")
+        raise ValueError(t("explain.no_k", k=k, most=len(split.database)))
     one = asked.subset([query])
     sides = [_side(ImageSearch(model, split.database, device=device), one, k) for model in (full, condensed)]
     views = _views(recalibrate(condensed, split.database, device=device), one, images, k, device)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,7 +21,7 @@ from pocket.runs.lock import writing
 from pocket.runs.paths import run_dir
 from pocket.runs.poc import KeptCell, Plan, PocRecord
 from pocket.runs.verification import note_changed
-from pocket.workflows.check import UsageError
+from pocket.workflows.check import UsageError, refuse_nowhere
 from pocket.workflows.poc_cells import Shelf, Spec
 from pocket.workflows.poc_images import checked_images, own_split
 from pocket.workflows.poc_plan import Asked, estimate, measure_speed, plan_of
@@ -85,17 +84,17 @@ def poc(
     Raises
     ------
     UsageError
-        If the run's folder would lie inside ``path``, or ``groups`` is no file.
+        If there is nothing at ``path``, the run's folder would lie inside it, or ``groups`` is no file.
     ValueError
         If the run on disk was made of other images or with other settings, or its images have changed since.
     BusyError
         If another process is writing to the run.
     """
+    refuse_nowhere(path, lang)
     asked, name = asked or Asked(), name or run_name(path)
-    groups, fit = _refuse_other_run(path, name, groups, asked.fit)
+    groups, fit = _refuse_other_run(path, name, groups, asked.fit, lang)
     asked = asked._replace(fit=fit)
-    # Of a path where nothing is, nothing is written: no lock either.
-    with writing(run_dir(name)) if path.exists() else nullcontext():
+    with writing(run_dir(name)):
         return _made(path, name, groups, asked, lang=lang, pdf=pdf, device=device, progress=progress, say=say)
 
 
@@ -114,7 +113,7 @@ def _made(
     """Do it, with the run held."""
     clock = None if _begun(run_dir(name)) else Clock()
     fit = asked.fit or "crop"
-    checked = checked_images(path, run_dir(name), groups, lang, say, fit)
+    checked = checked_images(path, run_dir(name), groups, lang, say, ["--run", name, *asked.options()], fit)
     if checked.verdict == "stop":
         say(translator(lang)("poc.stop"))
         return Done(checked)
@@ -194,26 +193,23 @@ def run_name(path: Path) -> str:
     return text.replace("..", "-").strip("-.")[:48] or "images"
 
 
-def _refuse_other_run(path: Path, name: str, groups: Path | None, fit: Fit | None) -> tuple[Path | None, Fit]:
+def _refuse_other_run(
+    path: Path, name: str, groups: Path | None, fit: Fit | None, lang: str
+) -> tuple[Path | None, Fit]:
     """Refuse a run's folder inside the images, or one that holds a run of other images, before anything is written.
 
     Returns the table of groups and what is made of images that are not square, which a run that is there remembers.
     """
-    folder, images = run_dir(name).resolve(), path.resolve()
+    folder, images, t = run_dir(name).resolve(), path.resolve(), translator(lang)
     if folder.is_relative_to(images):
-        raise UsageError(
-            f"the report would be written to {folder}, inside the folder of images, which is never written to; start "
-            "the command from another folder, or name one by POCKET_HOME"
-        )
+        raise UsageError(t("poc.inside", folder=folder))
     if not (folder / "run.json").is_file():
         return groups, fit or "crop"
     before = Run.read(folder).settings
     if before.dataset != str(images):
-        raise ValueError(
-            f"run {name!r} was made of {before.dataset!r}, not of {str(images)!r}; take another name: --run NAME"
-        )
+        raise ValueError(t("poc.other_images", run=name, before=before.dataset, images=images))
     if fit not in (None, before.fit):
-        raise ValueError(f"run {name!r} was made with --fit {before.fit}, not {fit}; take another name: --run NAME")
+        raise ValueError(t("poc.other_fit", run=name, before=before.fit, fit=fit))
     return groups or (Path(before.groups) if before.groups else None), before.fit
 
 

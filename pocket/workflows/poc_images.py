@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,7 +22,15 @@ from pocket.workflows.measure import load_split
 Say = Callable[[str], None]
 
 
-def checked_images(path: Path, out: Path, groups: Path | None, lang: str, say: Say, fit: Fit = "crop") -> CheckRecord:
+def checked_images(
+    path: Path,
+    out: Path,
+    groups: Path | None,
+    lang: str,
+    say: Say,
+    options: Sequence[object] = (),
+    fit: Fit = "crop",
+) -> CheckRecord:
     """Check the images, or take the check that is there where neither images nor groups have changed since.
 
     Parameters
@@ -35,6 +43,8 @@ def checked_images(path: Path, out: Path, groups: Path | None, lang: str, say: S
     lang : {"en", "ja"}
     say : callable
         Takes each line.
+    options : sequence
+        Of the command that goes on with this run, for the page of the check.
     fit : {"crop", "pad"}
         What will be made of images that are not square.
 
@@ -47,14 +57,14 @@ def checked_images(path: Path, out: Path, groups: Path | None, lang: str, say: S
     """
     t = translator(lang)
     if groups is not None and not groups.is_file():
-        raise UsageError(f"--groups {groups}: there is no such file")
+        raise UsageError(t("check.no_groups", groups=groups))
     before = _kept(path, out, groups)
     if before is not None and before.fit == fit:
         say(t("poc.checked", verdict=t(f"check.{before.verdict}"), page=out / "check.html"))
         return before
     if (out / "run.json").is_file():
         _refuse_changes(path, out, groups, lang, say)
-    return check(path, out=out, groups=groups, fit=fit, lang=lang, say=say).record
+    return check(path, out=out, groups=groups, fit=fit, options=options, lang=lang, say=say).record
 
 
 def images_of(run: Run, lang: str = "en") -> RetrievalSplit:

@@ -23,6 +23,7 @@ from pocket.evaluation import evaluate
 from pocket.evaluation.diagnostics import CORRUPTIONS, SEVERITIES
 from pocket.hashing import HashModel, TrainConfig, train
 from pocket.hashing.devices import pick_device
+from pocket.runs.commands import BITS, SEEDS
 from pocket.runs.poc import Plan
 
 SizedBy = Literal["imbalance", "few", "check", "asked"]
@@ -40,14 +41,20 @@ _SAMPLE, _FEW_STEPS = 512, 20  # images and steps that the time is measured on
 class Asked(NamedTuple):
     """What the caller wants otherwise than by default; None leaves it to the images."""
 
-    seeds: int = 3
-    bits: int = 32
+    seeds: int = SEEDS
+    bits: int = BITS
     ipc: int | None = None
     ratio: float | None = None
     resolution: int | None = None
     minutes: float = MINUTES
     fit: Fit | None = None  # of images that are not square; None: as the run was made with, else "crop"
     steps: tuple[int, int] | None = None  # of training and of condensing: for a quick look
+
+    def options(self) -> list[str]:
+        """Return the options of `pocket poc` that ask for the same."""
+        names = ("seeds", "bits", "ipc", "ratio", "resolution", "minutes")
+        asked = {name: getattr(self, name) for name in names if getattr(self, name) != self._field_defaults[name]}
+        return [word for name, value in asked.items() for word in (f"--{name}", f"{value:g}")]
 
 
 def plan_of(check: CheckRecord, asked: Asked, device: str = "auto") -> Plan:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import shlex
 import unicodedata
 from collections.abc import Callable, Container, Sequence
 from pathlib import Path
@@ -13,9 +12,10 @@ import numpy.typing as npt
 
 from pocket.data.decoding import decode_image
 from pocket.hashing import HashModel
-from pocket.presentation.i18n import number, translator
+from pocket.presentation.i18n import Translate, number, translator
 from pocket.runs import Run, write_bytes
 from pocket.runs.artefacts import ArtefactError
+from pocket.runs.commands import command_of
 from pocket.workflows.poc_images import images_of
 
 MOST, _ON_SHEET = 100, 16  # images to find, and how many of them the sheet shows
@@ -26,13 +26,6 @@ def model_files(run: Run) -> dict[str, Path]:
     files = {"full": f"full_{run.settings.seeds[0]}", "iem": "iem", "random": "random"}
     paths = {name: run.path("models", f"{file}.safetensors") for name, file in files.items()}
     return {name: path for name, path in paths.items() if path.is_file()}
-
-
-def command_of(run: Run) -> str:
-    """Return the command that makes a run, and goes on with it."""
-    if run.path("check.json").is_file():
-        return shlex.join(["pocket", "poc", run.settings.dataset, "--run", run.name])
-    return f"pocket tour --run {run.name}"
 
 
 def search_images(
@@ -84,21 +77,19 @@ def search_images(
     from pocket.presentation.explorer import contact_sheet
     from pocket.presentation.html import png_bytes
 
+    t = translator(lang)
     if not 1 <= k <= MOST:
-        raise ValueError(f"k={k}: find 1 to {MOST} images")
+        raise ValueError(t("search.no_k", k=k, most=MOST))
     if out is not None and (out.suffix.lower() != ".png" or out.exists()):
-        raise ValueError(f"--out {out}: name a new file that ends in .png; what exists is not written over")
+        raise ValueError(t("search.no_out", out=out))
     kept = model_files(run)
     models = [name.lower() for name in models]
     if missing := [name for name in models if name not in kept]:
-        has = f"it has {', '.join(kept)}" if kept else "it has none"
-        raise ArtefactError(
-            f"run {run.name!r} has kept no model {', '.join(missing)}: {has}; {command_of(run)} trains them"
-        )
-    troubles = [_trouble(path) for path in paths]
+        raise ArtefactError(no_model(run, missing, lang))
+    troubles = [_trouble(path, t) for path in paths]
     unreadable = [trouble for trouble in troubles if trouble]
     if len(unreadable) == len(paths):
-        raise ValueError("; ".join(unreadable) or "name at least one image file")
+        raise ValueError(t("format.between").join(unreadable) or t("search.no_images"))
     split = images_of(run, lang)
     database = split.database
     images: dict[str, npt.NDArray[np.uint8]] = {}
@@ -108,8 +99,7 @@ def search_images(
         except ValueError as error:
             unreadable.append(f"{path}: {error}")
     if not images:
-        raise ValueError("; ".join(unreadable))
-    t = translator(lang)
+        raise ValueError(t("format.between").join(unreadable))
     say(t("search.encoding", count=number(len(database)), name=database.name, models=", ".join(models)))
     searches = {name: ImageSearch(HashModel.load(kept[name]), database, device=device) for name in models}
     usual = {name: search.usual_distance(split.query) for name, search in searches.items()}
@@ -129,18 +119,28 @@ def search_images(
                 say(f"  {name:8}{place:>5}{hit.distance:>10}  {_wide(hit.label, 20)} {hit.file or hit.place}")
             if hits[0].distance > usual[name]:
                 say("  " + t("search.unsure", model=f"{name:8}", distance=usual[name]))
-    sheet, _ = contact_sheet(searches, images, k=min(k, _ON_SHEET))
+    sheet, _ = contact_sheet(searches, images, k=min(k, _ON_SHEET), lang=lang)
     if k > _ON_SHEET:
         say(t("search.first", count=_ON_SHEET))
     names = (f"search-{n}.png" if n > 1 else "search.png" for n in itertools.count(1))
-    free = (path for path in map(run.path, names) if not path.exists())
-    return write_bytes(out or next(free), png_bytes(sheet, dpi=150)), unreadable
+    sheet_file = out or next(path for path in map(run.path, names) if not path.exists())
+    try:
+        return write_bytes(sheet_file, png_bytes(sheet, dpi=150)), unreadable
+    except OSError as error:  # such as the run of somebody else, who lets one read it
+        raise ValueError(t("search.unwritable", path=sheet_file, reason=error.strerror)) from None
 
 
-def _trouble(path: Path) -> str:
+def no_model(run: Run, missing: Sequence[str], lang: str) -> str:
+    """Say which models a run has not kept, which it has, and what trains them."""
+    t = translator(lang)
+    kept = ", ".join(model_files(run)) or t("explain.none")
+    return t("search.no_model", run=run.name, missing=", ".join(missing), kept=kept, command=command_of(run, lang))
+
+
+def _trouble(path: Path, t: Translate) -> str:
     """Say why nothing can be read from a path; empty where something may."""
     try:
-        return "" if path.is_file() else f"{path}: {'this is a folder' if path.is_dir() else 'there is no such file'}"
+        return "" if path.is_file() else f"{path}: {t('search.is_folder' if path.is_dir() else 'search.no_file')}"
     except OSError as error:  # such as a name that is too long
         return f"{path}: {error.strerror}"
 
