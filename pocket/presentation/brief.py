@@ -132,6 +132,7 @@ def _content(run: Run, report: RoiReport, lang: str) -> dict[str, Any]:
         "difference": evidence.difference_text(condensed, random, lang),
         "warnings": brief_classes.warnings(run, lang),
         "saving_noise": (noise := evidence.saving_noise(full, condensed, lang)),
+        "busy": evidence.busy_text([*full, *condensed, *random], lang),
         "saving_notes": _saving_notes(report, noise, lang),
         "over": evidence.over_queries_table(run, lang, random_name(random, lang)),
         "classes": brief_classes.class_table(run, lang),
