@@ -34,6 +34,7 @@ from pocket.data.sources import LeftOutWarning
 from pocket.data.summary import repeated_queries
 from pocket.evaluation import DiagnosticsRecord, RetrievalComparison, bootstrap_mean, over_queries
 from pocket.hashing import TrainConfig
+from pocket.presentation import roi_text
 from pocket.presentation.brief import write_brief
 from pocket.presentation.brief_evidence import few_groups, saving_noise
 from pocket.presentation.i18n import translator
@@ -209,7 +210,9 @@ def test_the_brief_shows_intervals_over_groups(done: tuple[Done, Path, list[str]
     assert t("brief.over") in text and spread in text
     classes = RetrievalComparison.load(run.path("retrieval.json")).by_class
     assert classes is not None and t("classes.random_order") in text and f"{classes.chance:.3f}" in text
-    assert t("over.groups", groups=over.full.groups, queries=over.full.queries, seeds=2) in text
+    assert (
+        t("over.groups", groups=over.full.groups, queries=over.full.queries, averaged=t("over.seeds", count=2)) in text
+    )
 
 
 def test_seconds_that_are_noise_are_called_so(done: tuple[Done, Path, list[str]]) -> None:
@@ -237,7 +240,11 @@ def test_equal_steps_are_told_before_and_after_and_nothing_rests_on_noise(
     first = next(i for i, line in enumerate(said) if line.startswith("[1/8]"))
     assert said.index(plan) < said.index(measuring) < first
     ceiling = [i for i, line in enumerate(said) if line.startswith("  Even if training were free, at most JPY")]
-    assert len(ceiling) == 1 and ceiling[0] < first
+    assert (
+        len(ceiling) == 1
+        and ceiling[0] < first
+        and "an estimate: the report says this figure again" in said[ceiling[0]]
+    )
     text = unescape(run.path(f"brief.{lang}.html").read_text(encoding="utf-8"))
     page_one = text[text.index("<body") : text.index("<nav")]
     for words in (
@@ -303,6 +310,11 @@ def test_a_run_of_an_older_kit_goes_on_and_loses_nothing(
     assert found.record is not None and not any("trained in" in line for line in said)
     assert (folder / "roi.kept-1.json").read_bytes() == old
     assert translator("en")("poc.roi_kept", kept="roi.kept-1.json") in said
+    (most,) = (line for line in said if "as the full-data models took" in line)
+    report = RoiReport.load(folder / "roi.json")
+    assert f"at most {roi_text.ceiling_line(report, 'en').value} could" in most, (
+        "where all are trained, the brief's own"
+    )
     assert scores(folder) == scores(run_of(done).folder)
     said.clear()
     poc(images, "whole", asked=QUICK, pdf=False, say=said.append)

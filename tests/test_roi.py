@@ -17,6 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from runs_for_tests import cell, make_run, run  # noqa: F401 (run is a fixture)
 
+from pocket.presentation import roi_text
+from pocket.presentation.i18n import translator
+from pocket.presentation.poc_text import ceiling_line
 from pocket.roi import (
     SPECS,
     Estimate,
@@ -25,7 +28,7 @@ from pocket.roi import (
     RoiReport,
     Thresholds,
     ceiling,
-    ceiling_by_default,
+    ceiling_at,
     compute,
     differences,
     finance,
@@ -267,8 +270,25 @@ def test_no_more_can_be_saved_than_training_on_all_data_costs() -> None:
     more = ceiling(deleted)
     assert more.deleted and not most.deleted
     assert most.amount < compute(deleted, draws=10).npv <= more.amount, "storage that ends is saved, too"
-    default = ceiling_by_default(9.25)
+    default = ceiling_at(9.25)
     assert default.amount == pytest.approx(36 * 50 * 9.25 / 3600 * 500) == pytest.approx(ceiling(example()).amount)
+
+
+def test_the_plan_and_the_brief_mean_the_same_ceiling(run: Run) -> None:  # noqa: F811
+    inputs = RoiInputs.from_run(run)
+    seconds = inputs.seconds_full.base
+    assert ceiling_at(seconds).amount == pytest.approx(ceiling(inputs).amount), "of the same seconds the same figure"
+    assert ceiling_at(2 * seconds).amount == pytest.approx(2 * ceiling(inputs).amount), "they differ by these alone"
+    mine = inputs.with_base("compute_price", 700).with_base("workload_scale", 40).with_setting(keep_full_data=False)
+    assert ceiling_at(seconds, mine) == ceiling(mine), "a plan takes the figures that were entered before it"
+    assert ceiling_at(seconds, mine).seconds == pytest.approx(40 * seconds)
+    entered = mine.with_base("seconds_full", 500)
+    assert ceiling_at(seconds, entered) == ceiling(entered), "seconds entered by hand count in the brief, too"
+    for lang in ("en", "ja"):
+        line = ceiling_line(seconds, lang, mine, measured=True)
+        assert roi_text.ceiling_line(compute(mine, draws=10), lang).value in line
+        assert translator(lang)("poc.ceiling_storage") in line
+        assert translator(lang)("poc.ceiling_storage") not in ceiling_line(seconds, lang)
 
 
 def test_the_measured_mini_run_does_not_pay_and_says_what_would() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from IPython.display import HTML
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from pocket.presentation import brief_classes, roi_figures, roi_text, rollout
+from pocket.presentation import brief_classes, brief_quality, roi_figures, roi_text, rollout
 from pocket.presentation import brief_evidence as evidence
 from pocket.presentation.brief_setting import random_name, random_text, setting_lines
 from pocket.presentation.checklist import checklist, diagnosed, real_images
@@ -93,7 +93,8 @@ def inline(page: Path, height: int = 1500) -> HTML:
 
 
 def _content(run: Run, report: RoiReport, lang: str) -> dict[str, Any]:
-    full, condensed, random = alternatives(run.folder, report.inputs.ipc or None)
+    cells = alternatives(run.folder, report.inputs.ipc or None)
+    full, condensed, random = cells
     t, inputs, trial = translator(lang), report.inputs, is_trial(run)
     charts = [
         (png_uri(draw(report, lang)), alt(report, lang))
@@ -116,6 +117,7 @@ def _content(run: Run, report: RoiReport, lang: str) -> dict[str, Any]:
         "flip": roi_text.flip(report, lang),
         "better": roi_text.better(report, lang),
         "axes": roi_text.axes(report, lang, equal_steps(full, condensed)),
+        "spreads": brief_quality.spreads(run, report, cells, lang),
         "first": first,
         "rest": [*rest, roi_text.ceiling_line(report, lang), *roi_text.energy(report, lang)],
         "rule": _rule(report, lang),
@@ -133,6 +135,7 @@ def _content(run: Run, report: RoiReport, lang: str) -> dict[str, Any]:
         "difference": evidence.difference_text(condensed, random, lang),
         "warnings": brief_classes.warnings(run, lang),
         "saving_noise": (noise := evidence.saving_noise(full, condensed, lang)),
+        "busy": evidence.busy_text([*full, *condensed, *random], lang),
         "saving_notes": _saving_notes(report, noise, lang),
         "over": evidence.over_queries_table(run, lang, random_name(random, lang)),
         "classes": brief_classes.class_table(run, lang),

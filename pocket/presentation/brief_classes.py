@@ -14,7 +14,7 @@ _MUCH = 0.4  # mAP of a random order, from which an overall mAP is no sign of re
 
 
 class ClassTable(NamedTuple):
-    """What the scores are, the heads of the columns, and a row a class, the least found first."""
+    """What the scores are, the heads of the columns, and a row a class, the least found first and the unjudged last."""
 
     text: str
     heads: tuple[str, ...]
@@ -89,8 +89,13 @@ def class_lines(found: ByClass, lang: str) -> Iterator[str]:
 
 
 def _least_found(found: ByClass, some: Sequence[ClassScore] | None = None) -> list[ClassScore]:
+    """Return the classes in order of how little they are found; those of too few things to say last."""
     scores = found.classes if some is None else some
-    return sorted(scores, key=lambda score: (score.full - score.chance) / (1 - min(score.chance, 0.999)))
+
+    def place(score: ClassScore) -> tuple[bool, float]:
+        return not score.judged, (score.full - score.chance) / (1 - min(score.chance, 0.999))
+
+    return sorted(scores, key=place)
 
 
 def _row(score: ClassScore, lang: str) -> tuple[str, ...]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from pocket.presentation import roi_text
-from pocket.presentation.i18n import data_size, duration, full_date, number, translator
+from pocket.presentation.i18n import data_size, duration, full_date, number, percent, translator
 from pocket.presentation.meeting import paired_difference
-from pocket.roi import RoiInputs, RoiReport, equal_steps
+from pocket.roi import RoiInputs, RoiReport, disturbed, equal_steps
 from pocket.roi.fields import ENTERED, MEASURED, YOURS
 from pocket.runs import Run, audit
 from pocket.runs.records import Cell, TrainingRecord, summarise
@@ -30,14 +31,12 @@ class EvidenceRow(NamedTuple):
 
 
 def evidence_row(name: str, cells: list[Cell], lang: str) -> EvidenceRow:
-    """Return the row of one alternative: means over its seeds with their intervals."""
+    """Return the row of one alternative: mAP as a mean over seeds with its interval, seconds as their median."""
     t = translator(lang)
 
     def seconds(values: Iterable[float]) -> str:
-        mean, half_width, count = summarise(values)
-        if not mean:
-            return t("brief.none")
-        return duration(mean, lang) + (f" ± {number(half_width, 1)}" if count > 1 and 1 <= mean < 60 else "")
+        middle = statistics.median(values)
+        return duration(middle, lang) if middle else t("brief.none")
 
     mean, half_width, count = summarise(cell.map for cell in cells)
     spread = f" ± {number(half_width, 3)}" if count > 1 else f" ({t('brief.one_seed')})"
@@ -78,6 +77,18 @@ def saving_noise(full: list[Cell], condensed: list[Cell], lang: str) -> str:
     if abs(mean) > half_width:
         return ""
     return translator(lang)("brief.saving_noise", mean=number(mean, 1, signed=True), spread=number(half_width, 1))
+
+
+def busy_text(cells: list[Cell], lang: str) -> str:
+    """Say that the seconds, and with them all money, were measured on a busy machine, and why; else nothing."""
+    t, found = translator(lang), disturbed(cells)
+    if found is None:
+        return ""
+    if found.seconds is not None:
+        fastest, slowest = (duration(seconds, lang) for seconds in found.seconds)
+        return t("brief.busy_apart", fastest=fastest, slowest=slowest)
+    assert found.load is not None
+    return t("brief.busy_load", load=percent(found.load, lang, 0))
 
 
 class OverQueriesTable(NamedTuple):
@@ -130,9 +141,10 @@ def over_queries_table(run: Run, lang: str, random: str) -> OverQueriesTable | N
 def over_what(found: MeanInterval, lang: str) -> str:
     """Say what an interval is over: groups, or single queries."""
     t = translator(lang)
+    averaged = t("over.seeds" if found.seeds > 1 else "over.seed_one", count=number(found.seeds))
     if found.groups is None:
-        return t("over.queries", queries=number(found.queries), seeds=found.seeds)
-    return t("over.groups", groups=number(found.groups), queries=number(found.queries), seeds=found.seeds)
+        return t("over.queries", queries=number(found.queries), averaged=averaged)
+    return t("over.groups", groups=number(found.groups), queries=number(found.queries), averaged=averaged)
 
 
 def few_groups(found: MeanInterval, lang: str) -> str:
@@ -208,6 +220,8 @@ def assumption_row(name: str, inputs: RoiInputs, lang: str) -> tuple[str, str, s
     base = roi_text.input_value(name, e.base, inputs, lang)
     spread = "–" if e.low == e.high else roi_text.input_range(name, e.low, e.high, inputs, lang)
     source = t(f"tag.{e.source}")
-    if e.note not in (YOURS, ENTERED, MEASURED):
+    if e.source == "measured" and e.note != MEASURED:
+        source = roi_text.note(name, inputs, lang)  # which says that it was measured
+    elif e.note not in (YOURS, ENTERED, MEASURED):
         source += ("：" if lang == "ja" else ": ") + roi_text.note(name, inputs, lang)
     return t(f"input.{name}"), base, spread, source

@@ -9,11 +9,11 @@ from pocket.presentation.brief_classes import joined, scores_of
 from pocket.presentation.i18n import number, percent, points, translator
 from pocket.roi import RoiReport
 from pocket.runs import Run
-from pocket.runs.diagnostics import DiagnosticReport, DiagnosticsRecord, Leakage, RareClasses
-from pocket.runs.retrieval import CLEARLY, FEW_THINGS, ByClass
+from pocket.runs.diagnostics import DiagnosticReport, DiagnosticsRecord, Drift, Leakage, RareClasses
+from pocket.runs.retrieval import CLEARLY, ENOUGH_QUERIES, FEW_THINGS, ByClass
 
-State = Literal["met", "todo", "unjudged", "unmeasured"]
-SYMBOLS: dict[State, str] = {"met": "●", "todo": "▲", "unjudged": "◇", "unmeasured": "○"}
+State = Literal["met", "partly", "todo", "unjudged", "unmeasured"]
+SYMBOLS: dict[State, str] = {"met": "●", "partly": "△", "todo": "▲", "unjudged": "◇", "unmeasured": "○"}
 FULL, CONDENSED = "full data", "IEM"  # what notebook 04 calls the two models
 # What no measurement settles: people have to.
 AGREEMENTS = {"rights": "privacy", "deletion": "privacy", "people": "ops"}
@@ -57,7 +57,8 @@ def checklist(run: Run, report: RoiReport, lang: str) -> list[Check]:
 
     A loss is met within ``thresholds.go_map_loss``, near copies up to the share that chance gives. Where scores by
     class are known, a class that the full-data model does not find counts as to do, whatever its loss; one of too few
-    things is not judged, and nothing is where the full-data model itself is near chance.
+    things is not judged, and nothing is where the full-data model itself is near chance. Partly met is a mean within
+    the loss of which a single part is not, and an alarm that was tested on one window of each kind.
     """
     t, found, limit = translator(lang), diagnosed(run), report.inputs.thresholds.go_map_loss
     classes = scores_of(run)
@@ -89,14 +90,19 @@ def real_images(run: Run, lang: str) -> str:
 
 
 def worst_class(run: Run) -> tuple[str, float] | None:
-    """Return the class that fares worst against the full-data model, with its difference of mAP; None: not measured."""
-    return _worst(diagnosed(run))
+    """Return the class that fares worst against the full-data model, with its difference of mAP; None: not measured.
+
+    A class with too few things to judge is none.
+    """
+    return _worst(diagnosed(run), scores_of(run))
 
 
 def alarm_works(run: Run) -> bool | None:
     """Return whether the drift alarm kept silent on calm searches and fired on disturbed ones; None: not tested."""
-    outcome = _drift(diagnosed(run), "en")
-    return None if outcome is None else outcome[0] == "met"
+    found = diagnosed(run)
+    if found is None or found.condensed.calm is None or found.condensed.drifted is None:
+        return None
+    return _alarmed(found.condensed.calm, found.condensed.drifted)
 
 
 def disturbance(name: str, lang: str) -> str:
@@ -110,9 +116,14 @@ def _line(key: str, state: State, found: str, owner: str, lang: str) -> Check:
     return Check(key, t(f"checklist.{key}"), state, mark, found, t(f"brief.owner_{owner}"))
 
 
-def _worst(found: Diagnosed | None) -> tuple[str, float] | None:
-    changes = found.condensed.bias.against if found else None
-    return min(changes.items(), key=lambda pair: pair[1]) if changes else None
+def _worst(found: Diagnosed | None, classes: ByClass | None) -> tuple[str, float] | None:
+    changes = (found.condensed.bias.against if found else None) or {}
+    few = {score.name for score in classes.unjudged} if classes else set()
+    return min(
+        ((name, change) for name, change in changes.items() if name not in few),
+        key=lambda pair: pair[1],
+        default=None,
+    )
 
 
 def _met(within: bool) -> State:
@@ -132,17 +143,17 @@ def _floor(classes: ByClass | None, names: Collection[str], lang: str) -> tuple[
 
 
 def _bias(found: Diagnosed | None, classes: ByClass | None, limit: float, lang: str) -> tuple[State, str] | None:
-    t, worst = translator(lang), _worst(found)
-    if found is None or worst is None:
+    t, worst = translator(lang), _worst(found, classes)
+    if found is None or not found.condensed.bias.against:
         return None
+    state, told = _floor(classes, found.condensed.bias.against, lang)
+    if worst is None:
+        return state, t("checklist.bias_none") + told
     name, change = worst
-    changes = found.condensed.bias.against or {}
-    few = {score.name for score in classes.unjudged} if classes else set()
-    lost = any(-loss > limit for each, loss in changes.items() if each not in few)
-    state, told = _floor(classes, changes, lang)
-    gap = t("format.points", value=number(100 * found.condensed.bias.gap, 1))
-    text = t("checklist.bias_found", name=name, loss=points(change, lang), gap=gap)
-    return "todo" if lost else state, text + told
+    text = t("checklist.bias_found", name=name, loss=points(change, lang))
+    if classes is None or not classes.unjudged:  # else one of the two ends may be a class of which nothing is known
+        text += t("checklist.bias_gap", gap=t("format.points", value=number(100 * found.condensed.bias.gap, 1)))
+    return "todo" if -change > limit else state, text + told
 
 
 def _rare(found: Diagnosed | None, classes: ByClass | None, limit: float, lang: str) -> tuple[State, str] | None:
@@ -188,7 +199,15 @@ def _shift(found: Diagnosed | None, classes: ByClass | None, limit: float, lang:
     if classes is not None and theirs.mean[-1] - classes.chance < CLEARLY * (1 - classes.chance):
         told = t("checklist.shifted", map=number(theirs.mean[-1], 3), chance=number(classes.chance, 3))
         return "unjudged", text + told
-    return _met(-change <= limit), text
+    things = ENOUGH_QUERIES if classes is None else sum(score.things for score in classes.classes)
+    if things < ENOUGH_QUERIES:
+        return "unjudged", text + t("checklist.shift_few", things=number(things))
+    lost = {name: maps[-1] - theirs.map[name][-1] for name, maps in ours.map.items()}
+    if beyond := [name for name in lost if -lost[name] > limit]:
+        most = min(beyond, key=lambda name: lost[name])
+        words = {"name": disturbance(most, lang), "loss": points(lost[most], lang)}
+        text += t("checklist.shift_single", count=len(beyond), **words)
+    return "todo" if -change > limit else "partly" if beyond else "met", text
 
 
 def _leakage(found: Diagnosed | None) -> Leakage | None:
@@ -223,4 +242,12 @@ def _drift(found: Diagnosed | None, lang: str) -> tuple[State, str] | None:
         drifted=t("checklist.alarm" if drifted.alarm else "checklist.no_alarm"),
         rate=percent(calm.false_alarm, lang),
     )
-    return _met(drifted.alarm and not calm.alarm), text
+    if not _alarmed(calm, drifted):
+        return "todo", text
+    if calm.window < ENOUGH_QUERIES:
+        return "unjudged", text + t("checklist.drift_few")
+    return "partly", text + t("checklist.drift_thin")
+
+
+def _alarmed(calm: Drift, drifted: Drift) -> bool:
+    return drifted.alarm and not calm.alarm

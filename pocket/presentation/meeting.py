@@ -87,9 +87,10 @@ def _lose(run: Run, report: RoiReport, lang: str) -> list[str]:
     told = t(f"meeting.{key}", **said, **({"loss": points(change, lang)} if change < 0 else {}))
     worst = worst_class(run)
     if worst is None:
-        return [told, t("meeting.lose_class_unmeasured")]
-    unsafe = brief_classes.warnings(run, lang)
-    return [told, t("meeting.lose_class", name=worst[0], loss=points(worst[1], lang)), *unsafe]
+        return [told, *(brief_classes.warnings(run, lang) or [t("meeting.lose_class_unmeasured")])]
+    name, change = worst
+    key = "lose_class" if change < 0 else "lose_class_none"
+    return [told, t(f"meeting.{key}", name=name, loss=points(change, lang)), *brief_classes.warnings(run, lang)]
 
 
 def _random(report: RoiReport, condensed: list[Cell], random: list[Cell], lang: str) -> list[str]:

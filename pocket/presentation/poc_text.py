@@ -8,14 +8,15 @@ from pocket.data import RetrievalSplit
 from pocket.data.intake import CheckRecord
 from pocket.presentation import roi_text
 from pocket.presentation.brief_classes import class_lines, warnings
-from pocket.presentation.brief_evidence import few_groups, over_what, saving_noise
+from pocket.presentation.brief_evidence import busy_text, few_groups, over_what, saving_noise
 from pocket.presentation.brief_setting import random_kind, random_name
 from pocket.presentation.check_page import size_text
 from pocket.presentation.fit_text import fit_text
-from pocket.presentation.i18n import LANGUAGES, duration, money, number, percent, plain, translator
-from pocket.roi import RoiReport, alternatives, ceiling_by_default
+from pocket.presentation.i18n import LANGUAGES, duration, money, number, percent, plain, seeds_of, translator
+from pocket.roi import RoiInputs, RoiReport, alternatives, ceiling_at
 from pocket.runs import Run
 from pocket.runs.poc import Plan
+from pocket.runs.provenance import TAKEN
 from pocket.runs.records import Cell
 from pocket.runs.retrieval import MeanInterval, RetrievalComparison
 
@@ -48,7 +49,9 @@ def plan_lines(plan: Plan, check: CheckRecord, lang: str) -> Iterator[str]:
     yield "  " + t(f"poc.sized_{plan.sized_by}")
     if capped := [n for n, count, own in zip(plan.class_names, plan.counts, plan.train, strict=True) if count == own]:
         yield "  " + t("poc.capped", classes=", ".join(capped[:5]))
-    yield "  " + t("poc.steps", seeds=len(plan.seeds), bits=plan.bits, full=plan.full_steps, small=plan.small_steps)
+    yield "  " + t(
+        "poc.steps", seeds=seeds_of(len(plan.seeds), lang), bits=plan.bits, full=plan.full_steps, small=plan.small_steps
+    )
     if plan.full_steps == plan.small_steps:
         yield "  " + t("poc.equal_steps", steps=number(plan.full_steps))
     key = "poc.condense_fewer" if plan.condense_steps < plan.usual_steps else "poc.condense_usual"
@@ -90,7 +93,8 @@ def estimate_lines(
     if done := count - sum(missing.values()):
         yield "  " + t("poc.already", done=number(done), count=number(count))
     for stage in STAGES:
-        models = t("poc.models", count=number(missing[stage])) if missing.get(stage) else ""
+        many = missing.get(stage, 0)
+        models = t("poc.models" if many > 1 else "poc.model_one", count=number(many)) if many else ""
         if seconds[stage] > 0:
             yield f"  {duration(seconds[stage], lang):>16}  {t(f'poc.stage_{stage}')}{models}"
     total = sum(seconds.values())
@@ -102,16 +106,28 @@ def estimate_lines(
         yield "  " + t("poc.long")
 
 
-def ceiling_line(seconds_full: float, lang: str) -> str:
-    """Return the most that could be saved by default assumptions, where a training on all images takes so long."""
-    found = ceiling_by_default(seconds_full)
-    return "  " + translator(lang)(
-        "poc.ceiling",
+def busy_line(load: float | None, lang: str) -> str:
+    """Say that the machine is busy with other things before anything is trained; else, or where unknown, nothing."""
+    if load is None or load <= TAKEN:
+        return ""
+    return translator(lang)("poc.busy", share=percent(load, lang, 0))
+
+
+def ceiling_line(seconds_full: float, lang: str, inputs: RoiInputs | None = None, *, measured: bool = False) -> str:
+    """Return the most that could be saved where a training on all images takes so long.
+
+    It is what the brief calls the ceiling, from the same inputs. Only the seconds may differ: before the trainings they
+    are an estimate, and ``measured`` says that they are not.
+    """
+    found, t = ceiling_at(seconds_full, inputs), translator(lang)
+    return "  " + t(
+        "poc.ceiling_measured" if measured else "poc.ceiling",
         amount=money(found.amount, found.currency, lang),
         months=found.months,
         trainings=plain(found.trainings),
-        seconds=duration(seconds_full, lang),
+        seconds=duration(found.seconds, lang),
         price=money(found.hour, found.currency, lang),
+        storage=t("poc.ceiling_storage") if found.deleted else "",
     )
 
 
@@ -185,3 +201,6 @@ def outcome_lines(run: Run, lang: str) -> Iterator[str]:
         yield t("poc.break_even", value=roi_text.break_even(report, lang))
     if noise := saving_noise(full, condensed, lang):
         yield noise
+    if busy := busy_text([*full, *condensed, *random], lang):
+        yield busy
+        yield t("poc.again")

@@ -1,10 +1,10 @@
-"""The caution beside an ROI report: the seconds that a training saves may be no more than noise."""
+"""The caution beside an ROI report: measured seconds may be noise, or those of a busy machine."""
 
 from __future__ import annotations
 
 from typing import NamedTuple, Self
 
-from pocket.presentation.brief_evidence import saving_noise
+from pocket.presentation.brief_evidence import busy_text, saving_noise
 from pocket.roi import RoiInputs, alternatives
 from pocket.runs import Run
 from pocket.runs.records import Cell
@@ -13,19 +13,24 @@ _SECONDS = ("seconds_full", "seconds_condensed")
 
 
 class MeasuredSaving(NamedTuple):
-    """What a run measured of a training on all data and on the condensed set: the inputs, and the cells they are of."""
+    """What a run measured of a training on each set: the inputs, and the cells they are of."""
 
     inputs: RoiInputs
     full: list[Cell]
     condensed: list[Cell]
+    random: list[Cell]
 
     @classmethod
     def of(cls, run: Run, ipc: int) -> Self:
         """Read them from a run; errors as for `pocket.roi.RoiInputs.from_run`."""
-        full, condensed, _ = alternatives(run.folder, ipc or None)
-        return cls(RoiInputs.from_run(run, ipc or None), full, condensed)
+        return cls(RoiInputs.from_run(run, ipc or None), *alternatives(run.folder, ipc or None))
 
     def caution(self, inputs: RoiInputs, lang: str) -> str:
-        """Say that the seconds saved are noise, where they are and ``inputs`` still hold them; else nothing."""
-        held = all(inputs.estimate(name) == self.inputs.estimate(name) for name in _SECONDS)
-        return saving_noise(self.full, self.condensed, lang) if held else ""
+        """Say that the seconds are noise or disturbed, where they are and ``inputs`` still hold them; else nothing."""
+        if any(inputs.estimate(name) != self.inputs.estimate(name) for name in _SECONDS):
+            return ""
+        told = (
+            saving_noise(self.full, self.condensed, lang),
+            busy_text([*self.full, *self.condensed, *self.random], lang),
+        )
+        return ("" if lang == "ja" else " ").join(text for text in told if text)

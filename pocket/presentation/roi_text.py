@@ -14,6 +14,7 @@ from pocket.presentation.i18n import (
     percent,
     plain,
     points,
+    seeds_of,
     texts,
     translator,
 )
@@ -68,7 +69,8 @@ def note(name: str, inputs: RoiInputs, lang: str) -> str:
     """Return what is noted of the source of one input: ours in the reader's language, the user's as it was written."""
     noted, on = inputs.estimate(name).note, inputs.measured_on
     key = f"source_note.{noted}"
-    return translator(lang)(key, **on.model_dump() if on else {}) if key in texts(lang) else noted
+    words = {"device": on.device, "seeds": seeds_of(on.seeds, lang), "protocol": on.protocol} if on else {}
+    return translator(lang)(key, **words) if key in texts(lang) else noted
 
 
 def amount(value: float, currency: str, lang: str) -> str:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from pocket.presentation.checklist import CONDENSED, FULL, diagnosed
 from pocket.presentation.i18n import date as month_of
 from pocket.presentation.i18n import duration, money, number, percent, translator
-from pocket.roi import RoiReport
+from pocket.roi import RoiInputs, RoiReport
 from pocket.runs import Run
 from pocket.runs.records import Cell, summarise
 from pocket.runs.retrieval import FAILED_RANK, RetrievalComparison, RetrievalReport
@@ -194,21 +194,30 @@ def _failed(run: Run, report: RoiReport, lang: str) -> tuple[str, str, str]:
     """Return the share of failed searches of all data and the condensed set, and what their difference is worth."""
     t, path = translator(lang), run.path("retrieval.json")
     found = RetrievalComparison.load(path) if path.is_file() else None
-    if found is None or found.failed is None:
-        models = found.models if found else {}
-        return _one_seed(models.get(FULL), lang), _one_seed(models.get(CONDENSED), lang), ""
-    failed = found.failed
-    changes = [100 * (ours - theirs) for ours, theirs in zip(failed.condensed, failed.full, strict=True)]
-    mean, half_width, count = summarise(changes)
+    if found is not None and found.failed is not None:
+        full, condensed = found.failed.full, found.failed.condensed
+        shown = _over_seeds(full, lang), _over_seeds(condensed, lang)
+    else:
+        sides = [_missed(found.models.get(name) if found else None) for name in (FULL, CONDENSED)]
+        shown = _one_seed(sides[0], lang), _one_seed(sides[1], lang)
+        if sides[0] is None or sides[1] is None:
+            return (*shown, "")
+        full, condensed = (sides[0],), (sides[1],)
+    mean, half_width, count = summarise(100 * (ours - theirs) for ours, theirs in zip(condensed, full, strict=True))
     spread = f" ± {number(half_width, 1)}" if count > 1 else f" ({t('brief.one_seed')})"
-    inputs = report.inputs
+    clear = count > 1 and abs(mean) > half_width
+    sign = "unclear" if not clear else "rise" if mean > 0 else "fall"
+    measured = t(f"kpi.failed_{sign}", change=number(mean, 1, signed=True) + spread)
+    return (*shown, measured + ("" if lang == "ja" else " ") + _charged(report.inputs, sign, lang))
+
+
+def _charged(inputs: RoiInputs, sign: str, lang: str) -> str:
+    """Say what rise of failed searches the sums charge for, and whether that goes against what was measured."""
+    t, per_point = translator(lang), inputs.failure_share_per_point.base
     loss = max(inputs.map_full.base - inputs.map_condensed.base, 0.0)
-    told = t(
-        f"kpi.failed_{'clear' if count > 1 and abs(mean) > half_width else 'unclear'}",
-        change=number(mean, 1, signed=True) + spread,
-        assumed=_rise(loss, inputs.failure_share_per_point.base),
-    )
-    return _over_seeds(failed.full, lang), _over_seeds(failed.condensed, lang), told
+    if loss * per_point == 0:
+        return t("kpi.sums_without" if sign == "rise" else "kpi.sums_none")
+    return t("kpi.sums_despite" if sign == "fall" else "kpi.sums_rise", assumed=_rise(loss, per_point))
 
 
 def _over_seeds(shares: tuple[float, ...], lang: str) -> str:
@@ -219,8 +228,12 @@ def _over_seeds(shares: tuple[float, ...], lang: str) -> str:
     return translator(lang)("kpi.failed_range", mean=mean, low=low, high=high)
 
 
-def _one_seed(report: RetrievalReport | None, lang: str) -> str:
-    t = translator(lang)
+def _missed(report: RetrievalReport | None) -> float | None:
     if report is None or FAILED_RANK not in report.hit_rate_at:
-        return t("kpi.unmeasured")
-    return f"{percent(1 - report.hit_rate_at[FAILED_RANK], lang)} ({t('brief.one_seed')})"
+        return None
+    return 1 - report.hit_rate_at[FAILED_RANK]
+
+
+def _one_seed(missed: float | None, lang: str) -> str:
+    t = translator(lang)
+    return t("kpi.unmeasured") if missed is None else f"{percent(missed, lang)} ({t('brief.one_seed')})"

@@ -1,10 +1,10 @@
 """Does condensing pay? Cost model, finance and decision: pure Python and numpy, no torch."""
 
-from pocket.roi.bound import Ceiling, ceiling, ceiling_by_default
+from pocket.roi.bound import Ceiling, ceiling, ceiling_at
 from pocket.roi.fields import SPECS, Estimate, InputError, Thresholds
 from pocket.roi.finance import break_even, irr, npv, payback
 from pocket.roi.inputs import RoiInputs
-from pocket.roi.measured import alternatives, equal_steps
+from pocket.roi.measured import alternatives, disturbed, equal_steps
 from pocket.roi.model import compute
 from pocket.roi.report import RoiReport
 from pocket.roi.scenarios import differences, load_scenario, save_scenario, scenario_names
@@ -22,9 +22,10 @@ __all__ = [
     "alternatives",
     "break_even",
     "ceiling",
-    "ceiling_by_default",
+    "ceiling_at",
     "compute",
     "differences",
+    "disturbed",
     "equal_steps",
     "irr",
     "load_scenario",

@@ -15,12 +15,14 @@ class Ceiling(NamedTuple):
     """The most that could be saved over the horizon, in currency and not discounted, and what that rests on.
 
     That is all that training on full data costs; where these are not kept (``deleted``), their storage, too.
+    ``seconds`` are those of one training, as large as the user's.
     """
 
     amount: float
     currency: str
     months: int
     trainings: float
+    seconds: float
     hour: float
     deleted: bool
 
@@ -34,8 +36,16 @@ def ceiling(inputs: RoiInputs) -> Ceiling:
     return _ceiling(base, inputs.currency, deleted=not inputs.keep_full_data)
 
 
-def ceiling_by_default(seconds_full: float) -> Ceiling:
-    """Return the same for one training on full data of so many seconds, every other input at its default."""
+def ceiling_at(seconds_full: float, inputs: RoiInputs | None = None) -> Ceiling:
+    """Return the same where one training on full data takes so many seconds: what a plan can say before any has run.
+
+    Every other input is as in ``inputs``, by default our assumption. Where ``inputs`` hold seconds that were entered by
+    hand, these count, as they will in the report.
+    """
+    if inputs is not None:
+        measured = inputs.seconds_full.source == "measured"
+        least = SPECS["seconds_full"].minimum
+        return ceiling(inputs.with_base("seconds_full", max(seconds_full, least)) if measured else inputs)
     known = {name: RoiInputs.model_fields[name].default for name in SPECS}
     values = {name: estimate.base for name, estimate in known.items() if isinstance(estimate, Estimate)}
     return _ceiling(values | {"seconds_full": seconds_full}, RoiInputs.model_fields["currency"].default, deleted=False)
@@ -47,4 +57,12 @@ def _ceiling(base: dict[str, float], currency: str, *, deleted: bool) -> Ceiling
     hour = base["compute_price"] + base["power_watts"] / 1000 * base["kwh_price"]
     each = base["seconds_full"] * base["workload_scale"] / SECONDS_PER_HOUR * hour
     stored = base["workload_scale"] * base["bytes_full"] / BYTES_PER_GB * base["storage_price"] if deleted else 0.0
-    return Ceiling(months * (trainings * each + stored), currency, months, trainings, hour, deleted)
+    return Ceiling(
+        months * (trainings * each + stored),
+        currency,
+        months,
+        trainings,
+        base["seconds_full"] * base["workload_scale"],
+        hour,
+        deleted,
+    )

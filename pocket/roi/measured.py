@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterable
 from datetime import date, datetime
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
+from pocket.runs.provenance import BUSY
 from pocket.runs.records import (
     Cell,
     CondensationRecord,
@@ -22,7 +24,9 @@ from pocket.runs.retrieval import RetrievalComparison
 
 Range = tuple[float, float, float]
 # Keys of notes, see `pocket.roi.fields.Estimate`.
-EQUAL_STEPS, OVER_QUERIES = "equal_steps", "over_queries"
+EQUAL_STEPS, OVER_QUERIES, MEDIAN = "equal_steps", "over_queries", "median"
+# Times as long as the fastest from which equal work was disturbed; below a second they differ by chance.
+SPREAD, LEAST_SECONDS = 1.5, 1.0
 
 
 class Alternatives(NamedTuple):
@@ -101,9 +105,40 @@ def equal_steps(full: list[Cell], condensed: list[Cell]) -> int | None:
     return steps.pop() if len(steps) == 1 else None
 
 
+class Disturbed(NamedTuple):
+    """Signs that other work slowed the measuring down: the fastest and the slowest seconds of equal work where they lie
+    too far apart (else None), and the load for each core where it was too high (else None).
+    """
+
+    seconds: tuple[float, float] | None
+    load: float | None
+
+
+def disturbed(cells: Iterable[Cell]) -> Disturbed | None:
+    """Return the signs that other work disturbed what these cells measured; None: there are none.
+
+    Equal work is the same steps on sets of the same size, and the condensing of sets of the same size.
+    """
+    known = list(cells)
+    equal: dict[tuple[object, ...], list[float]] = {}
+    for cell in known:
+        size = cell.method == "full", cell.images, cell.formation, cell.device
+        equal.setdefault((*size, cell.steps), []).append(cell.train_seconds)
+        equal.setdefault((*size, cell.method), []).append(cell.pool_seconds + cell.condense_seconds)
+    apart = [
+        (min(seconds), max(seconds))
+        for seconds in equal.values()
+        if max(seconds) > SPREAD * min(seconds) and max(seconds) - min(seconds) > LEAST_SECONDS
+    ]
+    worst = max(apart, key=lambda pair: pair[1] / max(pair[0], 1e-9), default=None)
+    load = max((cell.load for cell in known if cell.load is not None), default=0.0)
+    return Disturbed(worst, load if load > BUSY else None) if worst or load > BUSY else None
+
+
 def measure(folder: Path, ipc: int | None = None) -> Measured:
     """Return the measured inputs of the run in ``folder``; errors as for `alternatives`.
 
+    Seconds are medians over seeds: one training that other work on the machine has slowed down does not move them.
     Where all trainings take the same steps, one time stands for all of them, without a range: drawn apart, their noise
     would look like a saving.
     """
@@ -125,10 +160,10 @@ def measure(folder: Path, ipc: int | None = None) -> Measured:
     figures |= _hybrid(folder, condensed[0].ipc)
     seeds = len({cell.seed for cell in condensed})
     on = MeasuredOn(device=full[0].device, seeds=seeds, protocol=full[0].protocol)
-    notes: dict[str, str] = {}
+    notes = dict.fromkeys([name for name in figures if name.startswith("seconds_")], MEDIAN) if seeds > 1 else {}
     if equal_steps(full, condensed):
-        mean, names = figures["seconds_full"][1], ("seconds_full", "seconds_condensed", "seconds_random")
-        figures |= dict.fromkeys(names, (mean, mean, mean))
+        middle, names = figures["seconds_full"][1], ("seconds_full", "seconds_condensed", "seconds_random")
+        figures |= dict.fromkeys(names, (middle, middle, middle))
         notes |= dict.fromkeys(names, EQUAL_STEPS)
     if wider := _over_queries(folder, figures):
         figures |= wider
@@ -188,7 +223,7 @@ def _hybrid(folder: Path, ipc: int) -> dict[str, Range]:
 
 def _extremes(values: Iterable[float]) -> Range:
     numbers = list(values)
-    return min(numbers), min(max(summarise(numbers).mean, min(numbers)), max(numbers)), max(numbers)
+    return min(numbers), statistics.median(numbers), max(numbers)
 
 
 def _interval(values: Iterable[float]) -> Range:

@@ -26,6 +26,11 @@ _PACKAGES = (
 )
 
 
+# Of the load for each core. Training by itself fills every core; a quarter more is somebody else's. Before anything of
+# ours runs, half of the cores taken is enough to make the clock wrong.
+BUSY, TAKEN = 1.25, 0.5
+
+
 class Provenance(BaseModel):
     """What made an artefact. Times are UTC, ISO 8601."""
 
@@ -79,6 +84,14 @@ def provenance(device: str = "cpu") -> Provenance:
         device=device,
         packages={name: found for name in _PACKAGES if (found := installed(name))},
     )
+
+
+def cpu_load() -> float | None:
+    """Return what wants the CPU, for each core, over the last minute; None where the system does not say (Windows)."""
+    try:
+        return os.getloadavg()[0] / (os.cpu_count() or 1)
+    except (AttributeError, OSError):
+        return None
 
 
 def peak_mb(*, children: bool = False) -> float | None:

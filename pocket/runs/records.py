@@ -42,6 +42,9 @@ class Cell(BaseModel):
     map_high: float = Field(ge=0, le=1, description="optimistic bound over ties")
     map_plain: float | None = Field(None, ge=0, le=1, description="expected mAP without head recalibration")
     device: str
+    load: NonNegativeFloat | None = Field(
+        None, description="what wanted the CPU, for each core, in the minute in which it was measured; None: unknown"
+    )
 
     @property
     def make_seconds(self) -> float:

@@ -11,6 +11,7 @@ from pocket.data.sources import LeftOutWarning, is_halves, load_own
 from pocket.evaluation import RetrievalReport, evaluate
 from pocket.hashing import HashModel, train
 from pocket.runs import RunSettings
+from pocket.runs.provenance import cpu_load
 from pocket.runs.records import Cell
 
 
@@ -109,4 +110,5 @@ def cell_of(
         map_high=report.map_high,
         map_plain=report.map_plain,
         device=spent.device,
+        load=cpu_load(),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,11 +16,12 @@ from pocket.data.intake.names import shown
 from pocket.presentation import poc_text
 from pocket.presentation.i18n import LANGUAGES, number, translator
 from pocket.presentation.roi_files import write_roi
-from pocket.roi import RoiReport
+from pocket.roi import RoiInputs, RoiReport
 from pocket.runs import ArtefactError, Run, open_run, provenance
 from pocket.runs.lock import writing
 from pocket.runs.paths import run_dir
 from pocket.runs.poc import KeptCell, Plan, PocRecord
+from pocket.runs.provenance import cpu_load
 from pocket.runs.verification import note_changed
 from pocket.workflows.check import UsageError, refuse_nowhere
 from pocket.workflows.poc_cells import Shelf, Spec
@@ -111,7 +113,7 @@ def _made(
     say: Say,
 ) -> Done:
     """Do it, with the run held."""
-    clock = None if _begun(run_dir(name)) else Clock()
+    clock, before = None if _begun(run_dir(name)) else Clock(), cpu_load()  # before any work of ours
     fit = asked.fit or "crop"
     checked = checked_images(path, run_dir(name), groups, lang, say, ["--run", name, *asked.options()], fit)
     if checked.verdict == "stop":
@@ -133,6 +135,8 @@ def _made(
     shelf = Shelf(run, split, plan, device=device, progress=progress, lang=lang)
     record = _finished(shelf)
     if record is None:
+        if busy := poc_text.busy_line(before, lang):
+            say(busy)
         record = _done(shelf, data, clock, lang, pdf, say)
     else:
         say("")
@@ -249,9 +253,20 @@ def estimated(shelf: Shelf, lang: str, say: Say) -> dict[str, float]:
     seconds = estimate(shelf.plan, speed, missing)
     for line in poc_text.estimate_lines(seconds, missing, len(shelf.specs), shelf.plan, lang):
         say(line)
-    say(poc_text.ceiling_line(shelf.plan.full_steps * speed.full_step, lang))
+    full = [kept.cell for spec in shelf.specs if spec.method == "full" and (kept := shelf.known(spec))]
+    measured = not missing["full"]
+    one = statistics.median(c.train_seconds for c in full) if measured else shelf.plan.full_steps * speed.full_step
+    say(poc_text.ceiling_line(one, lang, _inputs_of(shelf.run), measured=measured))
     say("")
     return seconds
+
+
+def _inputs_of(run: Run) -> RoiInputs | None:
+    """Return the inputs that the brief will take: those of an earlier ``roi.json``, or None for our assumptions."""
+    try:
+        return RoiReport.load(run.path("roi.json")).inputs
+    except ArtefactError:
+        return None
 
 
 def finish(

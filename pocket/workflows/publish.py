@@ -20,7 +20,7 @@ from pocket.presentation import benchmark, search_results
 from pocket.presentation.figures import figure_map
 from pocket.presentation.glossary import glossary_block
 from pocket.presentation.html import png_bytes
-from pocket.presentation.i18n import full_date, translator
+from pocket.presentation.i18n import full_date, seeds_of, translator
 from pocket.presentation.notebook_html import without_widgets
 from pocket.presentation.page import claims, measured_cells, result_rows
 from pocket.presentation.poc_block import poc_block
@@ -139,7 +139,7 @@ def results_block(run: Run, lang: str) -> str:
         commit=made.commit,
         date=full_date(datetime.fromisoformat(made.created).date(), lang),
         protocol=rows[0]["protocol"],
-        seeds=len(run.settings.seeds),
+        seeds=seeds_of(len(run.settings.seeds), lang),
         bits=run.settings.bits,
         cores=made.cpu_count,
     )

@@ -129,6 +129,11 @@ def points(difference: float, lang: str) -> str:
     return translator(lang)("format.points", value=number(100 * difference, 1, signed=True))
 
 
+def seeds_of(count: int, lang: str) -> str:
+    """Return a number of seeds with its noun: "1 seed", "3 seeds", シード3個."""
+    return translator(lang)("format.seed_one" if count == 1 else "format.seeds", count=number(count))
+
+
 def duration(seconds: float, lang: str) -> str:
     """Return a time span in its two leading units.
 
