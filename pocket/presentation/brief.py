@@ -14,7 +14,7 @@ from pocket.presentation.brief_setting import random_name, random_text, setting_
 from pocket.presentation.checklist import checklist, diagnosed, real_images
 from pocket.presentation.glossary import glossary, occurring
 from pocket.presentation.html import escape, png_uri, visible
-from pocket.presentation.i18n import duration, money, number, plain, translator
+from pocket.presentation.i18n import colon, duration, money, number, plain, sentences, translator
 from pocket.presentation.meeting import phrases
 from pocket.presentation.roi_files import report_of
 from pocket.roi import SPECS, RoiInputs, RoiReport, alternatives, ceiling, equal_steps
@@ -107,6 +107,7 @@ def _content(run: Run, report: RoiReport, lang: str) -> dict[str, Any]:
     lines, digest = evidence.audit_head(run)
     return {
         "lang": lang,
+        "colon": colon(lang),
         "run": run,
         "report": report,
         "verdict": report.decision.verdict,
@@ -140,7 +141,7 @@ def _content(run: Run, report: RoiReport, lang: str) -> dict[str, Any]:
             seconds=duration(inputs.seconds_teacher.base, lang),
         ),
         "provenance": evidence.provenance_lines(run, condensed[0], lang) + setting_lines(run, lang),
-        "random_text": random_text(random, lang),
+        "evidence_text": sentences((t("brief.evidence_text"), random_text(random, lang)), lang),
         "costs": evidence.cost_table(report, lang),
         "rests_on": [(row[0], row[4]) for row in roi_text.alternatives(report, lang)[1]],
         "years": roi_text.years(report, lang),

@@ -16,7 +16,7 @@ from pocket.data.decoding import opened, to_8_bit
 from pocket.data.intake.findings import Affected, Finding
 from pocket.data.intake.listing import Listing
 from pocket.data.intake.records import CheckRecord
-from pocket.presentation.i18n import duration, number, percent, translator
+from pocket.presentation.i18n import colon, duration, number, percent, sentences, translator
 from pocket.runs.artefacts import write_text
 
 SHOWN = 50  # affected files of a kind on the page; all are in check.json
@@ -76,13 +76,13 @@ def console_lines(record: CheckRecord, lang: str) -> Iterator[str]:
         if finding.level != "note" or finding.kind == "confidential":
             yield f"    -> {one.todo}"
     if record.size is not None:
-        yield f"{t('check.size')}: {' '.join(size_text(record, lang))}"
+        yield f"{t('check.size')}{colon(lang)}{sentences(size_text(record, lang), lang)}"
         yield suggestion(record, lang)
     if record.classes:
         yield ""
         yield from _class_lines(record, lang)
     yield ""
-    yield f"{t(f'check.{record.verdict}')}: {t(f'check.{record.verdict}_text')}"
+    yield f"{t(f'check.{record.verdict}')}{colon(lang)}{t(f'check.{record.verdict}_text')}"
     if caution := too_few(record, lang):
         yield caution
     if record.classes:
@@ -133,6 +133,12 @@ def size_text(record: CheckRecord, lang: str) -> tuple[str, ...]:
     )
 
 
+def _size(record: CheckRecord, lang: str) -> tuple[str, str]:
+    """Return the chosen size and what is said of it; empty texts where the check stopped before."""
+    chosen, *reasons = size_text(record, lang) if record.size is not None else ("",)
+    return chosen, sentences(reasons, lang)
+
+
 _UNREADABLE = {"zero_bytes", "broken", "too_large", "locked"}
 
 
@@ -142,9 +148,9 @@ def suggestion(record: CheckRecord, lang: str) -> str:
     return t("check.per_ratio", ratio=record.ratio) if record.ratio else t("check.per_ipc", ipc=record.ipc)
 
 
-def next_command(record: CheckRecord) -> str:
-    """Return the command that goes on from here."""
-    return f"pocket poc {shlex.quote(record.path)}"
+def next_command(record: CheckRecord, lang: str) -> str:
+    """Return the command that goes on from here, in the language of the report."""
+    return f"pocket poc {shlex.quote(record.path)}" + ("" if lang == "en" else f" --lang {lang}")
 
 
 def _counts(record: CheckRecord) -> dict[str, str]:
@@ -182,7 +188,8 @@ def write_check_page(record: CheckRecord, path: Path, lang: str, listing: Listin
         caution=too_few(record, lang),
         counts=t("check.counts", **_counts(record)),
         findings=[told(finding, lang) for finding in record.findings],
-        size=size_text(record, lang) if record.size is not None else (),
+        colon=colon(lang),
+        size=_size(record, lang),
         suggestion=suggestion(record, lang) if record.classes else "",
         rows=_class_rows(record),
         kinds=[(name, number(count)) for part in (record.formats, record.modes) for name, count in part.items()],
@@ -196,7 +203,7 @@ def write_check_page(record: CheckRecord, path: Path, lang: str, listing: Listin
         copies=[list(zip(found.names[:_IN_SET], found.labels, strict=False)) for found in sets],
         copies_text=t("check.copies_text", shown=number(len(sets)), count=number(len(record.exact) + len(record.near))),
         pictures=pictures,
-        command=next_command(record) if record.verdict != "stop" else "",
+        command=next_command(record, lang) if record.verdict != "stop" else "",
         split_given=record.split_given,
         made=t(
             "check.made",

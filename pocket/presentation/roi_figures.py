@@ -18,7 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from pocket.presentation.i18n import currency_name, money, number, translator
+from pocket.presentation.i18n import currency_name, listed, money, number, translator
 from pocket.presentation.roi_text import count, input_range
 from pocket.roi import RoiReport
 
@@ -230,7 +230,7 @@ def alt_tornado(report: RoiReport, lang: str) -> str:
     t = translator(lang)
     if not report.tornado:
         return t("figure.tornado_empty")
-    names = ("、" if lang == "ja" else ", ").join(t(f"input.{row.input}") for row in report.tornado[:3])
+    names = listed((t(f"input.{row.input}") for row in report.tornado[:3]), lang)
     return t("figure.tornado_alt", inputs=names)
 
 
