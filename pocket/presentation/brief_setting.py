@@ -70,8 +70,7 @@ def _images(check: CheckRecord, lang: str) -> list[tuple[str, str]]:
         return [told(finding, lang).what for finding in check.findings if finding.kind in kinds]
 
     used = t("brief.left_out_count", usable=number(check.usable), images=number(check.images))
-    between = "、" if lang == "ja" else "; "
     return [
-        (t("brief.left_out"), between.join([used, *found(LEFT_OUT)])),
-        (t("brief.disputed"), between.join(found(DISPUTED)) or t("brief.none")),
+        (t("brief.left_out"), "; ".join([used, *found(LEFT_OUT)])),
+        (t("brief.disputed"), "; ".join(found(DISPUTED)) or t("brief.none")),
     ]

@@ -94,7 +94,7 @@ def compare_html(scenarios: Mapping[str, RoiInputs], lang: str) -> str:
             unit, times = shown(name)
             currencies = [currency_name(inputs.currency, lang) for inputs in scenarios.values()]
             written = [
-                f"{plain(limit[name] * times)} {t(f'unit.{unit}', currency=currency)}"
+                roi_text.with_unit(plain(limit[name] * times), t(f"unit.{unit}", currency=currency), lang)
                 for limit, currency in zip(limits, currencies, strict=True)
             ]
             rows.append([t(f"input.{name}"), *written])

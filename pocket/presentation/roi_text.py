@@ -52,15 +52,15 @@ def input_value(name: str, value: float, inputs: RoiInputs, lang: str) -> str:
     if unit in ("yearly_rate", "share"):
         return percent(value, lang)
     if unit == "map_per_month":
-        return _with_unit(plain(100 * value), t("unit.points_per_month"), lang)
+        return with_unit(plain(100 * value), t("unit.points_per_month"), lang)
     if unit == "share_per_point":
         return t("format.per_point", value=percent(value, lang, 2))
     if unit == "currency":
         return money(value, inputs.currency, lang)
-    return _with_unit(plain(value), t(f"unit.{unit}", currency=currency_name(inputs.currency, lang)), lang)
+    return with_unit(plain(value), t(f"unit.{unit}", currency=currency_name(inputs.currency, lang)), lang)
 
 
-def _with_unit(figure: str, unit: str, lang: str) -> str:
+def with_unit(figure: str, unit: str, lang: str) -> str:
     """Join a figure and its unit: Japanese leaves no space before a unit in its own letters."""
     return figure + ("" if lang == "ja" and not unit[0].isascii() else "\N{NO-BREAK SPACE}") + unit
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from pocket.presentation.checklist import CONDENSED, FULL, diagnosed
 from pocket.presentation.i18n import date as month_of
-from pocket.presentation.i18n import duration, money, number, percent, translator
+from pocket.presentation.i18n import duration, in_brackets, money, number, percent, translator
 from pocket.roi import RoiReport
 from pocket.runs import Run
 from pocket.runs.records import Cell, summarise
@@ -200,12 +200,12 @@ def _failed(run: Run, report: RoiReport, lang: str) -> tuple[str, str, str]:
     failed = found.failed
     changes = [100 * (ours - theirs) for ours, theirs in zip(failed.condensed, failed.full, strict=True)]
     mean, half_width, count = summarise(changes)
-    spread = f" ± {number(half_width, 1)}" if count > 1 else f" ({t('brief.one_seed')})"
+    change = number(mean, 1, signed=True)
     inputs = report.inputs
     loss = max(inputs.map_full.base - inputs.map_condensed.base, 0.0)
     told = t(
         f"kpi.failed_{'clear' if count > 1 and abs(mean) > half_width else 'unclear'}",
-        change=number(mean, 1, signed=True) + spread,
+        change=f"{change} ± {number(half_width, 1)}" if count > 1 else in_brackets(change, t("brief.one_seed"), lang),
         assumed=_rise(loss, inputs.failure_share_per_point.base),
     )
     return _over_seeds(failed.full, lang), _over_seeds(failed.condensed, lang), told
@@ -223,4 +223,4 @@ def _one_seed(report: RetrievalReport | None, lang: str) -> str:
     t = translator(lang)
     if report is None or FAILED_RANK not in report.hit_rate_at:
         return t("kpi.unmeasured")
-    return f"{percent(1 - report.hit_rate_at[FAILED_RANK], lang)} ({t('brief.one_seed')})"
+    return in_brackets(percent(1 - report.hit_rate_at[FAILED_RANK], lang), t("brief.one_seed"), lang)
