@@ -11,7 +11,7 @@ from pocket.presentation.brief_classes import class_lines, warnings
 from pocket.presentation.brief_evidence import few_groups, over_what, saving_noise
 from pocket.presentation.brief_setting import random_kind, random_name
 from pocket.presentation.check_page import size_text
-from pocket.presentation.i18n import LANGUAGES, duration, listed, money, number, percent, plain, sentences, translator
+from pocket.presentation.i18n import LANGUAGES, duration, money, number, percent, plain, sentences, translator
 from pocket.roi import RoiReport, alternatives, ceiling_by_default
 from pocket.runs import Run
 from pocket.runs.poc import Plan
@@ -46,7 +46,7 @@ def plan_lines(plan: Plan, check: CheckRecord, lang: str) -> Iterator[str]:
     )
     yield "  " + t(f"poc.sized_{plan.sized_by}")
     if capped := [n for n, count, own in zip(plan.class_names, plan.counts, plan.train, strict=True) if count == own]:
-        yield "  " + t("poc.capped", classes=listed(capped[:5], lang))
+        yield "  " + t("poc.capped", classes=", ".join(capped[:5]))
     yield "  " + t("poc.steps", seeds=len(plan.seeds), bits=plan.bits, full=plan.full_steps, small=plan.small_steps)
     if plan.full_steps == plan.small_steps:
         yield "  " + t("poc.equal_steps", steps=number(plan.full_steps))
@@ -147,7 +147,7 @@ def result_lines(run: Run, lang: str) -> Iterator[str]:
     yield from outcome_lines(run, lang)
     yield t("poc.report", page=run.path(f"brief.{lang}.html"))
     if beside := written_beside(run, lang):
-        yield t("poc.beside", files=listed(beside, lang))
+        yield t("poc.beside", files=", ".join(beside))
     yield t("poc.next", run=run.name)
 
 

@@ -38,7 +38,7 @@ from pocket.data.intake.judge import (
 )
 from pocket.data.intake.names import shown
 from pocket.presentation.check_page import console_lines, write_check_page
-from pocket.presentation.i18n import duration, listed, number, translator
+from pocket.presentation.i18n import duration, number, translator
 from pocket.runs.artefacts import ArtefactError, write_text
 from pocket.runs.paths import home
 from pocket.runs.provenance import peak_mb, provenance
@@ -115,7 +115,7 @@ def check(
     if not nowhere:
         say(t("check.wrote", path=target / "check.html"))
         beside = [name for name in ("check.json", "split.json", "relabel.csv") if (target / name).is_file()]
-        say(t("check.also", names=listed(beside, lang)))
+        say(t("check.also", names=", ".join(beside)))
     return Checked(record, target)
 
 
