@@ -84,8 +84,11 @@ def inline(page: Path, height: int = 1500) -> HTML:
     height : int
         Pixels that the frame takes.
     """
-    source = escape(page.read_text(encoding="utf-8"))
+    source, lang = escape(page.read_text(encoding="utf-8")), page.stem.rpartition(".")[2]
+    told = translator(lang)("brief.untrusted", name=page.name)
+    # Of a notebook that it has not run itself, Jupyter shows neither frame nor style: then these words are read.
     return HTML(
+        f'<style>.pocket-untrusted {{ display: none; }}</style><p class="pocket-untrusted">{escape(told)}</p>'
         f'<iframe srcdoc="{source}" sandbox title="{escape(page.name)}" '
         f'style="width:100%;height:{height}px;border:1px solid #cbd2d9"></iframe>'
     )
