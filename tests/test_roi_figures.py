@@ -55,7 +55,8 @@ def test_nothing_in_a_chart_is_cut_or_too_small(run: Run, chart: str, lang: str)
         written = [t for t in figure.findobj(Text) if t.get_visible() and t.get_text() and id(t) not in beyond]
         for text in written:
             box = text.get_window_extent(renderer)
-            assert box.x0 >= paper.x0 - 1 and box.x1 <= paper.x1 + 1 and box.y1 <= paper.y1 + 1, text.get_text()
+            assert paper.x0 - 1 <= box.x0 and box.x1 <= paper.x1 + 1, text.get_text()
+            assert paper.y0 - 1 <= box.y0 and box.y1 <= paper.y1 + 1, text.get_text()
             assert text.get_fontsize() * _PHONE / (72 * figure.get_figwidth()) >= 8, f"{text.get_text()}, on a phone"
         assert axes.get_window_extent().width > 0.45 * paper.width, "its words leave the chart no room"
         boxes = [text.get_window_extent(renderer) for text in tick_texts(axes.xaxis)]

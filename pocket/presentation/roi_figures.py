@@ -199,7 +199,7 @@ def figure_tornado(report: RoiReport, lang: str, rows: int = 8) -> Figure:
         raise ValueError(f"rows = {rows!r} is outside the allowed range: 1 or more")
     t, inputs, shown = translator(lang), report.inputs, report.tornado[:rows]
     with figure_style(lang) as family:
-        figure, axes = _canvas(t("figure.tornado_title"), height=0.9 + 0.46 * max(len(shown), 3))
+        figure, axes = _canvas(t("figure.tornado_title"), height=0.9 + 0.42 * max(len(shown), 3))
         if not shown:
             axes.text(0.5, 0.5, t("figure.tornado_empty"), transform=axes.transAxes, ha="center")
             axes.set_axis_off()
@@ -244,7 +244,7 @@ def alt_tornado(report: RoiReport, lang: str) -> str:
     return t("figure.tornado_alt", inputs=names)
 
 
-def _canvas(title: str, height: float = 2.8) -> tuple[Figure, Axes]:
+def _canvas(title: str, height: float = 2.5) -> tuple[Figure, Axes]:
     # Narrow on purpose: shown at the width of a phone, or of half a sheet, nine points are still readable.
     figure = Figure(figsize=(4.4, height), layout="constrained")
     figure.suptitle(title, x=0.02, ha="left", fontsize=10.5, fontweight="normal")
