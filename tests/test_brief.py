@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from pocket.cli import app
 from pocket.presentation import roi_text
-from pocket.presentation.brief import write_brief
+from pocket.presentation.brief import inline, write_brief
 from pocket.presentation.i18n import money, percent, translator
 from pocket.presentation.pdf import find_browser, print_pdf
 from pocket.roi import RoiInputs, compute
@@ -140,7 +140,7 @@ def test_the_users_own_inputs_are_told(run: Run) -> None:  # noqa: F811
     run.save(report, "roi.json")
     assert "77\N{NO-BREAK SPACE}days" in write_brief(run, "en").read_text(encoding="utf-8")
     other = compute(report.inputs.with_base("migration_days", 33))
-    assert "33\N{NO-BREAK SPACE}人日" in write_brief(run, "ja", other).read_text(encoding="utf-8")
+    assert "33人日" in write_brief(run, "ja", other).read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(("lang", "banner"), [("en", "SAMPLE DATA"), ("ja", "サンプルデータ")])
@@ -251,3 +251,26 @@ def test_without_a_browser_the_page_is_written_and_a_line_says_what_to_do(
     assert "neither Chromium nor Chrome is installed here" in done.output
     assert run.path("brief.ja.html").is_file()
     assert not run.path("brief.ja.pdf").exists()
+
+
+def test_inside_a_notebook_that_is_not_trusted_words_stand_in_its_place(run: Run) -> None:  # noqa: F811
+    for lang in ("en", "ja"):
+        shown = inline(write_brief(run, lang)).data
+        told = translator(lang)("brief.untrusted", name=f"brief.{lang}.html")
+        assert f'<p class="pocket-untrusted">{told}</p>' in shown, "what Jupyter leaves of it has to say something"
+        assert "<style>.pocket-untrusted { display: none; }</style>" in shown, "where the frame is shown, they are not"
+
+
+def test_japanese_is_set_as_japanese_is(run: Run) -> None:  # noqa: F811
+    body = write_brief(run, "ja").read_text(encoding="utf-8").partition("<body")[2]
+    words = unescape(re.sub(r"\s*<[^>]+>\s*", "\n", body)).replace("\N{NO-BREAK SPACE}", " ")
+    kana = r"[ぁ-んァ-ヶー一-龠]"
+    faults = {
+        "a space between Japanese words": rf"{kana}[。、）]? +[（「]?{kana}",
+        "a space between a figure and its unit": rf"\d {kana}",
+        "brackets of another language": rf"[\d%{kana[1:]} ?\({kana}|{kana}\)",
+        "a comma of another language": rf"{kana}[,;:]|, {kana}|\d, \d",
+        "words twice": rf"({kana}{{2,}})：\1",
+    }
+    for fault, pattern in faults.items():
+        assert not (found := re.search(pattern, words)), f"{fault}: {words[found.start() - 20 : found.end() + 20]!r}"

@@ -418,6 +418,39 @@ def test_numbers_follow_while_one_types(
     assert statistics.median(took) <= 100, took
 
 
+def test_charts_follow_a_slider_within_a_second(
+    browser: Browser,  # noqa: F811
+    served: Served,
+    record_property: pytest.RecordProperty,
+) -> None:
+    page = opened(browser, served)
+    main = page.get_by_role("main")
+    typed(page, main.get_by_role("spinbutton").first, "100000")  # a size at which every chart shows each step
+    settle(page)
+    page.evaluate(
+        """() => { const took = window.took = [], charts = () => [...document.querySelectorAll('.charts img')];
+        document.addEventListener('input', () => {
+            const start = performance.now(), before = charts().map(chart => chart.src);
+            const look = async () => {
+                if (charts().some((chart, i) => chart.src === before[i])) return requestAnimationFrame(look);
+                await Promise.all(charts().map(chart => chart.decode()));
+                took.push(performance.now() - start);
+            };
+            look();
+        }, true); }"""
+    )
+    assert main.locator(".charts img").count() == 4
+    main.get_by_role("slider").first.focus()
+    for step in range(10):
+        page.keyboard.press("ArrowRight")
+        page.wait_for_function("step => window.took.length > step", arg=step)
+        page.wait_for_timeout(500)
+    took = page.evaluate("took")
+    record_property("ms", [round(t) for t in took])
+    assert statistics.median(took) <= 1000, took
+    page.context.close()
+
+
 @pytest.mark.parametrize("lang", LANGUAGES)
 @pytest.mark.parametrize("width", [1280, 390])
 def test_the_page_fits_and_has_no_serious_accessibility_fault(

@@ -13,7 +13,7 @@ from runs_for_tests import cell, run  # noqa: F401 (run is a fixture)
 from pocket.presentation import dashboard, roi_figures, roi_text
 from pocket.presentation.brief_evidence import saving_noise
 from pocket.presentation.html import as_html, table
-from pocket.presentation.i18n import translator
+from pocket.presentation.i18n import LANGUAGES, translator
 from pocket.presentation.roi_form import LIMITS, form, shown, slider, values
 from pocket.presentation.roi_html import compare_html, outcome_html, static_html, top_html
 from pocket.presentation.roi_panel import CHARTS, PAUSE, RoiPanel
@@ -273,6 +273,11 @@ def test_every_input_has_a_field_and_a_slider_within_its_range(panel: RoiPanel) 
     assert set(values(panel.inputs, "en")["fields"]) == set(names)
     labels = [field["label"] for group in found["groups"] for field in group["fields"]]
     assert len(set(labels)) == len(labels), "two controls of the same name cannot be told apart by ear"
+    for lang in LANGUAGES:
+        for field in (field for group in form(panel.inputs, lang)["groups"] for field in group["fields"]):
+            assert len(re.findall(r"[(（]", field["label"])) == 1, (
+                f"brackets within or after brackets: {field['label']}"
+            )
     for name in names:
         reach, times = slider(name, panel.inputs), shown(name).times
         low, high = (SPECS[name].minimum, SPECS[name].maximum) if name in SPECS else (-1e15, 1e15)
@@ -291,7 +296,8 @@ def test_an_unknown_language_is_refused(panel: RoiPanel) -> None:
 def test_charts_draw_with_every_glyph_and_leave_no_style_behind(panel: RoiPanel, chart: str, lang: str) -> None:
     before = dict(matplotlib.rcParams)
     never = compute(panel.inputs.with_base("seconds_condensed", 20))
-    for report in (panel.report, never):
+    late = compute(panel.inputs.with_base("workload_scale", 3e6))
+    for report in (panel.report, never, late):
         figure = getattr(roi_figures, f"figure_{chart}")(report, lang)
         html = as_html(figure, getattr(roi_figures, f"alt_{chart}")(report, lang))
         assert html.startswith('<img src="data:image/png;base64,')

@@ -142,3 +142,24 @@ def test_every_input_is_a_named_cell_and_text_is_never_a_formula(inputs: RoiInpu
     assert all(sheet["A2"].value == t("brief.sample") for sheet in book.worksheets)
     typed = [c for row in book.worksheets[1].iter_rows(min_row=5, min_col=2) for c in row if c.value is not None]
     assert all(cell.data_type == "f" for cell in typed), "results are computed, not typed in"
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_heads_stand_over_their_figures_and_no_text_is_cut(inputs: RoiInputs, lang: str) -> None:
+    book = openpyxl.load_workbook(io.BytesIO(workbook_bytes(compute(inputs, draws=10), lang, sample=True)))
+    t, first = translator(lang), book.worksheets[0]
+    for sheet, title in zip(book.worksheets, ("inputs", "result", "schedule"), strict=True):
+        assert sheet["A3"].value == t(f"workbook.{title}_help"), "the mark of the sample takes no help away"
+        for head in sheet[4]:
+            over_figures = sheet.cell(5, head.column).data_type in ("n", "f")
+            assert (head.alignment.horizontal == "right") == over_figures, head.value
+    for row in first.iter_rows(min_row=5, max_row=4 + len(SPECS) + 2):
+        for cell in row:
+            if isinstance(cell.value, str):
+                wide = sum(2 if ord(letter) > 0x2E80 else 1 for letter in cell.value)
+                lines = (first.row_dimensions[cell.row].height or 15) // 15
+                room = first.column_dimensions[cell.column_letter].width * lines
+                assert wide <= room, cell.value
+    ((_, place),) = book.defined_names["discount_rate"].destinations
+    assert first[place.replace("$", "")].number_format.endswith("%")
+    assert first[place.replace("$", "").replace("B", "C")].value == t("unit.percent_per_year")

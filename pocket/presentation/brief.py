@@ -14,7 +14,7 @@ from pocket.presentation.brief_setting import random_name, random_text, setting_
 from pocket.presentation.checklist import checklist, diagnosed, real_images
 from pocket.presentation.glossary import glossary, occurring
 from pocket.presentation.html import escape, png_uri, visible
-from pocket.presentation.i18n import duration, money, number, plain, translator
+from pocket.presentation.i18n import colon, duration, money, number, plain, sentences, translator
 from pocket.presentation.meeting import phrases
 from pocket.presentation.roi_files import report_of
 from pocket.roi import SPECS, RoiInputs, RoiReport, alternatives, ceiling, equal_steps
@@ -85,8 +85,11 @@ def inline(page: Path, height: int = 1500) -> HTML:
     height : int
         Pixels that the frame takes.
     """
-    source = escape(page.read_text(encoding="utf-8"))
+    source, lang = escape(page.read_text(encoding="utf-8")), page.stem.rpartition(".")[2]
+    told = translator(lang)("brief.untrusted", name=page.name)
+    # Of a notebook that it has not run itself, Jupyter shows neither frame nor style: then these words are read.
     return HTML(
+        f'<style>.pocket-untrusted {{ display: none; }}</style><p class="pocket-untrusted">{escape(told)}</p>'
         f'<iframe srcdoc="{source}" sandbox title="{escape(page.name)}" '
         f'style="width:100%;height:{height}px;border:1px solid #cbd2d9"></iframe>'
     )
@@ -109,6 +112,7 @@ def _content(run: Run, report: RoiReport, lang: str) -> dict[str, Any]:
     lines, digest = evidence.audit_head(run)
     return {
         "lang": lang,
+        "colon": colon(lang),
         "run": run,
         "report": report,
         "verdict": report.decision.verdict,
@@ -144,7 +148,7 @@ def _content(run: Run, report: RoiReport, lang: str) -> dict[str, Any]:
             seconds=duration(inputs.seconds_teacher.base, lang),
         ),
         "provenance": evidence.provenance_lines(run, condensed[0], lang) + setting_lines(run, lang),
-        "random_text": random_text(random, lang),
+        "evidence_text": sentences((t("brief.evidence_text"), random_text(random, lang)), lang),
         "costs": evidence.cost_table(report, lang),
         "rests_on": [(row[0], row[4]) for row in roi_text.alternatives(report, lang)[1]],
         "years": roi_text.years(report, lang),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from pocket.presentation.i18n import number, translator
+from pocket.presentation.i18n import listed, number, translator
 from pocket.runs import Run
 from pocket.runs.retrieval import FEW_THINGS, ByClass, ClassScore, RetrievalComparison
 
@@ -114,7 +114,7 @@ def _state(score: ClassScore) -> str:
 def joined(names: Sequence[str], lang: str) -> str:
     """Return the first few names, and how many more there are."""
     more = [translator(lang)("classes.more", count=len(names) - _NAMES)] if len(names) > _NAMES else []
-    return ("、" if lang == "ja" else ", ").join([*names[:_NAMES], *more])
+    return listed([*names[:_NAMES], *more], lang)
 
 
 def _short(name: str) -> str:

@@ -8,7 +8,19 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from pocket.presentation import roi_text
-from pocket.presentation.i18n import data_size, duration, full_date, number, percent, translator
+from pocket.presentation.i18n import (
+    colon,
+    data_size,
+    duration,
+    full_date,
+    in_brackets,
+    listed,
+    number,
+    percent,
+    sentences,
+    texts,
+    translator,
+)
 from pocket.presentation.meeting import paired_difference
 from pocket.roi import RoiInputs, RoiReport, disturbed, equal_steps
 from pocket.roi.fields import ENTERED, MEASURED, YOURS
@@ -39,12 +51,14 @@ def evidence_row(name: str, cells: list[Cell], lang: str) -> EvidenceRow:
         return duration(middle, lang) if middle else t("brief.none")
 
     mean, half_width, count = summarise(cell.map for cell in cells)
-    spread = f" ± {number(half_width, 3)}" if count > 1 else f" ({t('brief.one_seed')})"
+    one_seed = t("brief.one_seed")
     return EvidenceRow(
         name=name,
         images=number(cells[0].images),
         size=data_size(cells[0].image_bytes, lang),
-        map=number(mean, 3) + spread,
+        map=f"{number(mean, 3)} ± {number(half_width, 3)}"
+        if count > 1
+        else in_brackets(number(mean, 3), one_seed, lang),
         train=seconds(cell.train_seconds for cell in cells),
         prepare=seconds(cell.teacher_seconds + cell.pool_seconds for cell in cells),
         condense=seconds(cell.condense_seconds for cell in cells),
@@ -57,9 +71,9 @@ def difference_text(condensed: list[Cell], random: list[Cell], lang: str) -> str
     t, found = translator(lang), paired_difference(condensed, random, lang)
     if found is None:
         return t("brief.difference_unpaired")
-    text = t("brief.difference", value=found.text)
     unclear = found.sign == 0 and len(condensed) > 1
-    return f"{text} {t('brief.difference_zero')}" if unclear else text
+    said = (t("brief.difference", value=found.text), t("brief.difference_zero") if unclear else "")
+    return sentences(said, lang)
 
 
 def saving_noise(full: list[Cell], condensed: list[Cell], lang: str) -> str:
@@ -135,7 +149,7 @@ def over_queries_table(run: Run, lang: str, random: str) -> OverQueriesTable | N
         rows.insert(3, (t("classes.random_order"), number(retrieval.by_class.chance, 3), "–", "–"))
     heads = (t("brief.map"), t("brief.over_interval"), t("brief.over_macro"))
     text = t("brief.over_text", over=over_what(over.full, lang))
-    return OverQueriesTable(f"{text} {few_groups(over.full, lang)}".strip(), heads, rows)
+    return OverQueriesTable(sentences((text, few_groups(over.full, lang)), lang), heads, rows)
 
 
 def over_what(found: MeanInterval, lang: str) -> str:
@@ -163,7 +177,7 @@ def provenance_lines(run: Run, cell: Cell, lang: str) -> list[tuple[str, str]]:
     return [
         (t("brief.dataset"), cell.dataset),
         (t("brief.protocol"), cell.protocol),
-        (t("brief.hashing"), f"{cell.hashing}, {t('brief.bits', bits=cell.bits)}"),
+        (t("brief.hashing"), listed((cell.hashing, t("brief.bits", bits=cell.bits)), lang)),
         (t("brief.ipc"), _per_class(run, cell, lang)),
         (t("brief.device"), cell.device),
         (t("brief.commit"), made.commit or t("brief.unknown")),
@@ -219,9 +233,10 @@ def assumption_row(name: str, inputs: RoiInputs, lang: str) -> tuple[str, str, s
     t, e = translator(lang), inputs.estimate(name)
     base = roi_text.input_value(name, e.base, inputs, lang)
     spread = "–" if e.low == e.high else roi_text.input_range(name, e.low, e.high, inputs, lang)
-    source = t(f"tag.{e.source}")
-    if e.source == "measured" and e.note != MEASURED:
-        source = roi_text.note(name, inputs, lang)  # which says that it was measured
-    elif e.note not in (YOURS, ENTERED, MEASURED):
-        source += ("：" if lang == "ja" else ": ") + roi_text.note(name, inputs, lang)
+    if e.note in (YOURS, ENTERED, MEASURED):
+        source = t(f"tag.{e.source}")
+    elif f"source_note.{e.note}" in texts(lang):
+        source = roi_text.note(name, inputs, lang)  # ours begin with what they are
+    else:
+        source = t(f"tag.{e.source}") + colon(lang) + e.note
     return t(f"input.{name}"), base, spread, source

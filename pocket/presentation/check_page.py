@@ -16,7 +16,7 @@ from pocket.data.intake.findings import Affected, Finding
 from pocket.data.intake.listing import Listing
 from pocket.data.intake.records import CheckRecord
 from pocket.presentation.fit_text import fit_text, share_text
-from pocket.presentation.i18n import duration, number, percent, translator
+from pocket.presentation.i18n import colon, duration, number, percent, sentences, translator
 from pocket.runs.artefacts import write_text
 from pocket.runs.commands import command
 
@@ -77,7 +77,7 @@ def console_lines(record: CheckRecord, lang: str) -> Iterator[str]:
         if finding.level != "note" or finding.kind == "confidential":
             yield f"    -> {one.todo}"
     if record.size is not None:
-        yield f"{t('check.size')}: {' '.join(size_text(record, lang))}"
+        yield f"{t('check.size')}{colon(lang)}{sentences(size_text(record, lang), lang)}"
         yield suggestion(record, lang)
     if record.classes:
         yield ""
@@ -85,7 +85,7 @@ def console_lines(record: CheckRecord, lang: str) -> Iterator[str]:
         if things := things_text(record, lang):
             yield things
     yield ""
-    yield f"{t(f'check.{record.verdict}')}: {t(f'check.{record.verdict}_text')}"
+    yield f"{t(f'check.{record.verdict}')}{colon(lang)}{t(f'check.{record.verdict}_text')}"
     if caution := too_few(record, lang):
         yield caution
     if record.classes:
@@ -141,6 +141,12 @@ def size_text(record: CheckRecord, lang: str) -> tuple[str, ...]:
     )
 
 
+def _size(record: CheckRecord, lang: str) -> tuple[str, str]:
+    """Return the chosen size and what is said of it; empty texts where the check stopped before."""
+    chosen, *reasons = size_text(record, lang) if record.size is not None else ("",)
+    return chosen, sentences(reasons, lang)
+
+
 _UNREADABLE = {"zero_bytes", "broken", "too_large", "locked"}
 
 
@@ -194,7 +200,8 @@ def write_check_page(
         caution=too_few(record, lang),
         counts=t("check.counts", **_counts(record)),
         findings=[told(finding, lang) for finding in record.findings],
-        size=size_text(record, lang) if record.size is not None else (),
+        colon=colon(lang),
+        size=_size(record, lang),
         suggestion=suggestion(record, lang) if record.classes else "",
         rows=_class_rows(record, lang),
         things=things_text(record, lang) if record.classes else "",

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from typing import Literal, NamedTuple
 
 from pocket.presentation.brief_classes import joined, scores_of
-from pocket.presentation.i18n import number, percent, points, translator
+from pocket.presentation.i18n import listed, number, percent, points, translator
 from pocket.roi import RoiReport
 from pocket.runs import Run
 from pocket.runs.diagnostics import DiagnosticReport, DiagnosticsRecord, Drift, Leakage, RareClasses
@@ -167,7 +167,7 @@ def _rare(found: Diagnosed | None, classes: ByClass | None, limit: float, lang: 
     text = translator(lang)(
         "checklist.rare_found",
         share=percent(ours.shares[-1], lang, 0),
-        names=", ".join(ours.rarest[:3]) + (" …" if len(ours.rarest) > 3 else ""),
+        names=listed(ours.rarest[:3], lang) + (" …" if len(ours.rarest) > 3 else ""),
         map=number(ours.rarest_map[-1], 3),
         loss=points(change, lang),
     )

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from pocket.presentation import brief_classes, roi_text
 from pocket.presentation.checklist import alarm_works, worst_class
-from pocket.presentation.i18n import duration, money, number, percent, plain, points, translator
+from pocket.presentation.i18n import duration, in_brackets, money, number, percent, plain, points, sentences, translator
 from pocket.presentation.rollout import PLAN, making_seconds
 from pocket.roi import RoiReport
 from pocket.runs import Run
@@ -50,7 +50,7 @@ def phrases(run: Run, report: RoiReport, condensed: list[Cell], random: list[Cel
         "change": _change(run, report, lang),
         "next": _next(run, report, lang),
     }
-    return [Phrase(t(f"meeting.{key}"), _joined(told, lang)) for key, told in answers.items()]
+    return [Phrase(t(f"meeting.{key}"), sentences(told, lang)) for key, told in answers.items()]
 
 
 def paired_difference(condensed: list[Cell], random: list[Cell], lang: str) -> Difference | None:
@@ -59,9 +59,11 @@ def paired_difference(condensed: list[Cell], random: list[Cell], lang: str) -> D
     if ours.keys() != theirs.keys():
         return None
     mean, half_width, count = summarise(ours[seed] - theirs[seed] for seed in ours)
-    spread = f" ± {number(100 * half_width, 1)}" if count > 1 else f" ({translator(lang)('brief.one_seed')})"
-    shown = count > 1 and abs(mean) > half_width
-    return Difference(points(mean, lang) + spread, (1 if mean > 0 else -1) if shown else 0)
+    if count == 1:
+        return Difference(in_brackets(points(mean, lang), translator(lang)("brief.one_seed"), lang), 0)
+    ends = f"{number(100 * mean, 1, signed=True)} ± {number(100 * half_width, 1)}"
+    sign = 0 if abs(mean) <= half_width else 1 if mean > 0 else -1
+    return Difference(translator(lang)("format.points", value=ends), sign)
 
 
 def _faster(report: RoiReport, lang: str) -> list[str]:
@@ -144,7 +146,3 @@ def _next(run: Run, report: RoiReport, lang: str) -> list[str]:
         return [*told, t("meeting.next_stop", go_npv=go_npv, go_loss=loss)]
     stage = PLAN["shadow" if trial else "poc"]
     return [*told, t(f"meeting.next_{verdict}{ending}", owner=t(f"brief.owner_{stage.owner}"))]
-
-
-def _joined(sentences: list[str], lang: str) -> str:
-    return ("" if lang == "ja" else " ").join(sentences)

@@ -12,7 +12,17 @@ from pocket.presentation.brief_evidence import busy_text, few_groups, over_what,
 from pocket.presentation.brief_setting import random_kind, random_name
 from pocket.presentation.check_page import size_text
 from pocket.presentation.fit_text import fit_text
-from pocket.presentation.i18n import LANGUAGES, duration, money, number, percent, plain, seeds_of, translator
+from pocket.presentation.i18n import (
+    LANGUAGES,
+    duration,
+    money,
+    number,
+    percent,
+    plain,
+    seeds_of,
+    sentences,
+    translator,
+)
 from pocket.roi import RoiInputs, RoiReport, alternatives, ceiling_at
 from pocket.runs import Run
 from pocket.runs.poc import Plan
@@ -31,7 +41,7 @@ def plan_lines(plan: Plan, check: CheckRecord, lang: str) -> Iterator[str]:
     yield ""
     yield t("poc.plan")
     if plan.size_by == "check":
-        yield "  " + " ".join(size_text(check, lang))
+        yield "  " + sentences(size_text(check, lang), lang)
     else:
         yield "  " + t(f"poc.size_{plan.size_by}", resolution=plan.resolution, chosen=plan.chosen, minutes=minutes)
         yield "  " + fit_text(check, lang)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 import matplotlib
@@ -18,7 +19,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from pocket.presentation.i18n import currency_name, money, number, translator
+from pocket.presentation.i18n import currency_name, listed, money, number, translator
 from pocket.presentation.roi_text import count, input_range
 from pocket.roi import RoiReport
 
@@ -136,13 +137,15 @@ def figure_cash_flow(report: RoiReport, lang: str) -> Figure:
             at = simple[report.payback]
             axes.plot([report.payback], [at], "o", color=INK, markersize=6)
             text = t("figure.payback_at", month=report.payback)
-            axes.annotate(text, (report.payback, at), (8, -14), textcoords="offset points")
+            late = report.payback > months[-1] / 2  # beside a late one there is no room on the right
+            offset, side = ((-8, 6), "right") if late else ((8, -14), "left")
+            axes.annotate(text, (report.payback, at), offset, textcoords="offset points", ha=side)
         axes.set_xlabel(t("figure.month"))
         axes.set_xlim(0, months[-1])
         largest = max(abs(value) for value in simple + present)
         unit = _money_axis(axes, largest, report.inputs.currency, lang, "y")
         axes.set_ylabel(unit)
-        axes.legend(frameon=False)
+        _legend_below(axes)
         axes.tick_params(labelfontfamily=family)
     return figure
 
@@ -172,7 +175,7 @@ def figure_fan(report: RoiReport, lang: str) -> Figure:
         axes.set_xlim(0, max(months[-1], 1))
         unit = _money_axis(axes, max(abs(value) for value in low + high), report.inputs.currency, lang, "y")
         axes.set_ylabel(unit)
-        axes.legend(frameon=False)
+        _legend_below(axes)
         axes.tick_params(labelfontfamily=family)
     return figure
 
@@ -209,18 +212,25 @@ def figure_tornado(report: RoiReport, lang: str, rows: int = 8) -> Figure:
                 edgecolor=color, hatch=hatch, label=t(f"figure.at_{end}"),
             )  # fmt: skip
         axes.axvline(report.npv, color=INK, linewidth=1)
+        widest = 20 if lang == "ja" else 31  # letters of a line
         labels = [
-            f"{t(f'input.{row.input}')}\n{input_range(row.input, row.low, row.high, inputs, lang)}" for row in shown
+            "\n".join(
+                (
+                    *wrap(t(f"input.{row.input}"), widest, break_on_hyphens=False),
+                    input_range(row.input, row.low, row.high, inputs, lang),
+                )
+            )
+            for row in shown
         ]
         axes.set_yticks(places, labels, fontsize=7.5)
         axes.invert_yaxis()
         axes.spines["left"].set_visible(False)
         axes.tick_params(axis="y", length=0)
         largest = max(max(abs(row.npv_low), abs(row.npv_high)) for row in shown)
+        axes.margins(x=0.06)
         unit = _money_axis(axes, largest, inputs.currency, lang, "x")
         axes.set_xlabel(t("figure.tornado_axis", unit=unit))
-        axes.margins(x=0.06)
-        figure.legend(*axes.get_legend_handles_labels(), frameon=False, loc="outside lower center", ncols=2)
+        _legend_below(axes)
         axes.tick_params(labelfontfamily=family)
     return figure
 
@@ -230,25 +240,33 @@ def alt_tornado(report: RoiReport, lang: str) -> str:
     t = translator(lang)
     if not report.tornado:
         return t("figure.tornado_empty")
-    names = ("、" if lang == "ja" else ", ").join(t(f"input.{row.input}") for row in report.tornado[:3])
+    names = listed((t(f"input.{row.input}") for row in report.tornado[:3]), lang)
     return t("figure.tornado_alt", inputs=names)
 
 
-def _canvas(title: str, height: float = 3.1) -> tuple[Figure, Axes]:
-    # Narrow on purpose: shown at the width of a phone, nine points are still readable.
-    figure = Figure(figsize=(5.4, height), layout="constrained")
+def _canvas(title: str, height: float = 2.5) -> tuple[Figure, Axes]:
+    # Narrow on purpose: shown at the width of a phone, or of half a sheet, nine points are still readable.
+    figure = Figure(figsize=(4.4, height), layout="constrained")
     figure.suptitle(title, x=0.02, ha="left", fontsize=10.5, fontweight="normal")
     return figure, figure.add_subplot()
 
 
+def _legend_below(axes: Axes) -> None:
+    """Put the legend under the chart, where it hides nothing whatever the figures are."""
+    figure, known = axes.get_figure(root=True), axes.get_legend_handles_labels()
+    assert figure is not None
+    figure.legend(*known, frameon=False, loc="outside lower center", ncols=2)
+
+
 def _money_axis(axes: Axes, largest: float, currency: str, lang: str, which: str) -> str:
-    """Label an axis in the unit that fits ``largest``; return the unit's name."""
+    """Label an axis, all of it drawn by now, in the unit that fits ``largest``; return the unit's name."""
     steps = ((1e6, "百万"), (1e4, "万")) if lang == "ja" else ((1e9, " billion"), (1e6, " million"), (1e3, " thousand"))
     divisor, word = next(((size, name) for size, name in steps if largest >= size), (1.0, ""))
     yen = currency_name(currency, lang)
     unit = f"{word}{yen}" if lang == "ja" else f"{yen}{word}"
-    digits = 0 if largest / divisor >= 20 else 1 if largest / divisor >= 2 else 2
     axis = axes.xaxis if which == "x" else axes.yaxis
+    axis.set_major_locator(MaxNLocator(4 if which == "x" else 6))
+    ticks = axis.get_majorticklocs() / divisor
+    digits = next((d for d in range(3) if np.allclose(ticks, ticks.round(d), rtol=0, atol=1e-9)), 3)
     axis.set_major_formatter(FuncFormatter(lambda value, _: number(value / divisor, digits)))
-    axis.set_major_locator(MaxNLocator(6))
     return unit

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-from pocket.presentation.i18n import LANGUAGES, currency_name, translator
+from pocket.presentation.i18n import LANGUAGES, currency_name, in_brackets, translator
 from pocket.presentation.roi_text import note
 from pocket.roi import SPECS, RoiInputs
 
@@ -122,7 +122,7 @@ def form(inputs: RoiInputs, lang: str) -> dict[str, Any]:
 def _field(name: str, inputs: RoiInputs, lang: str) -> dict[str, Any]:
     t, reach = translator(lang), slider(name, inputs)
     unit = t(f"unit.{shown(name).unit}", currency=currency_name(inputs.currency, lang))
-    label = f"{t(f'input.{name}')}（{unit}）" if lang == "ja" else f"{t(f'input.{name}')} ({unit})"
+    label = in_brackets(t(f"input.{name}"), unit, lang)
     return {
         "name": name,
         "label": label,

@@ -7,7 +7,7 @@ from importlib.resources import files
 
 from pocket.presentation import roi_text
 from pocket.presentation.html import escape, table
-from pocket.presentation.i18n import currency_name, money, plain, translator
+from pocket.presentation.i18n import colon, currency_name, money, plain, translator
 from pocket.presentation.roi_caution import MeasuredSaving
 from pocket.presentation.roi_form import LIMITS, shown
 from pocket.roi import RoiInputs, RoiReport, compute, differences
@@ -28,19 +28,25 @@ def top_html(report: RoiReport, lang: str, caution: str = "") -> str:
     """Return the decision and the three axes, and below them a caution where there is one."""
     t = translator(lang)
     decision, flip = roi_text.decision(report, lang), roi_text.flip(report, lang)
-    lines = [decision.detail, f"{flip.label}{_colon(lang)}{flip.value}", roi_text.better(report, lang)]
+    lines = [decision.detail, f"{flip.label}{colon(lang)}{flip.value}", roi_text.better(report, lang)]
     told = "".join(f"<p>{escape(line)}</p>" for line in lines if line)
-    axes = "".join(
-        f"<li><h4>{escape(line.label)}</h4><p class='number'>{escape(line.value)}</p>"
-        f"<p class='detail'>{escape(line.detail)}</p></li>"
-        for line in roi_text.axes(report, lang)
-    )
+    time, *quality, effort = roi_text.axes(report, lang)
+    axes = "".join(_axis(lines) for lines in ([time], quality, [effort]))
     return (
         f"<div class='decision {report.decision.verdict}'><h3>{escape(decision.label)}</h3>"
         f"<p class='verdict'>{escape(decision.value)}</p>{told}</div>"
         f"<h3>{escape(t('axis.title'))}</h3><ol class='axes'>{axes}</ol>"
         + (f"<p class='caution'>{escape(caution)}</p>" if caution else "")
     )
+
+
+def _axis(lines: Sequence[roi_text.Line]) -> str:
+    """Return one axis: its name once, and each of its figures."""
+    figures = "".join(
+        f"<div><p class='number'>{escape(line.value)}</p><p class='detail'>{escape(line.detail)}</p></div>"
+        for line in lines
+    )
+    return f"<li><h4>{escape(lines[0].label)}</h4><div class='figures'>{figures}</div></li>"
 
 
 def outcome_html(report: RoiReport, lang: str) -> str:
@@ -88,7 +94,7 @@ def compare_html(scenarios: Mapping[str, RoiInputs], lang: str) -> str:
             unit, times = shown(name)
             currencies = [currency_name(inputs.currency, lang) for inputs in scenarios.values()]
             written = [
-                f"{plain(limit[name] * times)} {t(f'unit.{unit}', currency=currency)}"
+                roi_text.with_unit(plain(limit[name] * times), t(f"unit.{unit}", currency=currency), lang)
                 for limit, currency in zip(limits, currencies, strict=True)
             ]
             rows.append([t(f"input.{name}"), *written])
@@ -108,7 +114,3 @@ def _stacked(heads: Sequence[str], rows: Sequence[Sequence[str]], caption: str) 
         f'<table class="stack"><caption>{escape(caption)}</caption>'
         f"<thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
     )
-
-
-def _colon(lang: str) -> str:
-    return "：" if lang == "ja" else ": "

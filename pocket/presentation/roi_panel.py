@@ -22,7 +22,7 @@ from pocket.roi import SPECS, InputError, RoiInputs, RoiReport, compute, load_sc
 from pocket.roi.scenarios import MOST_LETTERS
 from pocket.runs import ArtefactError, Run
 
-PAUSE = 0.25  # seconds without a change after which charts are drawn again
+PAUSE = 0.15  # seconds without a change after which charts are drawn again; a moving slider sends every 0.08
 CHARTS = ("break_even", "cash_flow", "tornado", "fan")
 _MOST_COMPARED = 5
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 from pocket.presentation.i18n import (
@@ -9,6 +10,7 @@ from pocket.presentation.i18n import (
     data_size,
     date,
     duration,
+    listed,
     money,
     number,
     percent,
@@ -23,6 +25,7 @@ from pocket.roi.fields import HYBRID_SHARE, HYBRID_UNMEASURED
 from pocket.roi.report import AlternativeName
 
 SYMBOLS = {"go": "●", "pilot": "▲", "stop": "■"}
+_LAST_FIGURE = re.compile(r"(.*?)([−\d][\d,.]*)(\D*)")
 
 
 class Line(NamedTuple):
@@ -50,19 +53,27 @@ def input_value(name: str, value: float, inputs: RoiInputs, lang: str) -> str:
     if unit in ("yearly_rate", "share"):
         return percent(value, lang)
     if unit == "map_per_month":
-        return f"{plain(100 * value)}\N{NO-BREAK SPACE}{t('unit.points_per_month')}"
+        return with_unit(plain(100 * value), t("unit.points_per_month"), lang)
     if unit == "share_per_point":
         return t("format.per_point", value=percent(value, lang, 2))
     if unit == "currency":
         return money(value, inputs.currency, lang)
-    return f"{plain(value)}\N{NO-BREAK SPACE}{t(f'unit.{unit}', currency=currency_name(inputs.currency, lang))}"
+    return with_unit(plain(value), t(f"unit.{unit}", currency=currency_name(inputs.currency, lang)), lang)
+
+
+def with_unit(figure: str, unit: str, lang: str) -> str:
+    """Join a figure and its unit: Japanese leaves no space before a unit in its own letters."""
+    return figure + ("" if lang == "ja" and not unit[0].isascii() else "\N{NO-BREAK SPACE}") + unit
 
 
 def input_range(name: str, low: float, high: float, inputs: RoiInputs, lang: str) -> str:
-    """Return a range of one input, the unit written once where it can be."""
+    """Return a range of one input, what its ends have in common written once."""
     first, last = (input_value(name, value, inputs, lang) for value in (low, high))
-    figure, space, unit = first.partition("\N{NO-BREAK SPACE}")
-    return f"{figure if space and last.endswith(space + unit) and figure[0].isdigit() else first} – {last}"
+    ends = [_LAST_FIGURE.fullmatch(end) for end in (first, last)]
+    if ends[0] and ends[1] and ends[0][1] == ends[1][1] and ends[0][3] == ends[1][3]:
+        before, figure, after = ends[0].groups()
+        first, last = before + figure, ends[1][2] + after
+    return translator(lang)("format.range", low=first, high=last)
 
 
 def note(name: str, inputs: RoiInputs, lang: str) -> str:
@@ -174,8 +185,7 @@ def trainings(report: RoiReport, lang: str) -> Line:
 def better(report: RoiReport, lang: str) -> str:
     """Return a sentence that names alternatives worth more in money than the condensed set, or an empty text."""
     t, names = translator(lang), report.decision.better
-    joined = ("、" if lang == "ja" else ", ").join(t(f"alternative.{name}") for name in names)
-    return t("roi.better", names=joined) if names else ""
+    return t("roi.better", names=listed((t(f"alternative.{name}") for name in names), lang)) if names else ""
 
 
 def alternatives(report: RoiReport, lang: str) -> tuple[list[str], list[list[str]]]:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from pocket.presentation.checklist import CONDENSED, FULL, diagnosed
 from pocket.presentation.i18n import date as month_of
-from pocket.presentation.i18n import duration, money, number, percent, translator
+from pocket.presentation.i18n import duration, in_brackets, money, number, percent, sentences, translator
 from pocket.roi import RoiInputs, RoiReport
 from pocket.runs import Run
 from pocket.runs.records import Cell, summarise
@@ -204,11 +204,12 @@ def _failed(run: Run, report: RoiReport, lang: str) -> tuple[str, str, str]:
             return (*shown, "")
         full, condensed = (sides[0],), (sides[1],)
     mean, half_width, count = summarise(100 * (ours - theirs) for ours, theirs in zip(condensed, full, strict=True))
-    spread = f" ± {number(half_width, 1)}" if count > 1 else f" ({t('brief.one_seed')})"
+    change = number(mean, 1, signed=True)
+    change = f"{change} ± {number(half_width, 1)}" if count > 1 else in_brackets(change, t("brief.one_seed"), lang)
     clear = count > 1 and abs(mean) > half_width
     sign = "unclear" if not clear else "rise" if mean > 0 else "fall"
-    measured = t(f"kpi.failed_{sign}", change=number(mean, 1, signed=True) + spread)
-    return (*shown, measured + ("" if lang == "ja" else " ") + _charged(report.inputs, sign, lang))
+    measured = t(f"kpi.failed_{sign}", change=change)
+    return (*shown, sentences((measured, _charged(report.inputs, sign, lang)), lang))
 
 
 def _charged(inputs: RoiInputs, sign: str, lang: str) -> str:
@@ -236,4 +237,4 @@ def _missed(report: RetrievalReport | None) -> float | None:
 
 def _one_seed(missed: float | None, lang: str) -> str:
     t = translator(lang)
-    return t("kpi.unmeasured") if missed is None else f"{percent(missed, lang)} ({t('brief.one_seed')})"
+    return t("kpi.unmeasured") if missed is None else in_brackets(percent(missed, lang), t("brief.one_seed"), lang)

@@ -7,8 +7,10 @@ compute nothing, show the same numbers.
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+import math
+from collections.abc import Collection, Sequence
 from typing import NamedTuple, get_args
+from unicodedata import east_asian_width
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +20,8 @@ from xlsxwriter.worksheet import Worksheet
 
 from pocket.presentation import roi_text
 from pocket.presentation import workbook_formulae as formulae
-from pocket.presentation.i18n import currency_name, translator
+from pocket.presentation.i18n import currency_name, in_brackets, translator
+from pocket.presentation.roi_form import shown
 from pocket.roi import SPECS, RoiReport, finance
 from pocket.roi.economics import base_values, doing_nothing
 from pocket.roi.report import AlternativeName
@@ -27,16 +30,23 @@ _ALTERNATIVES: tuple[AlternativeName, ...] = get_args(AlternativeName)
 _COLUMNS = "BCDEF"
 _MONTHS = int(SPECS["horizon_months"].maximum)
 _FIRST, _LAST = 5, 5 + _MONTHS  # rows of the schedule
-_FIGURE, _MONEY = "#,##0.######", "#,##0;[Red]-#,##0"
-_TOP, _WRAPPED = {"valign": "top"}, {"valign": "top", "text_wrap": True}
+_FIGURE, _PERCENT, _MONEY = "#,##0.######", "0.0##%", "#,##0;[Red]-#,##0"
+_LINE = 15  # points
+_TOP, _WRAPPED, _INPUT = {"valign": "top"}, {"valign": "top", "text_wrap": True}, {"bg_color": "#FFF7E0"}
+_HEAD = {"bold": True, "font_color": "#FFFFFF", "bg_color": "#1F4E79", "text_wrap": True, "valign": "vcenter"}
 _STYLES: dict[str, dict[str, object]] = {
     "title": {"bold": True, "font_size": 14},
     "help": {"font_color": "#52606D"},
     "sample": {"font_color": "#B42318", "bold": True},
-    "head": {"bold": True, "font_color": "#FFFFFF", "bg_color": "#1F4E79", "text_wrap": True, "valign": "vcenter"},
+    "head": _HEAD,
+    "head_beside": {**_HEAD, "align": "left", "indent": 1},
+    "head_figure": {**_HEAD, "align": "right"},
     "text": _WRAPPED,
-    "input": {**_TOP, "bg_color": "#FFF7E0", "num_format": _FIGURE},
+    "beside": {**_WRAPPED, "align": "left", "indent": 1},  # so that a figure on its left does not touch it
+    "input": {**_TOP, **_INPUT, "num_format": _FIGURE},
+    "input_percent": {**_TOP, **_INPUT, "num_format": _PERCENT},
     "figure": {**_TOP, "num_format": _FIGURE},
+    "figure_percent": {**_TOP, "num_format": _PERCENT},
     "money": {**_TOP, "num_format": _MONEY},
     "share": {**_TOP, "num_format": "0.0%"},
     "map": {**_TOP, "num_format": "0.0000"},
@@ -74,12 +84,13 @@ class _Pages(NamedTuple):
         else:
             sheet.write_number(place, content, shape)
 
-    def head(self, sheet: Worksheet, words: Sequence[str], widths: Sequence[int]) -> None:
-        """Write the heads of the columns, repeated on every printed page."""
+    def head(self, sheet: Worksheet, words: Sequence[str], widths: Sequence[int], figures: Collection[int]) -> None:
+        """Write the heads of the columns, repeated on every printed page; ``figures`` are those over figures."""
         for column, (word, width) in enumerate(zip(words, widths, strict=True)):
-            sheet.write_string(3, column, word, self.styles["head"])
+            style = "head_figure" if column in figures else "head_beside" if column else "head"
+            sheet.write_string(3, column, word, self.styles[style])
             sheet.set_column(column, column, width)
-        sheet.set_row(3, 34)  # two lines: not every program fits a row to its text
+        sheet.set_row(3, 2 * _LINE + 4)  # two lines: not every program fits a row to its text
         sheet.repeat_rows(3)
         sheet.freeze_panes(4, 1)
 
@@ -114,8 +125,9 @@ def workbook_bytes(report: RoiReport, lang: str, *, sample: bool = False) -> byt
             sheet.set_paper(9)  # A4
             sheet.fit_to_pages(1, 0)
             pages.put(sheet, "A1", t(f"workbook.{title}_title"), "title")
-            help_text = t("brief.sample") if sample else t(f"workbook.{title}_help")
-            pages.put(sheet, "A2", help_text, "sample" if sample else "help")
+            if sample:
+                pages.put(sheet, "A2", t("brief.sample"), "sample")
+            pages.put(sheet, "A3" if sample else "A2", t(f"workbook.{title}_help"), "help")
         _inputs(pages)
         _schedule(pages, *_result(pages))
     return buffer.getvalue()
@@ -127,30 +139,36 @@ def _inputs(pages: _Pages) -> None:
     columns = {
         "brief.figure": 46,
         "roi.value": 16,
-        "workbook.unit": 22,
+        "workbook.unit": 26,
         "workbook.low": 14,
         "workbook.high": 14,
         "brief.source": 14,
-        "workbook.note": 60,
+        "workbook.note": 90,
     }
-    pages.head(sheet, [t(key) for key in columns], list(columns.values()))
+    pages.head(sheet, [t(key) for key in columns], list(columns.values()), (1, 3, 4))
+    wide = columns["brief.figure"], columns["workbook.note"]
     currency = currency_name(inputs.currency, pages.lang)
     row = _FIRST
     for name, spec in SPECS.items():
-        e = inputs.estimate(name)
-        pages.put(sheet, f"A{row}", t(f"input.{name}"))
-        pages.put(sheet, f"B{row}", e.base, "input")
-        pages.put(sheet, f"C{row}", t(f"unit.{spec.unit}", currency=currency))
-        pages.put(sheet, f"D{row}", e.low, "figure")
-        pages.put(sheet, f"E{row}", e.high, "figure")
-        pages.put(sheet, f"F{row}", t(f"tag.{e.source}"))
-        pages.put(sheet, f"G{row}", roi_text.note(name, inputs, pages.lang))
+        e, label, note = inputs.estimate(name), t(f"input.{name}"), roi_text.note(name, inputs, pages.lang)
+        written = shown(name).unit
+        kind = "_percent" if written.startswith("percent") else ""  # a cell shows it so, whatever it holds
+        pages.put(sheet, f"A{row}", label)
+        pages.put(sheet, f"B{row}", e.base, f"input{kind}")
+        pages.put(sheet, f"C{row}", t(f"unit.{written if kind else spec.unit}", currency=currency), "beside")
+        pages.put(sheet, f"D{row}", e.low, f"figure{kind}")
+        pages.put(sheet, f"E{row}", e.high, f"figure{kind}")
+        pages.put(sheet, f"F{row}", t(f"tag.{e.source}"), "beside")
+        pages.put(sheet, f"G{row}", note, "beside")
+        sheet.set_row(row - 1, _LINE * max(_lines(label, wide[0]), _lines(note, wide[1])))
         pages.name(name, sheet, "B", row)
         row += 1
     for name in ("count_teacher", "keep_full_data"):
-        pages.put(sheet, f"A{row}", t(f"workbook.{name}"))
+        label = t(f"workbook.{name}")
+        pages.put(sheet, f"A{row}", label)
         pages.put(sheet, f"B{row}", int(getattr(inputs, name)), "input")
-        pages.put(sheet, f"C{row}", t("workbook.yes_no"))
+        pages.put(sheet, f"C{row}", t("workbook.yes_no"), "beside")
+        sheet.set_row(row - 1, _LINE * _lines(label, wide[0]))
         pages.name(name, sheet, "B", row)
         row += 1
     pages.put(sheet, f"A{row}", t("workbook.trainings_per_month"))
@@ -163,8 +181,8 @@ def _result(pages: _Pages) -> tuple[int, int]:
     t, sheet, report = translator(pages.lang), pages.result, pages.report
     unit, schedule = currency_name(report.inputs.currency, pages.lang), _quoted(pages.schedule)
     found = [report.alternative(name) for name in _ALTERNATIVES]
-    heads = [f"{t('brief.figure')} ({unit})", *(t(f"alternative.{name}") for name in _ALTERNATIVES)]
-    pages.head(sheet, heads, [46, 20, 22, 22, 22, 22])
+    heads = [in_brackets(t("brief.figure"), unit, pages.lang), *(t(f"alternative.{name}") for name in _ALTERNATIVES)]
+    pages.head(sheet, heads, [46, 20, 22, 22, 22, 22], range(1, 6))
     parts = [formulae.costs(name, f"{schedule}!$H${_FIRST}:$H${_LAST}") for name in _ALTERNATIVES]
     row, sums = _FIRST, []
     for group, costs, words in (
@@ -217,8 +235,8 @@ def _schedule(pages: _Pages, once: int, monthly: int) -> None:
     """Write month 0 to the longest horizon; months beyond the one entered are 0."""
     t, sheet, result = translator(pages.lang), pages.schedule, _quoted(pages.result)
     keys = ("month", "full", "condensed", "net", "discounted", "cumulative", "cumulative_discounted", "nothing")
-    heads = [*(t(f"workbook.{key}") for key in keys), f"{t('alternative.nothing')}: {t('workbook.discounted')}"]
-    pages.head(sheet, heads, [10, 20, 20, 20, 20, 20, 24, 22, 26])
+    heads = [t(f"workbook.{key}") for key in (*keys, "nothing_saved")]
+    pages.head(sheet, heads, [10, 20, 20, 20, 20, 20, 24, 22, 26], range(9))
     nothing = formulae.storage("nothing")
     for month, values in enumerate(_months(pages.report).tolist()):
         row = _FIRST + month
@@ -256,6 +274,11 @@ def _totals(pages: _Pages, row: int, label: str, texts: Sequence[str], values: S
     pages.put(pages.result, f"A{row}", label, "total")
     for column, text, value in zip(_COLUMNS, texts, values, strict=True):
         pages.put(pages.result, f"{column}{row}", Formula(text, value), "total")
+
+
+def _lines(text: str, width: int) -> int:
+    """Return the lines that a text takes in a column as wide as so many digits; a Japanese letter takes two."""
+    return math.ceil(sum(2.1 if east_asian_width(letter) in "WF" else 1 for letter in text) / width) or 1
 
 
 def _quoted(sheet: Worksheet) -> str:

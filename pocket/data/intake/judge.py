@@ -218,7 +218,7 @@ def judge_classes(intake: Intake, findings: Findings) -> Classes:
             findings.add("tiny", name, str(images[c]))
         if not query[c] or not train[c]:
             one = whole[c] == 1 and not listing.sides
-            findings.add("one_unit" if one else "no_query", name, f"train {train[c]}, query {query[c]}")
+            findings.add("one_unit" if one else "no_query", name, train=int(train[c]), query=int(query[c]))
         if asked[c] < FEW_THINGS:
             more = math.ceil((FEW_THINGS - asked[c]) / share)
             findings.add("few_queries", name, images=int(query[c]), things=asked[c], more=more)

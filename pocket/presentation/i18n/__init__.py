@@ -6,7 +6,7 @@ import datetime
 import hashlib
 import string
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 from importlib.resources import files
 from types import MappingProxyType
@@ -155,6 +155,30 @@ def duration(seconds: float, lang: str) -> str:
         return t("format.hours", hours=hours, minutes=rest)
     days, rest = divmod(round(seconds / 3600), 24)
     return t("format.days", days=number(days), hours=rest)
+
+
+def colon(lang: str) -> str:
+    """Return the colon between a label and what it is of."""
+    texts(lang)
+    return "：" if lang == "ja" else ": "
+
+
+def listed(names: Iterable[str], lang: str) -> str:
+    """Return names in a row, with the comma of the language."""
+    texts(lang)
+    return ("、" if lang == "ja" else ", ").join(names)
+
+
+def sentences(told: Iterable[str], lang: str) -> str:
+    """Return sentences one after another, empty ones left out; Japanese has no space between them."""
+    texts(lang)
+    return ("" if lang == "ja" else " ").join(one for one in told if one)
+
+
+def in_brackets(text: str, aside: str, lang: str) -> str:
+    """Return a text with an aside in the brackets of its language."""
+    texts(lang)
+    return f"{text}（{aside}）" if lang == "ja" else f"{text} ({aside})"
 
 
 def date(day: datetime.date, lang: str) -> str:

@@ -149,7 +149,7 @@ function render({ model, el }) {
     scenarioTable = element("div");
     const scenarios = element("details", { open: opened.length ? opened[form.groups.length] : false },
       element("summary", {}, texts.group_scenarios),
-      element("div", { class: "settings" },
+      element("div", { class: "settings scenarios" },
         element("span", {}, element("label", { for: `${id}-scenario` }, texts.scenario_name), nameBox, saveButton),
         element("span", {}, element("label", { for: `${id}-scenarios` }, texts.scenario_choose), scenarioNames, loadButton)),
       scenarioTable);
