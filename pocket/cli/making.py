@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 import typer
@@ -153,7 +152,7 @@ def poc(
             asked=Asked(seeds=seeds, bits=bits, ipc=ipc, ratio=ratio, resolution=resolution, minutes=minutes),
             lang=lang,
             pdf=pdf,
-            progress=sys.stderr.isatty(),
+            progress=True,
             say=typer.echo,
         )
     except UsageError as error:
