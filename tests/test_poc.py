@@ -33,15 +33,15 @@ from pocket.data.intake import CheckRecord, SplitRecord
 from pocket.data.sources import LeftOutWarning
 from pocket.data.summary import repeated_queries
 from pocket.evaluation import DiagnosticsRecord, RetrievalComparison, bootstrap_mean, over_queries
-from pocket.hashing import TrainConfig
+from pocket.hashing import TrainConfig, bars
 from pocket.presentation import roi_text
 from pocket.presentation.brief import write_brief
 from pocket.presentation.brief_evidence import few_groups, saving_noise
-from pocket.presentation.i18n import translator
+from pocket.presentation.i18n import duration, translator
 from pocket.presentation.poc_block import poc_block
 from pocket.presentation.poc_text import STAGES, estimate_lines, outcome_lines, plan_lines, split_lines
 from pocket.roi import RoiReport
-from pocket.runs import Run, results
+from pocket.runs import Run, open_run, results
 from pocket.runs.paths import kit_dir
 from pocket.runs.poc import KeptCell, PlanRecord, PocRecord, PublishedPoc
 from pocket.runs.records import CondensationRecord, TrainingRecord
@@ -52,7 +52,9 @@ from pocket.workflows.check import UsageError, check
 from pocket.workflows.measure import load_split
 from pocket.workflows.poc import Done, poc
 from pocket.workflows.poc_cells import Shelf
-from pocket.workflows.poc_plan import Asked, full_config, nominal_seconds, plan_of, small_config
+from pocket.workflows.poc_images import hold_to_images, images_of
+from pocket.workflows.poc_plan import Asked, Speed, estimate, full_config, nominal_seconds, plan_of, small_config
+from pocket.workflows.tour import tour
 
 SIZES = (30, 20, 12)  # images of each class: groups of two, so that each has something to ask and to find
 QUICK = Asked(seeds=2, bits=8, resolution=16, steps=(8, 3))
@@ -165,8 +167,12 @@ def test_it_says_plan_time_and_verdict(done: tuple[Done, Path, list[str]]) -> No
     assert text.count("no decision can rest on") == 3, "by the check twice, and beside the scores"
     found = run_of(done).path("brief.en.html")
     verdict = next(i for i, line in enumerate(said) if line.startswith("■ Stop:"))
+    record = done[0].record
+    assert record is not None and record.took is not None
+    assert said[-1] == t("poc.took", time=duration(sum(record.took.values()), "en"))
     assert said[verdict - 1] == "" and t("poc.complete") not in said
-    beside = "brief.ja.html, roi.en.xlsx, roi.ja.xlsx, roi.csv, check.html, relabel.csv"
+    assert len(run_of(done).path("relabel.csv").read_bytes().splitlines()) == 1, "no label is doubted"
+    beside = "brief.ja.html, roi.en.xlsx, roi.ja.xlsx, roi.csv, check.html"
     assert said[said.index(f"Report: {found}") + 1] == t("poc.beside", files=beside), "no PDF was asked for"
     assert f"Report: {found}" in text and "95 % intervals over" in text
 
@@ -315,6 +321,11 @@ def test_a_run_of_an_older_kit_goes_on_and_loses_nothing(
     assert f"at most {roi_text.ceiling_line(report, 'en').value} could" in most, (
         "where all are trained, the brief's own"
     )
+    assert translator("en")("poc.not_compared", path=images, run="whole") in said, "its split holds no contents"
+    before = run_of(done)
+    record = PocRecord.load(before.path("poc.json"))
+    assert (found.record.took, found.record.estimated) == (record.took, record.estimated), "nothing was made again"
+    assert record.took is not None and any(line.startswith("From the check to the brief it took") for line in said)
     assert scores(folder) == scores(run_of(done).folder)
     said.clear()
     poc(images, "whole", asked=QUICK, pdf=False, say=said.append)
@@ -378,6 +389,8 @@ def test_what_the_check_has_said_is_not_said_by_later_commands(
         explained = CliRunner().invoke(app, ["explain", "--query", "0", "--run", "whole"])
     assert (searched.exit_code, explained.exit_code) == (0, 0), searched.output + explained.output
     assert not [str(one.message) for one in caught if "left out" in str(one.message)]
+    of = load_split(settings, told=True).query.files[0]
+    assert translator("en")("explain.file", file=of) in explained.output and Path(of).is_file()
     (images / "kind 1" / "03.png").unlink()
     for words in (["search", str(images / "kind 0" / "00.png")], ["explain", "--query", "0"]):
         refused = CliRunner().invoke(app, [*words, "--run", "whole"])
@@ -440,6 +453,30 @@ def test_images_that_have_changed_are_announced_and_nothing_is_lost(
     assert verify_run(run.folder).problems == ()
 
 
+def test_a_tour_on_images_of_ones_own_refuses_others(tmp_path: Path, home: Path) -> None:
+    images, said = folder_of_images(tmp_path / "images"), []
+    run = open_run("mine", dataset=str(images))
+    hold_to_images(run, said.append, begins=False)
+    assert len(said) == 1 and "could not be compared" in said[0] and not run.path("split.json").exists()
+    hold_to_images(run, said.append, begins=True)
+    assert SplitRecord.load(run.path("split.json")).query and verify_run(run.folder).unlogged == ()
+    hold_to_images(run, said.append, begins=False)
+    os.utime(images / "kind 1" / "00.png", (1, 1))
+    hold_to_images(run, said.append, begins=True)
+    assert len(said) == 1, "the same images, at another time"
+    (images / "kind 1" / "00.png").write_bytes((images / "kind 0" / "00.png").read_bytes())
+    before = state(run.folder)
+    for first in ("00", "04"):
+        with pytest.raises(ValueError, match=r"0 added, 0 removed, 1 changed .*--run mine-2"):
+            tour("mine", first=first, say=said.append)
+    with pytest.raises(ValueError, match="1 changed"):
+        images_of(run)
+    assert state(run.folder) == before and len(said) == 1, "no notebook has begun"
+    digits = open_run("digits")
+    hold_to_images(digits, said.append, begins=True)
+    assert not digits.path("split.json").exists()
+
+
 def test_a_condensing_that_goes_on_says_where(
     tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -457,11 +494,22 @@ def test_a_condensing_that_goes_on_says_where(
         patch.setattr(matching, "distance", pressed)
         with pytest.raises(KeyboardInterrupt):
             poc(images, "stopped", asked=asked, pdf=False, say=lambda line: None)
+    kept = Run.read(home / "runs" / "stopped")
+    shelf = Shelf(kept, load_split(kept.settings), plan_of(CheckRecord.load(kept.path("check.json")), asked))
+    assert shelf.missing()["iem"] == 1 and shelf.steps_left() == 5 - 2 and shelf.diagnoses_left() == 3
+    speed = Speed(full_step=1.0, small_step=0.0, condense_step=10.0, image=0.0, score=0.0)
+    assert estimate(shelf.plan, speed, shelf.missing(), steps=shelf.steps_left())["iem"] == 30
+    assert estimate(shelf.plan, speed, shelf.missing())["iem"] == 50
+    monkeypatch.setattr(bars, "EVERY", 0.0)
     done = poc(images, "stopped", asked=asked, pdf=False, lang="ja", progress=True, say=said.append)
+    assert shelf.steps_left() == 0 and shelf.diagnoses_left() == 0
     assert said.count(translator("ja")("poc.goes_on", seed=0, step=2, steps=5)) == 1
     assert "step 2 of 5" in translator("en")("poc.goes_on", seed=0, step=2, steps=5)
-    bars = capsys.readouterr().err
-    assert "凝縮：シード0" in bars and "学習：" in bars and "condensing" not in bars and "training" not in bars
+    lines = [line for line in capsys.readouterr().err.splitlines() if line]
+    assert any(line.startswith("凝縮：シード0: 3/5, ") for line in lines), "it is no terminal: plain lines"
+    assert any(line.startswith("学習：") for line in lines) and "\r" not in "".join(lines)
+    assert not [line for line in lines if "condensing" in line or "training" in line]
+    assert len([line for line in said if line.startswith("今回の所要時間")]) == 1 and said[-1].startswith("今回の所要")
     assert done.record is not None and done.record.took is None
     assert not list((home / "runs" / "stopped").rglob("*.checkpoint"))
 

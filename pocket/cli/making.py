@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 import typer
@@ -175,7 +174,7 @@ def poc(
             asked=Asked(seeds, bits, ipc, ratio, resolution, minutes, fit=asked_fit(fit)),
             lang=lang,
             pdf=pdf,
-            progress=sys.stderr.isatty(),
+            progress=True,
             say=typer.echo,
         )
     except UsageError as error:

@@ -130,7 +130,7 @@ def explain(
         raise ValueError(no_model(opened, missing, lang))
     full, condensed = (HashModel.load(kept[name]) for name in ("full", "iem"))
     images = CondensedSet.load(opened.path("condensed.safetensors"))
-    found = explained(images_of(opened, lang), query, full, condensed, images, k=k, lang=lang)
+    found = explained(images_of(opened, lang, typer.echo), query, full, condensed, images, k=k, lang=lang)
     for line in told(found, lang):
         typer.echo(line)
 

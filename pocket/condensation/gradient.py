@@ -21,12 +21,12 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 from torch.nn import functional
-from tqdm.auto import tqdm
 
 from pocket.condensation.matching import Matched, Step
 from pocket.condensation.real import RealImages, siamese
 from pocket.data.formation import decode
 from pocket.hashing import Augmentation, HashModel
+from pocket.hashing.bars import steps
 from pocket.hashing.devices import derive, deterministic, generator, pick_device, warm_up
 from pocket.hashing.networks import initialise
 from pocket.hashing.objectives import Objective, objective
@@ -163,13 +163,12 @@ def gradient_matching(task: Task) -> Matched:
         task.watch(Step(0, synthetic.detach(), loss))
     try:
         with deterministic():
-            for step in tqdm(
+            for step in steps(
                 range(first, config.steps),
-                desc=task.progress if isinstance(task.progress, str) else f"condensing {images.name}",
+                task.progress if isinstance(task.progress, str) else f"condensing {images.name}",
+                shown=bool(task.progress),
                 initial=first,
                 total=config.steps,
-                disable=not task.progress,
-                mininterval=1.0,
             ):
                 if config.seconds is not None and seconds() >= config.seconds:
                     break

@@ -26,7 +26,6 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint as recompute
-from tqdm.auto import tqdm
 
 from pocket.condensation.checkpoint import Checkpoint
 from pocket.condensation.config import IEMConfig
@@ -38,6 +37,7 @@ from pocket.data import ImageSet
 from pocket.data.formation import Formation, decode
 from pocket.hashing import Augmentation, HashModel
 from pocket.hashing.augmentation import Draw
+from pocket.hashing.bars import steps
 from pocket.hashing.devices import deterministic, pick_device, warm_up
 from pocket.hashing.objectives import objective
 
@@ -155,13 +155,12 @@ def match(
         watch(Step(0, synthetic.detach(), loss))
     try:
         with deterministic():
-            for step in tqdm(
+            for step in steps(
                 range(first, config.steps),
-                desc=progress if isinstance(progress, str) else f"condensing {images.name}",
+                progress if isinstance(progress, str) else f"condensing {images.name}",
+                shown=bool(progress),
                 initial=first,
                 total=config.steps,
-                disable=not progress,
-                mininterval=1.0,
             ):
                 network, drawn, target, scale = real.at(step)
                 z, v, loss = views(synthetic, labels, formation, real.augmentation, drawn, network, judge, config)

@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
-from tqdm.auto import tqdm
 
 from pocket.data import CondensedSet, ImageSet
 from pocket.hashing.augmentation import Augmentation
+from pocket.hashing.bars import steps
 from pocket.hashing.devices import derive, describe, deterministic, generator, pick_device, to_float, warm_up
 from pocket.hashing.networks import HashModel, TrainingReport
 from pocket.hashing.objectives import objective
@@ -265,7 +265,7 @@ def _fit(
     model.train()
     with deterministic():
         label = progress if isinstance(progress, str) else f"training on {name}"
-        for step in tqdm(range(config.steps), desc=label, disable=not progress, mininterval=1.0):
+        for step in steps(range(config.steps), label, shown=bool(progress)):
             rows = batches[step]
             source = generator(where, seed, _STAGE, step)
             seen = to_float(views[rows])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 from pocket.data import RetrievalSplit
 from pocket.data.intake import CheckRecord
@@ -167,7 +168,13 @@ def written_beside(run: Run, lang: str) -> list[str]:
     languages = sorted(LANGUAGES, key=lambda other: other != lang)
     briefs = [f"brief.{other}.{kind}" for other in languages for kind in ("pdf", "html")]
     names = [*briefs, *(f"roi.{other}.xlsx" for other in languages), "roi.csv", "check.html", "relabel.csv"]
-    return [name for name in names if name != f"brief.{lang}.html" and run.path(name).is_file()]
+    there = [name for name in names if name != f"brief.{lang}.html" and run.path(name).is_file()]
+    return [name for name in there if name != "relabel.csv" or anything_to_relabel(run.path(name))]
+
+
+def anything_to_relabel(table: Path) -> bool:
+    """Whether a ``relabel.csv`` names any image: it is there, with its head alone, even where no label is doubted."""
+    return len(table.read_bytes().strip().splitlines()) > 1
 
 
 def result_lines(run: Run, lang: str) -> Iterator[str]:

@@ -119,7 +119,8 @@ def check(
     for line in console_lines(record, lang):
         say(line)
     say(t("check.wrote", path=target / "check.html"))
-    beside = [name for name in ("check.json", "split.json", "relabel.csv") if (target / name).is_file()]
+    names = ("check.json", "split.json", *(("relabel.csv",) if record.suspects else ()))
+    beside = [name for name in names if (target / name).is_file()]
     say(t("check.also", names=", ".join(beside)))
     return Checked(record, target)
 

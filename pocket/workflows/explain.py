@@ -48,12 +48,14 @@ class View(NamedTuple):
 class Explanation(NamedTuple):
     """A query under two models, and the synthetic views that lie nearest to it under the condensed one.
 
+    ``file`` is that of the query's image, "" where it has none.
     ``only_full`` and ``only_condensed`` are answers that the other model holds farther than its own last one: of equal
     distance either might have been named.
     """
 
     query: int
     label: str
+    file: str
     full: Side
     condensed: Side
     only_full: list[Hit]
@@ -108,6 +110,7 @@ def explain(
     return Explanation(
         query=query,
         label=asked.class_names[asked.labels[query]],
+        file=asked.files[query] if asked.files else "",
         full=sides[0],
         condensed=sides[1],
         only_full=[hit for hit in sides[0].hits if sides[1].lacks(hit)],
@@ -175,6 +178,8 @@ def told(found: Explanation, lang: str = "en") -> list[str]:
         return ", ".join(map(str, bits)) or t("explain.none")
 
     lines = [t("explain.query", query=found.query, label=found.label)]
+    if found.file:
+        lines.append(t("explain.file", file=found.file))
     for key, side in (("full", full), ("condensed", condensed)):
         name, right = t(f"explain.{key}"), sum(hit.label == found.label for hit in side.hits)
         lines.append(t("explain.nearest", name=name, right=right, count=len(side.hits)))

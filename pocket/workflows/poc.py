@@ -6,6 +6,7 @@ import re
 import statistics
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ from pocket.data.decoding import Fit
 from pocket.data.intake import CheckRecord, SplitRecord
 from pocket.data.intake.names import shown
 from pocket.presentation import poc_text
-from pocket.presentation.i18n import LANGUAGES, number, translator
+from pocket.presentation.i18n import LANGUAGES, duration, number, translator
 from pocket.presentation.roi_files import write_roi
 from pocket.roi import RoiInputs, RoiReport
 from pocket.runs import ArtefactError, Run, open_run, provenance
@@ -79,7 +80,7 @@ def poc(
         Print the brief, too, where there is a browser.
     device : str
     progress : bool
-        Show bars.
+        Show bars, or now and then a line where stderr is no terminal.
     say : callable
         Takes each line.
 
@@ -113,14 +114,13 @@ def _made(
     say: Say,
 ) -> Done:
     """Do it, with the run held."""
-    clock, before = None if _begun(run_dir(name)) else Clock(), cpu_load()  # before any work of ours
+    clock, before = Clock(whole=not _begun(run_dir(name))), cpu_load()  # before any work of ours
     fit = asked.fit or "crop"
     checked = checked_images(path, run_dir(name), groups, lang, say, ["--run", name, *asked.options()], fit)
     if checked.verdict == "stop":
         say(translator(lang)("poc.stop"))
         return Done(checked)
-    if clock:
-        clock.lap("check")
+    clock.lap("check")
     plan = plan_of(checked, asked, device)
     run = planned_run(path, name, groups, plan, fit)
     for line in poc_text.plan_lines(plan, checked, lang):
@@ -143,6 +143,10 @@ def _made(
         say(translator(lang)("poc.complete"))
     for line in poc_text.result_lines(run, lang):
         say(line)
+    if record.took is not None:
+        say(translator(lang)("poc.took", time=duration(sum(record.took.values()), lang)))
+    elif "report" in clock.seconds:
+        say(translator(lang)("poc.took_now", time=duration(sum(clock.seconds.values()), lang)))
     return Done(checked, run, record)
 
 
@@ -152,9 +156,10 @@ def _begun(folder: Path) -> bool:
 
 
 class Clock:
-    """Seconds by stage: every moment since it was made belongs to one."""
+    """Seconds by stage: every moment since it was made belongs to one; ``whole``: no earlier call has begun it."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, whole: bool) -> None:
+        self.whole = whole
         self.seconds: dict[str, float] = {}
         self._last = time.perf_counter()
 
@@ -165,13 +170,14 @@ class Clock:
         self._last = now
 
 
-def _done(shelf: Shelf, data: DataRecord, clock: Clock | None, lang: str, pdf: bool, say: Say) -> PocRecord:
+def _done(shelf: Shelf, data: DataRecord, clock: Clock, lang: str, pdf: bool, say: Say) -> PocRecord:
     """Estimate the time, make what is missing, and write every report."""
     run, t = shelf.run, translator(lang)
-    lap = clock.lap if clock else lambda stage: None
+    # Models that are all there are only told anew: what they took, and what was said of it before, stays true.
+    before = None if any(shelf.missing().values()) else _recorded(shelf)
 
     def told(spec: Spec, one: KeptCell, place: int, count: int) -> None:
-        lap(spec.method)
+        clock.lap(spec.method)
         say(poc_text.cell_line(one.cell, place, count, lang))
 
     expected = estimated(shelf, lang, say)
@@ -179,16 +185,18 @@ def _done(shelf: Shelf, data: DataRecord, clock: Clock | None, lang: str, pdf: b
         if step := shelf.step(spec):
             say(t("poc.goes_on", seed=spec.seed, step=number(step), steps=number(shelf.plan.condense_steps)))
     run.save(data, "data.json")
-    lap("plan")
+    clock.lap("plan")
     write_cells(shelf, shelf.make_all(told))
     say(t("poc.scoring"))
     write_retrieval(shelf)
     write_diagnostics(shelf)
-    lap("diagnostics")
+    clock.lap("diagnostics")
     report = write_sums(run, lang, say)
     write_briefs(run, pdf, say)
-    lap("report")
-    return finish(shelf, data, expected, report, clock.seconds if clock else None)
+    clock.lap("report")
+    if before is not None:
+        return finish(shelf, data, before.estimated, report, before.took)
+    return finish(shelf, data, expected, report, clock.seconds if clock.whole else None)
 
 
 def run_name(path: Path) -> str:
@@ -250,7 +258,7 @@ def estimated(shelf: Shelf, lang: str, say: Say) -> dict[str, float]:
     say("")
     say(t("poc.measuring"))
     speed = measure_speed(shelf.split, shelf.plan, shelf.device)
-    seconds = estimate(shelf.plan, speed, missing)
+    seconds = estimate(shelf.plan, speed, missing, steps=shelf.steps_left(), diagnoses=shelf.diagnoses_left())
     for line in poc_text.estimate_lines(seconds, missing, len(shelf.specs), shelf.plan, lang):
         say(line)
     full = [kept.cell for spec in shelf.specs if spec.method == "full" and (kept := shelf.known(spec))]
@@ -303,12 +311,16 @@ def _finished(shelf: Shelf) -> PocRecord | None:
 
     What another version of the kit has written of it does not count: it is written anew, of the same models.
     """
-    try:
-        record = PocRecord.load(shelf.run.path("poc.json"))
-    except ArtefactError:
-        return None
     whole = readable(shelf.run) and all(shelf.run.path(f"brief.{lang}.html").is_file() for lang in LANGUAGES)
-    return record if record.key == _key(shelf) and whole else None
+    return _recorded(shelf) if whole else None
+
+
+def _recorded(shelf: Shelf) -> PocRecord | None:
+    """Return the record of a run that has come to its end for this very plan."""
+    with suppress(ArtefactError):
+        record = PocRecord.load(shelf.run.path("poc.json"))
+        return record if record.key == _key(shelf) else None
+    return None
 
 
 __all__ = [

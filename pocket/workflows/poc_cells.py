@@ -24,7 +24,7 @@ from pocket.runs.audit import digest_of as file_digest
 from pocket.runs.poc import KeptCell, Plan
 from pocket.runs.provenance import installed
 from pocket.workflows.measure import cell_of
-from pocket.workflows.poc_plan import condense_config, full_config, small_config
+from pocket.workflows.poc_plan import DIAGNOSES, condense_config, full_config, small_config
 from pocket.workflows.suites import digest_of
 
 METHODS = ("full", "random", "iem")
@@ -133,6 +133,21 @@ class Shelf:
         """Return how many models of each method are still to be made."""
         absent = [spec.method for spec in self.specs if self.known(spec) is None]
         return {method: absent.count(method) for method in METHODS}
+
+    def steps_left(self) -> int:
+        """Return the steps of condensing that are still to be taken: those of sets that are neither there nor begun."""
+        waiting = [
+            s for s in self.specs if s.method == "iem" and self.known(s) is None and not self.set_path(s).is_file()
+        ]
+        return sum(self.plan.condense_steps - self.step(spec) for spec in waiting)
+
+    def diagnoses_left(self) -> int:
+        """Return how many models are still to be diagnosed."""
+        return DIAGNOSES - sum(self.diagnosed(spec).is_file() for spec in self.specs)
+
+    def diagnosed(self, spec: Spec) -> Path:
+        """Return the file of a model's diagnosis."""
+        return self.place(spec).with_suffix(".diagnostics.json")
 
     def get(self, spec: Spec) -> tuple[KeptCell, bool]:
         """Return a model's record, and whether it was made just now. The record is written last, when all else is."""

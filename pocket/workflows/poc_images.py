@@ -1,4 +1,4 @@
-"""Which images a proof of concept is of: the check that is there, a new one, or a refusal where they have changed."""
+"""Which images of one's own a run is of: the check that is there, a new one, or a refusal where they have changed."""
 
 from __future__ import annotations
 
@@ -9,10 +9,20 @@ from pathlib import Path
 
 from pocket.data import RetrievalSplit
 from pocket.data.decoding import Fit
-from pocket.data.intake import CheckRecord, Findings, IntakeError, SplitRecord, list_images
+from pocket.data.intake import (
+    CheckRecord,
+    Findings,
+    IntakeError,
+    SplitRecord,
+    list_images,
+    store_split,
+    stored_split,
+    take_in,
+)
 from pocket.data.intake.contents import changes, contents_of
 from pocket.data.intake.look import look_at_all
 from pocket.data.intake.names import shown
+from pocket.data.sources import registry
 from pocket.presentation.i18n import number, translator
 from pocket.runs import ArtefactError, Run
 from pocket.runs.paths import run_dir
@@ -63,23 +73,22 @@ def checked_images(
         say(t("poc.checked", verdict=t(f"check.{before.verdict}"), page=out / "check.html"))
         return before
     if (out / "run.json").is_file():
+        say(t("check.listing", path=shown(path)))
         _refuse_changes(path, out, groups, lang, say)
     return check(path, out=out, groups=groups, fit=fit, options=options, lang=lang, say=say).record
 
 
-def images_of(run: Run, lang: str = "en") -> RetrievalSplit:
-    """Load the images that a run was made of.
+def images_of(run: Run, lang: str = "en", say: Say = print) -> RetrievalSplit:
+    """Load the images that a run was made of; ``say`` takes that they could not be compared, where they could not.
 
     Raises
     ------
     ValueError
-        If they are the run's own (`pocket poc`) and have changed since: another split would be drawn, in which its
+        If they are the user's own and have changed since: another split would be drawn, in which its
         models are asked for images that they were trained on.
     """
     if run.path("split.json").is_file():
-        path, groups = Path(run.settings.dataset), run.settings.groups
-        if _kept(path, run.folder, Path(groups) if groups else None) is None:
-            _refuse_changes(path, run.folder, Path(groups) if groups else None, lang, lambda _: None)
+        _refuse_others(run, lang, say)
     return own_split(run)
 
 
@@ -89,13 +98,53 @@ def own_split(run: Run) -> RetrievalSplit:
     return load_split(run.settings, told=True, split=SplitRecord.load(kept) if kept.is_file() else None)
 
 
+def hold_to_images(run: Run, say: Say, *, begins: bool) -> None:
+    """Note which images of one's own a tour is of, in ``split.json``; refuse others once that is noted.
+
+    Parameters
+    ----------
+    run : Run
+    say : callable
+        Takes that they could not be compared, where they could not.
+    begins : bool
+        Whether everything is made from here on, so that the images as they are now are those of the run.
+
+    Raises
+    ------
+    ValueError
+        If they have changed since, or cannot be used.
+    """
+    path = Path(run.settings.dataset)
+    if run.settings.dataset in registry():
+        return
+    if begins and not run.path("split.json").is_file():
+        findings = Findings()
+        listing = list_images(path, findings)
+        split = stored_split(listing) or store_split(take_in(listing, findings, fit=run.settings.fit))
+        run.save(split, "split.json")
+    else:
+        _refuse_others(run, "en", say)
+
+
+def _refuse_others(run: Run, lang: str, say: Say) -> None:
+    path, groups = Path(run.settings.dataset), Path(run.settings.groups) if run.settings.groups else None
+    if not _unchanged(path, run.folder, groups):
+        _refuse_changes(path, run.folder, groups, lang, say)
+
+
+def _unchanged(path: Path, out: Path, groups: Path | None) -> bool:
+    """Whether names, times and groups are those that the split was drawn of: then nothing need be looked at."""
+    with suppress(ArtefactError, IntakeError):
+        split, listing = SplitRecord.load(out / "split.json"), list_images(path, Findings(), groups)
+        return (split.key, split.groups_key) == (listing.key, listing.groups_key)
+    return False
+
+
 def _kept(path: Path, out: Path, groups: Path | None) -> CheckRecord | None:
     """Return the check that is there, where nothing has happened to images and groups since."""
-    with suppress(ArtefactError, IntakeError):
-        before, split = CheckRecord.load(out / "check.json"), SplitRecord.load(out / "split.json")
-        listing = list_images(path, Findings(), groups)
-        same = (split.key, split.groups_key) == (listing.key, listing.groups_key)
-        if same and before.path == shown(path.resolve()) and (out / "check.html").is_file():
+    with suppress(ArtefactError):
+        before = CheckRecord.load(out / "check.json")
+        if before.path == shown(path.resolve()) and (out / "check.html").is_file() and _unchanged(path, out, groups):
             return before
     return None
 
@@ -108,10 +157,10 @@ def _refuse_changes(path: Path, out: Path, groups: Path | None, lang: str, say: 
     t = translator(lang)
     try:
         before = SplitRecord.load(out / "split.json")
-    except ArtefactError:
+    except ArtefactError:  # missing, damaged, or of a version that held no contents
+        say(t("poc.not_compared", path=shown(path), run=out.name))
         return
     free = next(name for n in itertools.count(2) if not run_dir(name := f"{out.name[:60]}-{n}").exists())
-    say(t("check.listing", path=shown(path)))
     try:
         listing = list_images(path, Findings(), groups)
     except IntakeError as error:

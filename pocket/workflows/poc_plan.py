@@ -35,6 +35,7 @@ _RATE = {"cpu": (3.0e10, 0.02), "cuda": (2.0e12, 0.01)}
 _STEPS = (1.0, 0.75, 0.5)  # of the usual steps of condensing, the most first
 _REST = 90.0  # seconds for everything that is neither trained nor condensed
 _KINDS = 4  # models a seed: full data, random whole and in tiles, condensed
+DIAGNOSES = 3  # models that are diagnosed: of the first seed, one of each kind
 _SAMPLE, _FEW_STEPS = 512, 20  # images and steps that the time is measured on
 
 
@@ -231,7 +232,9 @@ def _short_set(split: RetrievalSplit, plan: Plan, model: HashModel, steps: int, 
     )
 
 
-def estimate(plan: Plan, speed: Speed, missing: dict[str, int]) -> dict[str, float]:
+def estimate(
+    plan: Plan, speed: Speed, missing: dict[str, int], *, steps: int | None = None, diagnoses: int = DIAGNOSES
+) -> dict[str, float]:
     """Return the seconds by stage of what is not done yet.
 
     Parameters
@@ -240,15 +243,20 @@ def estimate(plan: Plan, speed: Speed, missing: dict[str, int]) -> dict[str, flo
     speed : Speed
     missing : dict
         How many models of each kind ("full", "random", "iem") are to be made.
+    steps : int, optional
+        Of condensing that are left, where some of those models were begun. Default: all of each.
+    diagnoses : int
+        How many models are still to be diagnosed.
     """
+    steps = missing["iem"] * plan.condense_steps if steps is None else steps
     small = plan.small_steps * speed.small_step + speed.score
     corrupted = min(plan.queries, 2000) * len(CORRUPTIONS) * len(SEVERITIES)
     return {
         "full": missing["full"] * (plan.full_steps * speed.full_step + speed.score),
         "random": missing["random"] * small,
-        "iem": missing["iem"] * (plan.condense_steps * speed.condense_step + small),
+        "iem": steps * speed.condense_step + missing["iem"] * small,
         # Besides encoding, the images are corrupted, which takes about as long.
-        "diagnostics": 3 * (2 * corrupted * speed.image + 5 * speed.score + 2),
+        "diagnostics": diagnoses * (2 * corrupted * speed.image + 5 * speed.score + 2),
         "report": 20.0,
     }
 

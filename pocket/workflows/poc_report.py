@@ -123,7 +123,7 @@ def write_diagnostics(shelf: Shelf) -> DiagnosticsRecord:
     strangers = photographs(split.query)
     found: dict[str, DiagnosticReport] = {}
     for name, spec in named.items():
-        path = shelf.place(spec).with_suffix(".diagnostics.json")
+        path = shelf.diagnosed(spec)
         try:
             found[name] = DiagnosticReport.load(path)
         except ArtefactError:

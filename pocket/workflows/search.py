@@ -90,7 +90,7 @@ def search_images(
     unreadable = [trouble for trouble in troubles if trouble]
     if len(unreadable) == len(paths):
         raise ValueError(t("format.between").join(unreadable) or t("search.no_images"))
-    split = images_of(run, lang)
+    split = images_of(run, lang, say)
     database = split.database
     images: dict[str, npt.NDArray[np.uint8]] = {}
     for path in (path for path, trouble in zip(paths, troubles, strict=True) if not trouble):

@@ -80,7 +80,8 @@ def tour(
     Raises
     ------
     ValueError
-        If ``first`` is no notebook's number, or a setting is wrong.
+        If ``first`` is no notebook's number, a setting is wrong, or images of one's own are not those that the run was
+        made of.
     ModuleNotFoundError
         If this is the light install, which cannot run notebooks; the message names the command that mends it.
     BusyError
@@ -93,8 +94,12 @@ def tour(
     if first not in numbers:
         raise ValueError(f"--from {first}: choose one of {', '.join(numbers)}")
     _check_dataset(settings.get("dataset"))
+    from pocket.workflows.poc_images import hold_to_images
+
     with writing(run_dir(name)):
-        return _toured(open_run(name, profile=profile, **settings), first, say)
+        run = open_run(name, profile=profile, **settings)
+        hold_to_images(run, say, begins=first == numbers[0])
+        return _toured(run, first, say)
 
 
 def _toured(run: Run, first: str, say: Callable[[str], None]) -> Path:

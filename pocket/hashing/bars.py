@@ -1,0 +1,49 @@
+"""How far a training or a condensing has come: a bar where somebody watches, a plain line now and then elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from typing import Any, TextIO
+
+from tqdm.auto import tqdm
+from tqdm.notebook import tqdm_notebook
+
+EVERY = 30.0  # seconds between plain lines, and before the first
+
+
+def steps(numbers: Iterable[int], label: str, *, shown: bool, **options: Any) -> Iterable[int]:
+    """Return step numbers that tell how far they have come, on stderr.
+
+    Parameters
+    ----------
+    numbers : iterable of int
+    label : str
+        What is being done.
+    shown : bool
+    **options
+        Further ones of tqdm, such as ``initial`` and ``total``.
+    """
+    if not shown or sys.stderr.isatty() or issubclass(tqdm, tqdm_notebook):
+        return tqdm(numbers, desc=label, disable=not shown, mininterval=1.0, **options)
+    plain = "{desc}: {n_fmt}/{total_fmt}, {elapsed} < {remaining}"
+    lines: Any = _Lines(sys.stderr)
+    # maxinterval: tqdm would draw oftener than mininterval says. miniters: it looks at the clock at every step.
+    return tqdm(
+        numbers, desc=label, file=lines, delay=EVERY, mininterval=EVERY, maxinterval=float("inf"), miniters=1,
+        bar_format=plain, leave=False, **options,
+    )  # fmt: skip
+
+
+class _Lines:
+    """A stream on which every drawing of a bar is a line of its own, as a log wants it."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+
+    def write(self, text: str) -> None:
+        if line := text.strip():
+            self.stream.write(f"{line}\n")
+
+    def flush(self) -> None:
+        self.stream.flush()
