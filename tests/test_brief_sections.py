@@ -20,7 +20,7 @@ from pocket.presentation.checklist import SYMBOLS, Check, checklist
 from pocket.presentation.glossary import glossary, glossary_block, occurring
 from pocket.presentation.i18n import texts, translator
 from pocket.presentation.meeting import phrases
-from pocket.presentation.roi_text import input_range, input_value
+from pocket.presentation.roi_text import input_value
 from pocket.presentation.rollout import kpis, stages
 from pocket.roi import RoiInputs, RoiReport, Thresholds, alternatives, compute
 from pocket.runs import ArtefactError, Run
@@ -391,30 +391,3 @@ def test_class_names_are_escaped(measured: Run) -> None:
     change_diagnostics(measured, bias={"against": {evil: -0.5}}, rare={"rarest": [evil]})
     text = write_brief(measured, "ja").read_text(encoding="utf-8")
     assert evil not in text and text.count("&lt;img src=x onerror=y&gt;") >= 3
-
-
-@pytest.mark.parametrize(
-    ("name", "low", "high", "english", "japanese"),
-    [
-        ("migration_days", 5, 20, "5 – 20 days", "5〜20人日"),
-        ("engineer_day_rate", 4e4, 9e4, "40,000 – 90,000 JPY per day", "40,000〜90,000円/人日"),
-        ("power_watts", 150, 700, "150 – 700 W", "150〜700 W"),
-        ("failure_cost", 0, 10, "JPY 0 – 10", "0〜10円"),
-        ("failure_cost", 1000, 2e6, "JPY 1,000 – JPY 2.0 million", "1,000円〜2.0百万円"),
-        ("failure_share_per_point", 0, 0.005, "0.00 – 0.50 % per point", "1ポイントあたり0.00〜0.50%"),
-        ("seconds_full", 62, 65, "1 min 2 – 5 s", "1分2〜5秒"),
-        ("seconds_full", 5, 65, "5.0 s – 1 min 5 s", "5.0秒〜1分5秒"),
-        ("map_full", 0.9, 1, "0.900 – 1.000", "0.900〜1.000"),
-    ],
-)
-def test_a_range_says_its_unit_once(
-    run: Run,  # noqa: F811
-    name: str,
-    low: float,
-    high: float,
-    english: str,
-    japanese: str,
-) -> None:
-    inputs = RoiInputs.from_run(run)
-    for lang, expected in (("en", english), ("ja", japanese)):
-        assert input_range(name, low, high, inputs, lang).replace(NBSP, " ") == expected

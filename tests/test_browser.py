@@ -117,5 +117,7 @@ def test_a_notebook_runs_cell_by_cell_in_jupyterlab(
     if notebook.number == "05":
         page.get_by_role("button", name="日本語").click()
         page.wait_for_selector(".pocket-roi:has-text('学習時間')")
+        words = page.locator(".pocket-roi:not(.panel) td").last  # the twin for paper: Jupyter would set it to the right
+        assert words.evaluate("cell => getComputedStyle(cell).textAlign") == "left"
     screenshot(page, f"lab-{notebook.number}", full=False)
     page.close()
