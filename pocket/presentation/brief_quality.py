@@ -18,7 +18,8 @@ def spreads(run: Run, report: RoiReport, cells: Alternatives, lang: str) -> tupl
     """
     path = run.path("retrieval.json")
     over = RetrievalComparison.load(path).over if path.is_file() else None
-    sides = ("full", over and over.against_full), ("random", over and over.against_random)
+    differences = (over.against_full, over.against_random) if over else (None, None)
+    sides = zip(("full", "random"), differences, strict=True)
     told = []
     for name, found in sides:
         measured = all(report.inputs.estimate(f"map_{side}").source == "measured" for side in ("condensed", name))
