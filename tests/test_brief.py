@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from pocket.cli import app
 from pocket.presentation import roi_text
 from pocket.presentation.brief import inline, write_brief
-from pocket.presentation.i18n import money, percent, translator
+from pocket.presentation.i18n import percent, translator
 from pocket.presentation.pdf import find_browser, print_pdf
 from pocket.roi import RoiInputs, compute
 from pocket.runs import ArtefactError, Run, audit, open_run, provenance, write_text
@@ -115,7 +115,7 @@ def test_numbers_that_lie_close_are_told_apart(run: Run) -> None:  # noqa: F811
     text = write_brief(run, "en").read_text(encoding="utf-8")
     for name in ("condensed", "random"):
         assert f"JPY\N{NO-BREAK SPACE}−{-npv[name]:,.0f}" in text
-    assert f"−{-npv['condensed'] / 1e4:,.1f}万円" in write_brief(run, "ja").read_text(encoding="utf-8")
+    assert f"−{-npv['condensed']:,.0f}円" in write_brief(run, "ja").read_text(encoding="utf-8")
 
 
 def test_numbers_evidence_and_log(run: Run) -> None:  # noqa: F811
@@ -232,7 +232,7 @@ def test_the_decision_fits_on_the_first_sheet(
         for text in line:
             assert plain(text) in sheets[0], text
     found = report.outcomes
-    middle = money(found.p50, "JPY", lang)
+    middle = roi_text.npv_money(report, lang)(found.p50)
     chance = t("roi.range_help", middle=middle, share=percent(found.p_negative, lang, 0))
     advice = t(f"brief.next_{report.decision.verdict}")
     for text in (t("brief.asked"), t("axis.title"), chance, t("brief.recommendation"), advice):

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from html import unescape
 
 import pytest
+from pypdf import PdfReader
 from runs_for_tests import run  # noqa: F401 (a fixture)
+from test_brief import plain
 
 from pocket.presentation.brief import write_brief
 from pocket.presentation.brief_quality import spreads
 from pocket.presentation.i18n import translator
+from pocket.presentation.pdf import find_browser, print_pdf
 from pocket.roi import RoiInputs, RoiReport, alternatives, compute
 from pocket.runs import Run
 from pocket.runs.paths import kit_dir
 from pocket.runs.records import CondensationRecord, TrainingRecord, summarise
-from pocket.runs.retrieval import MeanInterval, OverQueries, RetrievalComparison
+from pocket.runs.retrieval import ByClass, ClassScore, MeanInterval, OverQueries, RetrievalComparison
 
+COUNTS = (17, 23, 24)  # classes of a table that ends a little beyond a sheet, so that a row or two would stand alone
 LANGUAGES = ("en", "ja")
 
 
@@ -75,3 +80,26 @@ def test_a_score_entered_by_hand_has_no_interval(run: Run) -> None:  # noqa: F81
     mine = compute(RoiInputs.from_run(run).with_base("map_full", 0.98), draws=10)
     full, random = told(run, "en", mine)
     assert full == "" and random.startswith("± ")
+
+
+@pytest.mark.browser
+def test_no_row_of_a_table_stands_alone_on_a_sheet(run: Run) -> None:  # noqa: F811
+    if find_browser() is None:
+        assert not os.environ.get("CI"), "Chromium is missing in CI"
+        pytest.skip("no Chromium on this machine: apt-get install chromium")
+    for count in COUNTS:
+        names = [f"kind{i:02}x" for i in range(count)]
+        with_classes(run, names)
+        sheets = [plain(s.extract_text()) for s in PdfReader(print_pdf(write_brief(run, "en"))).pages]
+        begin = next(i for i, sheet in enumerate(sheets) if plain(translator("en")("brief.assumptions_text")) in sheet)
+        rows = [sum(name in sheet for name in names) for sheet in sheets[1:begin]]
+        assert sum(rows) == count and all(many == 0 or many >= 3 for many in rows), rows
+
+
+def with_classes(run: Run, names: list[str]) -> None:  # noqa: F811
+    """Give the run scores of so many classes."""
+    shutil.copy(kit_dir("data") / "sample_run" / "retrieval.json", run.path("retrieval.json"))
+    one = {"queries": 20, "things": 20, "database": 50, "chance": 0.1, "full": 0.9, "condensed": 0.9, "random": 0.8}
+    classes = tuple(ClassScore.model_validate(one | {"name": name, "full_low": 0.8}) for name in names)
+    kept = RetrievalComparison.load(run.path("retrieval.json"))
+    run.save(kept.model_copy(update={"by_class": ByClass(chance=0.1, classes=classes)}), "retrieval.json")

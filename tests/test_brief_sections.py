@@ -16,11 +16,13 @@ from runs_for_tests import make_run, run  # noqa: F401 (run is a fixture)
 
 from pocket.evaluation.diagnostics import CORRUPTIONS
 from pocket.presentation.brief import write_brief
+from pocket.presentation.brief_evidence import cost_table
 from pocket.presentation.checklist import SYMBOLS, Check, checklist
 from pocket.presentation.glossary import glossary, glossary_block, occurring
 from pocket.presentation.i18n import texts, translator
 from pocket.presentation.meeting import phrases
-from pocket.presentation.roi_text import input_value
+from pocket.presentation.roi_text import alternatives as roi_alternatives
+from pocket.presentation.roi_text import input_range, input_value, years
 from pocket.presentation.rollout import kpis, stages
 from pocket.roi import RoiInputs, RoiReport, Thresholds, alternatives, compute
 from pocket.runs import ArtefactError, Run
@@ -257,7 +259,7 @@ def test_kpis_equal_the_records(measured: Run, lang: str) -> None:
     minutes = {"en": ("7 min 42 s", "2 min 38 s"), "ja": ("7分42秒", "2分38秒")}[lang]
     assert (hours.full, hours.condensed) == minutes and minutes[1] in hours.target
     monthly = sum(report.alternative("condensed").monthly.values())
-    assert f"{monthly:,.0f}" in cost.condensed or f"{monthly / 1e4:.1f}万円" in cost.condensed
+    assert f"{monthly:,.0f}" in cost.condensed and (cost.full[-1] == "円") is (lang == "ja")
     assert cost.condensed in cost.target
     assert "90" in drift.how and "1.0" in drift.target
     slowest = inputs.seconds_condense.high + (inputs.seconds_teacher.high if inputs.count_teacher else 0)
@@ -391,3 +393,25 @@ def test_class_names_are_escaped(measured: Run) -> None:
     change_diagnostics(measured, bias={"against": {evil: -0.5}}, rare={"rarest": [evil]})
     text = write_brief(measured, "ja").read_text(encoding="utf-8")
     assert evil not in text and text.count("&lt;img src=x onerror=y&gt;") >= 3
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_a_table_has_one_unit_and_a_range_writes_it_once(run: Run, lang: str) -> None:  # noqa: F811
+    report = report_of(run)
+    costs = cost_table(report, lang)
+    rows = [row[1:] for row in (*costs["once"], *costs["monthly"], *costs["total"])]
+    tables = [
+        rows,
+        [row[1:] for row in years(report, lang)[1]],
+        [row[2:4] for row in roi_alternatives(report, lang)[1]],
+    ]
+    for table in tables:
+        units = {re.sub(r"[−\d.,\s]+", "", cell) for row in table for cell in row}
+        assert len(units) == 1, units
+    inputs = report.inputs
+    spread = input_range("migration_days", 5, 20, inputs, lang)
+    assert spread == {"en": f"5 – 20{NBSP}days", "ja": "5 – 20人日"}[lang]
+    assert input_range("seconds_full", 63, 123, inputs, lang).count("3") == 2, "minutes and seconds stay whole"
+    page = visible(write_brief(run, lang, report))
+    assert lang == "en" or not re.search(rf"\d[{NBSP} ](人日|か月|回|円|秒|件|枚)", page)
+    assert translator(lang)("brief.range_horizon", low=12, months=36, high=60).strip() in page

@@ -8,7 +8,7 @@ from importlib.resources import files
 import pytest
 from matplotlib.ft2font import FT2Font
 
-from pocket.presentation import i18n
+from pocket.presentation import i18n, roi_text
 from pocket.presentation.roi_figures import japanese_font
 from pocket.presentation.roi_form import shown
 from pocket.roi import SPECS
@@ -74,6 +74,22 @@ def test_errors_name_the_key_the_placeholder_and_the_language() -> None:
 def test_money(amount: float, english: str, japanese: str) -> None:
     assert i18n.money(amount, "JPY", "en").replace("\N{NO-BREAK SPACE}", " ") == english
     assert i18n.money(amount, "JPY", "ja") == japanese
+
+
+def test_amounts_beside_each_other_are_of_one_unit() -> None:
+    assert i18n.money(950_000, "JPY", "ja", like=-2e6) == "0.9百万円" and i18n.money(950_000, "JPY", "ja") == "95.0万円"
+    assert i18n.money(-950_000, "JPY", "en", like=2e6).replace("\xa0", " ") == "JPY −0.9 million"
+    assert roi_text.amounts([0.5, 1_605_526], "JPY", "ja")(1_605_526) == "1,605,526円"
+    assert roi_text.amounts([0.5, 1_605_526], "JPY", "ja")(0.5) == "0.50円"
+    large = roi_text.amounts([3e9, -5e4], "JPY", "ja")
+    assert (large(3e9), large(-5e4), large(0)) == ("3,000.0百万円", "−0.1百万円", "0.0百万円")
+    assert roi_text.amounts([3e9], "EUR", "en")(2e6).replace("\xa0", " ") == "EUR 2.0 million"
+
+
+def test_japanese_words_follow_a_figure_without_a_space() -> None:
+    assert (i18n.with_unit("10", "人日"), i18n.with_unit("10", "days"), i18n.with_unit("300", "W")) == (
+        "10人日", "10\xa0days", "300\xa0W",
+    )  # fmt: skip
 
 
 def test_other_currencies_keep_their_cents() -> None:

@@ -512,12 +512,24 @@ def test_the_default_ranges_hold_the_base_of_the_sample_between_p10_and_p90() ->
 
 
 def test_the_fan_ends_in_the_range_of_outcomes() -> None:
-    found = monte_carlo(paying(), 2000)
+    fixed = paying().model_copy(
+        update={"horizon_months": paying().with_end("horizon_months", "high", 36).horizon_months}
+    )
+    fixed = fixed.with_end("horizon_months", "low", 36)
+    found = monte_carlo(fixed, 2000)
     first, last = found.fan[0], found.fan[-1]
-    assert (first.month, last.month) == (0, paying().horizon_months.high)
+    assert (first.month, last.month) == (0, 36)
     assert (last.p10, last.p50, last.p90) == pytest.approx((found.p10, found.p50, found.p90))
     assert all(point.p10 <= point.p50 <= point.p90 for point in found.fan)
     assert first.p90 <= 0, "month 0 holds what is paid once"
+
+
+@pytest.mark.parametrize("months", [24, 36])
+def test_the_fan_ends_at_the_horizon_that_was_entered(months: int) -> None:
+    inputs = paying().with_base("horizon_months", months)
+    assert inputs.horizon_months.high > months
+    report = compute(inputs, draws=200)
+    assert report.outcomes.fan[-1].month == months == len(report.schedule) - 1
 
 
 def test_limits_and_ends_are_changed_within_what_the_others_leave() -> None:

@@ -206,8 +206,13 @@ def _checklist_text(run: Run, report: RoiReport, lang: str) -> str:
 
 def _range_note(report: RoiReport, lang: str) -> str:
     found = report.outcomes
-    middle = money(found.p50, report.inputs.currency, lang)
-    return translator(lang)("brief.range_note", draws=number(found.draws), p50=middle)
+    t, horizon = translator(lang), report.inputs.horizon_months
+    middle = roi_text.npv_money(report, lang)(found.p50)
+    told = t("brief.range_note", draws=number(found.draws), p50=middle)
+    if horizon.low == horizon.high:
+        return told
+    ends = {"low": plain(horizon.low), "high": plain(horizon.high)}
+    return told + t("brief.range_horizon", months=plain(horizon.base), **ends)
 
 
 def _rule(report: RoiReport, lang: str) -> str:

@@ -210,9 +210,11 @@ def cost_table(report: RoiReport, lang: str) -> dict[str, Any]:
     t, currency = translator(lang), report.inputs.currency
     months = len(report.schedule) - 1
     columns = report.alternatives
+    every = (value for a in columns for value in (*a.once.values(), *a.monthly.values(), a.total, a.npv))
+    amount = roi_text.amounts(every, currency, lang)
 
     def row(label: str, values: list[float]) -> list[str]:
-        return [label, *(roi_text.amount(value, currency, lang) for value in values)]
+        return [label, *map(amount, values)]
 
     once = list(dict.fromkeys(key for a in columns for key in a.once))
     monthly = list(dict.fromkeys(key for a in columns for key in a.monthly))

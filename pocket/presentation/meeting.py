@@ -111,8 +111,8 @@ def _random(report: RoiReport, condensed: list[Cell], random: list[Cell], lang: 
 
 
 def _pays(report: RoiReport, lang: str) -> list[str]:
-    t, found, currency = translator(lang), report.outcomes, report.inputs.currency
-    npv, low, high = (money(value, currency, lang) for value in (report.npv, found.p10, found.p90))
+    t, found = translator(lang), report.outcomes
+    npv, low, high = map(roi_text.npv_money(report, lang), (report.npv, found.p10, found.p90))
     spread = t("meeting.pays_range", npv=npv, low=low, high=high, chance=percent(found.p_negative, lang, 0))
     return [t(f"meeting.pays_{report.decision.verdict}"), roi_text.decision(report, lang).detail, spread]
 

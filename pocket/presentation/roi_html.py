@@ -7,7 +7,7 @@ from importlib.resources import files
 
 from pocket.presentation import roi_text
 from pocket.presentation.html import escape, table
-from pocket.presentation.i18n import colon, currency_name, money, plain, translator
+from pocket.presentation.i18n import colon, currency_name, money, plain, translator, with_unit
 from pocket.presentation.roi_caution import MeasuredSaving
 from pocket.presentation.roi_form import LIMITS, shown
 from pocket.roi import RoiInputs, RoiReport, compute, differences
@@ -94,7 +94,7 @@ def compare_html(scenarios: Mapping[str, RoiInputs], lang: str) -> str:
             unit, times = shown(name)
             currencies = [currency_name(inputs.currency, lang) for inputs in scenarios.values()]
             written = [
-                roi_text.with_unit(plain(limit[name] * times), t(f"unit.{unit}", currency=currency), lang)
+                with_unit(plain(limit[name] * times), t(f"unit.{unit}", currency=currency))
                 for limit, currency in zip(limits, currencies, strict=True)
             ]
             rows.append([t(f"input.{name}"), *written])

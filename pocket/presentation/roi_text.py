@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from pocket.presentation.i18n import (
@@ -10,7 +11,9 @@ from pocket.presentation.i18n import (
     data_size,
     date,
     duration,
+    exact,
     listed,
+    millions,
     money,
     number,
     percent,
@@ -19,6 +22,7 @@ from pocket.presentation.i18n import (
     seeds_of,
     texts,
     translator,
+    with_unit,
 )
 from pocket.roi import SPECS, RoiInputs, RoiReport, ceiling
 from pocket.roi.fields import HYBRID_SHARE, HYBRID_UNMEASURED
@@ -53,17 +57,12 @@ def input_value(name: str, value: float, inputs: RoiInputs, lang: str) -> str:
     if unit in ("yearly_rate", "share"):
         return percent(value, lang)
     if unit == "map_per_month":
-        return with_unit(plain(100 * value), t("unit.points_per_month"), lang)
+        return with_unit(plain(100 * value), t("unit.points_per_month"))
     if unit == "share_per_point":
         return t("format.per_point", value=percent(value, lang, 2))
     if unit == "currency":
         return money(value, inputs.currency, lang)
-    return with_unit(plain(value), t(f"unit.{unit}", currency=currency_name(inputs.currency, lang)), lang)
-
-
-def with_unit(figure: str, unit: str, lang: str) -> str:
-    """Join a figure and its unit: Japanese leaves no space before a unit in its own letters."""
-    return figure + ("" if lang == "ja" and not unit[0].isascii() else "\N{NO-BREAK SPACE}") + unit
+    return with_unit(plain(value), t(f"unit.{unit}", currency=currency_name(inputs.currency, lang)))
 
 
 def input_range(name: str, low: float, high: float, inputs: RoiInputs, lang: str) -> str:
@@ -84,13 +83,22 @@ def note(name: str, inputs: RoiInputs, lang: str) -> str:
     return translator(lang)(key, **words) if key in texts(lang) else noted
 
 
-def amount(value: float, currency: str, lang: str) -> str:
-    """Return money for a table, in which what lies close has to be told apart: millions with more digits."""
-    if not 1e6 <= abs(value) < (1e8 if lang == "ja" else 1e9):
-        return money(value, currency, lang)
-    if lang == "ja":
-        return f"{number(value / 1e4, 1)}万" + ("円" if currency == "JPY" else f"\N{NO-BREAK SPACE}{currency}")
-    return f"{currency}\N{NO-BREAK SPACE}{number(value)}"
+def amounts(values: Iterable[float], currency: str, lang: str) -> Callable[[float], str]:
+    """Return how a table that holds these amounts writes each of them: all in one unit, so that they can be compared.
+
+    In full, since what lies close has to be told apart; in millions where the largest is of hundreds of them.
+    """
+    largest = max(map(abs, values), default=0.0)
+    if largest < 1e8:
+        return lambda value: exact(value, currency, lang)
+    return lambda value: millions(value, currency, lang)
+
+
+def npv_money(report: RoiReport, lang: str) -> Callable[[float], str]:
+    """Return how the NPV and its range are written: in one unit."""
+    found, currency = report.outcomes, report.inputs.currency
+    largest = max(map(abs, (report.npv, found.p10, found.p50, found.p90)))
+    return lambda value: money(value, currency, lang, like=largest)
 
 
 def count(value: float) -> str:
@@ -140,20 +148,20 @@ def ceiling_line(report: RoiReport, lang: str) -> Line:
 def key_figures(report: RoiReport, lang: str) -> list[Line]:
     """Return break-even, NPV, paybacks, IRR, range and the trainings that would be needed."""
     t, inputs, found = translator(lang), report.inputs, report.outcomes
-    currency = inputs.currency
     setting = t(
         "roi.npv_help",
         months=len(report.schedule) - 1,
         rate=percent(inputs.discount_rate.base, lang),
         tax=t(f"roi.{inputs.tax}"),
     )
-    low, middle, high = (money(value, currency, lang) for value in (found.p10, found.p50, found.p90))
+    shown = npv_money(report, lang)
+    low, middle, high = map(shown, (found.p10, found.p50, found.p90))
     spread = t("roi.range_value", low=low, high=high)
     needed = report.trainings_needed
     help_ = t("roi.equally_long" if equally_long(report) else "roi.break_even_help")
     return [
         Line(t("roi.break_even"), break_even(report, lang), help_),
-        Line(t("roi.npv"), money(report.npv, currency, lang), setting),
+        Line(t("roi.npv"), shown(report.npv), setting),
         Line(t("roi.payback"), _payback(report.payback, lang)),
         Line(t("roi.payback_discounted"), _payback(report.payback_discounted, lang)),
         Line(t("roi.irr"), _irr(report, lang)),
@@ -191,6 +199,7 @@ def better(report: RoiReport, lang: str) -> str:
 def alternatives(report: RoiReport, lang: str) -> tuple[list[str], list[list[str]]]:
     """Return heads and rows of a table of the alternatives: mAP, cost, NPV and on what they rest."""
     t, inputs = translator(lang), report.inputs
+    amount = amounts((v for a in report.alternatives for v in (a.total, a.npv)), inputs.currency, lang)
     heads = [
         t("roi.alternative"),
         "mAP",
@@ -202,8 +211,8 @@ def alternatives(report: RoiReport, lang: str) -> tuple[list[str], list[list[str
         [
             t(f"alternative.{found.name}"),
             number(found.map, 3),
-            amount(found.total, inputs.currency, lang),
-            amount(found.npv, inputs.currency, lang),
+            amount(found.total),
+            amount(found.npv),
             _rests_on(found.name, inputs, lang),
         ]
         for found in report.alternatives
@@ -230,14 +239,16 @@ def _rests_on(name: AlternativeName, inputs: RoiInputs, lang: str) -> str:
 
 def years(report: RoiReport, lang: str) -> tuple[list[str], list[list[str]]]:
     """Return heads and rows of a table of the fiscal years; no rows where the inputs have no start."""
-    t, currency = translator(lang), report.inputs.currency
+    t = translator(lang)
+    columns = [(found.full, found.condensed, found.net, found.discounted) for found in report.years]
+    amount = amounts((value for row in columns for value in row), report.inputs.currency, lang)
     heads = [t(f"roi.{key}") for key in ("year", "cost_full", "cost_condensed", "saved", "saved_discounted")]
     rows = [
         [
             t("roi.year_months", year=t("format.fiscal_year", year=found.year), months=found.months),
-            *(amount(value, currency, lang) for value in (found.full, found.condensed, found.net, found.discounted)),
+            *map(amount, row),
         ]
-        for found in report.years
+        for found, row in zip(report.years, columns, strict=True)
     ]
     return heads, rows
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from pocket.presentation.checklist import CONDENSED, FULL, diagnosed
 from pocket.presentation.i18n import date as month_of
 from pocket.presentation.i18n import duration, in_brackets, money, number, percent, sentences, translator
+from pocket.presentation.roi_text import amounts
 from pocket.roi import RoiInputs, RoiReport
 from pocket.runs import Run
 from pocket.runs.records import Cell, summarise
@@ -129,7 +130,8 @@ def kpis(run: Run, report: RoiReport, full: list[Cell], condensed: list[Cell], l
     trainings = report.trainings_per_month
     today = trainings * inputs.seconds_full.base * scale
     later = trainings * inputs.seconds_condensed.base * scale + make * inputs.recondensations_per_year.base / 12
-    costs = {name: money(_monthly_cost(report, name), inputs.currency, lang) for name in ("full", "condensed")}
+    each = {name: _monthly_cost(report, name) for name in ("full", "condensed")}
+    costs = {name: amounts(each.values(), inputs.currency, lang)(value) for name, value in each.items()}
     before, after, told = _failed(run, report, lang)
     rise = t("kpi.rise", value=_rise(limits.go_map_loss, inputs.failure_share_per_point.base))
     failed = line("failed", before, after, rise, "ops", rank=FAILED_RANK)

@@ -127,7 +127,10 @@ class TornadoRow(_Part):
 
 
 class FanPoint(_Part):
-    """Cumulative discounted saving at the end of a month over all draws; a draw past its horizon stays as it is."""
+    """Cumulative discounted saving at the end of a month over all draws; a draw past its horizon stays as it is.
+
+    The last month is the base of the horizon, as in the schedule: draws with a longer one go on beyond it.
+    """
 
     month: int
     p10: float

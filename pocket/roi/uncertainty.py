@@ -45,7 +45,7 @@ def monte_carlo(inputs: RoiInputs, draws: int = 2000, seed: int = 0) -> Outcomes
         p50=p50,
         p90=p90,
         p_negative=float(np.mean(npv < 0)),
-        fan=_fan(result, values, int(whole_months(np.array(inputs.horizon_months.high)))),
+        fan=_fan(result, values, int(whole_months(np.array(inputs.horizon_months.base)))),
     )
 
 
@@ -62,7 +62,7 @@ def _triangular(e: Estimate, uniform: Array) -> Array:
 
 
 def _fan(result: Economics, v: dict[str, Array], last: int) -> tuple[FanPoint, ...]:
-    """Return the spread of the cumulative discounted saving at a few months up to the longest horizon."""
+    """Return the spread of the cumulative discounted saving at a few months up to the horizon that was entered."""
     months = np.unique(np.linspace(0, last, _FAN_POINTS).round())[:, None]
     reached = np.minimum(months, whole_months(v["horizon_months"]))
     cumulative = result.saved * annuity(v["discount_rate"], reached) - result.once

@@ -89,27 +89,52 @@ def plain(value: float) -> str:
     return (_MINUS if value < 0 else "") + text
 
 
-def money(amount: float, currency: str, lang: str) -> str:
+def money(amount: float, currency: str, lang: str, like: float | None = None) -> str:
     """Return an amount as business readers write it: in a large unit with one decimal below 100, and none above.
+
+    ``like`` is another amount whose unit to take: figures that are read beside each other are of one.
 
     Examples
     --------
     >>> money(1_234_567, "JPY", "ja"), money(50_000, "JPY", "ja"), money(2_000_000, "JPY", "en")
     ('1.2百万円', '5.0万円', 'JPY\\xa02.0\\xa0million')
+    >>> money(950_000, "JPY", "ja", like=2_000_000)
+    '0.9百万円'
     """
     texts(lang)
-    size = abs(amount)
+    size = abs(amount if like is None else like)
     if lang == "ja":
         yen = "円" if currency == "JPY" else _SPACE + currency
         # Compared after rounding, so that 999,999 is not written as 100.0万円.
         for least, unit, word in ((1e9, 1e8, "億"), (1e6, 1e6, "百万"), (1e4, 1e4, "万")):
             if round(size / least, 3) >= 1:
                 return f"{_scaled(amount / unit)}{word}{yen}"
-        return f"{_small(amount, currency)}{yen}"
+        return exact(amount, currency, lang)
     for unit, word in ((1e9, "billion"), (1e6, "million")):
         if round(size / unit, 1) >= 1:
             return f"{currency}{_SPACE}{_scaled(amount / unit)}{_SPACE}{word}"
+    return exact(amount, currency, lang)
+
+
+def exact(amount: float, currency: str, lang: str) -> str:
+    """Return an amount in full: "JPY 1,605,526", 1,605,526円; with cents where these count."""
+    texts(lang)
+    if lang == "ja":
+        return _small(amount, currency) + ("円" if currency == "JPY" else _SPACE + currency)
     return f"{currency}{_SPACE}{_small(amount, currency)}"
+
+
+def millions(amount: float, currency: str, lang: str) -> str:
+    """Return an amount in millions, whatever its size, with one decimal."""
+    texts(lang)
+    if lang == "ja":
+        return f"{number(amount / 1e6, 1)}百万" + ("円" if currency == "JPY" else _SPACE + currency)
+    return f"{currency}{_SPACE}{number(amount / 1e6, 1)}{_SPACE}million"
+
+
+def with_unit(figure: str, unit: str) -> str:
+    """Join a figure and its unit: no space before Japanese words (10人日), one that does not break before others."""
+    return figure + ("" if unit[:1] > "\u2e80" else _SPACE) + unit
 
 
 def currency_name(currency: str, lang: str) -> str:
