@@ -235,7 +235,7 @@ def test_a_run_and_a_split_of_an_older_kit_are_cropped(tmp_path: Path, home: Pat
 def test_the_explorer_brings_an_uploaded_image_to_the_sets_fit(padded: tuple[Run, Path]) -> None:
     from pocket.evaluation import ImageSearch
     from pocket.hashing import HashModel
-    from pocket.presentation.explorer import explorer
+    from pocket.presentation.explorer import explorer, neighbours_html
     from pocket.workflows.search import model_files
 
     run, images = padded
@@ -253,7 +253,9 @@ def test_the_explorer_brings_an_uploaded_image_to_the_sets_fit(padded: tuple[Run
             "last_modified": datetime.now(tz=UTC),
         },
     )
-    assert "padded to a square as a whole" in box.children[1].value
+    shown = box.children[1].value
+    note = "your image, padded to a square as a whole and brought to 16 x 16 pixels"
+    assert shown == neighbours_html({"full": search}, decode_image(content, 16, 1, "pad"), "bar.png", k=2, note=note)
 
 
 def test_a_tour_of_ones_own_images_takes_it(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
