@@ -410,7 +410,7 @@ def test_a_table_has_one_unit_and_a_range_writes_it_once(run: Run, lang: str) ->
         assert len(units) == 1, units
     inputs = report.inputs
     spread = input_range("migration_days", 5, 20, inputs, lang)
-    assert spread == {"en": f"5 – 20{NBSP}days", "ja": "5 – 20人日"}[lang]
+    assert spread == {"en": f"5 – 20{NBSP}days", "ja": "5〜20人日"}[lang]
     assert input_range("seconds_full", 63, 123, inputs, lang).count("3") == 2, "minutes and seconds stay whole"
     page = visible(write_brief(run, lang, report))
     assert lang == "en" or not re.search(rf"\d[{NBSP} ](人日|か月|回|円|秒|件|枚)", page)
