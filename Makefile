@@ -24,8 +24,10 @@ test: .venv/.installed-test
 	POCKET_HOME=$$(mktemp -d) $(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=300 --nbval-sanitize-with tests/nbval.cfg -p no:cacheprovider $$($(BIN)/python tests/compared_notebooks.py)
 
 # Run the tour and put its outputs into the committed notebooks, the sample run and the README. Digits need no
-# POCKET_DATA, and where that lies on one machine is nothing to publish.
+# POCKET_DATA, and where that lies on one machine is nothing to publish. A run of an earlier time would be continued,
+# and published with that time's commit and log: it begins anew.
 notebooks: .venv/.installed
+	rm -rf runs/refresh runs/refresh-own
 	env -u POCKET_DATA $(BIN)/pocket tour --run refresh
 	$(BIN)/python -m pocket.workflows.publish refresh
 
