@@ -544,7 +544,7 @@ def test_a_run_is_published_from_its_records_alone(
     record = PublishedPoc.load(publish.publish_poc("whole", "Coarse patterns"))
     block = poc_block(record)
     assert readme.read_text(encoding="utf-8") == f"before\n<!-- poc_whole -->\n{block}\n<!-- /poc_whole -->\nafter\n"
-    assert f"{sum(SIZES)} images, {sum(SIZES) // 2} groups, 3 classes, the largest with {max(SIZES)}" in block
+    assert f"{sum(SIZES)} images, {sum(SIZES) // 2} different things, 3 classes, the largest with {max(SIZES)}" in block
     over = RetrievalComparison.load(run.path("retrieval.json")).over
     assert over is not None and f"condensed {over.condensed.mean:.3f} (" in block
     assert list(record.outcome) == list(outcome_lines(run, "en"))

@@ -15,7 +15,7 @@ _BEFORE = {"check": "check", "plan": "loading, planning, and measuring a few ste
 def poc_block(record: PublishedPoc) -> str:
     """Return the README's text about a proof of concept: images, result, and seconds by stage beside the estimate."""
     plan, made = record.plan, record.provenance
-    groups = f", {number(record.groups)} groups" if record.groups else ""
+    groups = f", {number(record.groups)} different things" if record.groups else ""
     head = (
         f"{record.about}: {number(record.images)} images{groups}, {len(plan.class_names)} classes, the largest with "
         f"{number(record.largest_class)} images; {len(plan.seeds)} seed{'s' * (len(plan.seeds) > 1)}, "
