@@ -22,7 +22,7 @@ from pocket.presentation.glossary import glossary, glossary_block, occurring
 from pocket.presentation.i18n import texts, translator
 from pocket.presentation.meeting import phrases
 from pocket.presentation.roi_text import alternatives as roi_alternatives
-from pocket.presentation.roi_text import input_range, input_value, years
+from pocket.presentation.roi_text import input_range, input_value, npv_money, years
 from pocket.presentation.rollout import kpis, stages
 from pocket.roi import RoiInputs, RoiReport, Thresholds, alternatives, compute
 from pocket.runs import ArtefactError, Run
@@ -412,6 +412,12 @@ def test_a_table_has_one_unit_and_a_range_writes_it_once(run: Run, lang: str) ->
     spread = input_range("migration_days", 5, 20, inputs, lang)
     assert spread == {"en": f"5 – 20{NBSP}days", "ja": "5〜20人日"}[lang]
     assert input_range("seconds_full", 63, 123, inputs, lang).count("3") == 2, "minutes and seconds stay whole"
+    same_minute = input_range("seconds_full", 180, 210, inputs, lang)
+    assert same_minute.count("3") == 3, f"{same_minute}: 3 min 0 s to 3 min 30 s"
+    near_zero = report.model_copy(update={"npv": 40_000.0})
+    assert abs(near_zero.outcomes.p10) > 1e6 and "40,000" in npv_money(near_zero, lang)(near_zero.npv), (
+        "its sign decides"
+    )
     page = visible(write_brief(run, lang, report))
     assert lang == "en" or not re.search(rf"\d[{NBSP} ](人日|か月|回|円|秒|件|枚)", page)
     assert translator(lang)("brief.range_horizon", low=12, months=36, high=60).strip() in page

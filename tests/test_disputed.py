@@ -265,3 +265,23 @@ def test_the_brief_names_them_among_the_disputed(tmp_path: Path, home: Path) -> 
     for lang in ("en", "ja"):
         t = translator(lang)
         assert t("check.kind.disputed.what", count=4) in dict(setting_lines(found.run, lang))[t("brief.disputed")]
+
+
+def test_where_every_image_is_disputed_nothing_can_be_asked(tmp_path: Path, home: Path) -> None:
+    for i in range(6):
+        for name in ("a", "b"):
+            put(tmp_path / "images" / name / f"{i}.png", 700 + i)
+    record = checked(tmp_path / "images", home)
+    assert record.verdict == "stop" and len(kinds(record)["none_asks"]) == 12
+    with pytest.raises(ValueError, match="no image can be searched with"):
+        pocket.load(tmp_path / "images")
+
+
+def test_many_copies_of_one_label_are_told_from_the_others(tmp_path: Path, home: Path) -> None:
+    root = clean_folder(tmp_path / "images", each=20)
+    first = root / "dent" / "00.png"
+    for i in range(5):
+        (root / "dent" / f"again-{i}.png").write_bytes(first.read_bytes())
+    (root / "free" / "again.png").write_bytes(first.read_bytes())
+    names = {f"dent/again-{i}.png" for i in range(5)} | {"dent/00.png", "free/again.png"}
+    assert set(kinds(checked(root, home))["disputed"]) == names

@@ -29,6 +29,8 @@ class _Spoken(TyperGroup):
             t = translator(ctx.meta.get(_LANGUAGE, "en"))
             if isinstance(error, ToldError):
                 raise ValueError(t(error.key, **error.values)) from None
+            if error.filename is None:  # no place of the user's
+                raise
             raise ValueError(t("error.no_permission", path=error.filename, reason=error.strerror)) from None
 
 

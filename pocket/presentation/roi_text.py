@@ -29,7 +29,7 @@ from pocket.roi.fields import HYBRID_SHARE, HYBRID_UNMEASURED
 from pocket.roi.report import AlternativeName
 
 SYMBOLS = {"go": "●", "pilot": "▲", "stop": "■"}
-_LAST_FIGURE = re.compile(r"(.*?)([−\d][\d,.]*)(\D*)")
+_LAST_FIGURE = re.compile(r"(\D*?)([−\d][\d,.]*)(\D*)")  # of a text with one: "3 min 0 s" has two, and stays whole
 
 
 class Line(NamedTuple):
@@ -95,10 +95,16 @@ def amounts(values: Iterable[float], currency: str, lang: str) -> Callable[[floa
 
 
 def npv_money(report: RoiReport, lang: str) -> Callable[[float], str]:
-    """Return how the NPV and its range are written: in one unit."""
+    """Return how the NPV and its range are written: in one unit, in full where that would hide the sign of one."""
     found, currency = report.outcomes, report.inputs.currency
-    largest = max(map(abs, (report.npv, found.p10, found.p50, found.p90)))
-    return lambda value: money(value, currency, lang, like=largest)
+    values = (report.npv, found.p10, found.p50, found.p90)
+    largest = max(map(abs, values))
+
+    def shown(value: float) -> str:
+        return money(value, currency, lang, like=largest)
+
+    hidden = any(round(value) and shown(value) == shown(0.0) for value in values)
+    return (lambda value: exact(value, currency, lang)) if hidden else shown
 
 
 def count(value: float) -> str:

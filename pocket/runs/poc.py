@@ -81,7 +81,7 @@ class PocRecord(Record):
     repeated_queries: NonNegativeInt = Field(description="queries that are pixel for pixel in the database")
     shared_groups: NonNegativeInt = Field(description="groups with images among the queries and the database")
     groups: NonNegativeInt = Field(
-        0, description="groups that images were given or that copies make, among all that are used"
+        0, description="different things among all images that are used; 0 where neither groups nor copies join any"
     )
     provenance: Provenance
 

@@ -135,7 +135,8 @@ def _made(
     shelf = Shelf(run, split, plan, device=device, progress=progress, lang=lang)
     record = _finished(shelf)
     if record is None:
-        if busy := poc_text.busy_line(before, lang):
+        # Of a call that goes on, the load may be what the one before has left.
+        if clock.whole and (busy := poc_text.busy_line(before, lang)):
             say(busy)
         record = _done(shelf, data, clock, lang, pdf, say)
     else:
@@ -294,11 +295,18 @@ def finish(
         reason=report.decision.reason,
         repeated_queries=data.repeated_queries,
         shared_groups=poc_text.shared_groups(shelf.split),
-        groups=len({*shelf.split.train.groups, *shelf.split.query.groups} - {""}),
+        groups=_things(shelf.split),
         provenance=provenance(shelf.get(shelf.specs[0])[0].cell.device),
     )
     shelf.run.save(record, "poc.json")
     return record
+
+
+def _things(split: RetrievalSplit) -> int:
+    """Return how many different things the images show, those without a group each their own; 0 where none has any."""
+    groups = [*split.train.groups, *split.query.groups]
+    named = {*groups} - {""}
+    return len(named) + groups.count("") if named else 0
 
 
 def _key(shelf: Shelf) -> str:

@@ -55,7 +55,7 @@ class Asked(NamedTuple):
         """Return the options of `pocket poc` that ask for the same."""
         names = ("seeds", "bits", "ipc", "ratio", "resolution", "minutes")
         asked = {name: getattr(self, name) for name in names if getattr(self, name) != self._field_defaults[name]}
-        return [word for name, value in asked.items() for word in (f"--{name}", f"{value:g}")]
+        return [word for name, value in asked.items() for word in (f"--{name}", f"{value:.12g}")]
 
 
 def plan_of(check: CheckRecord, asked: Asked, device: str = "auto") -> Plan:

@@ -23,6 +23,7 @@ KINDS: dict[str, Level] = {
     "no_classes": "stop",
     "one_class": "stop",
     "none_readable": "stop",
+    "none_asks": "stop",
     "multi_label": "stop",
     "bad_manifest": "stop",
     "bad_parquet": "stop",

@@ -231,7 +231,7 @@ def take_in(
     Raises
     ------
     IntakeError
-        If fewer than two classes have two images or more.
+        If fewer than two classes have two images or more, or none is left to be searched with.
     """
     require_classes(listing, np.ones(len(listing), dtype=bool), findings)
     looks = look_at_all(listing.open(), len(listing), progress, fit)
@@ -243,6 +243,13 @@ def take_in(
     near = near_copies(looks.thumbs, looks.good, exact)
     found = units_of(listing, usable, exact, near.pairs, linked(listing.groups))
     query, kept_apart, withdrawn = queries_of(listing, usable, found, before)
+    if not query.any():
+        raise findings.stop(
+            "none_asks",
+            f"{listing.root}: no image can be searched with. {found.disputed.sum()} have a copy under another label; "
+            "delete the copies under the wrong label, or add images",
+            *(listing.names[i] for i in np.flatnonzero(found.disputed)),
+        )
     size = Size(**choose_size(looks)._asdict())
     return Intake(
         listing,

@@ -68,11 +68,12 @@ def _rivals(listing: Listing, usable: Mask, exact: Pairs, near: Pairs) -> dict[i
     for part, parts in alike.items():
         if len(parts) == 1 and len(members[part]) == 1:
             continue
-        copies = sorted(i for other in parts for i in members[other])
-        for i in members[part]:
-            rival = next((j for j in copies if listing.labels[j] != listing.labels[i]), None)
-            if rival is not None:
-                found[i] = rival
+        earliest: dict[int, int] = {}  # of each label: thousands of blank images may be copies of each other
+        for i in sorted(i for other in parts for i in members[other]):
+            earliest.setdefault(int(listing.labels[i]), i)
+        if len(earliest) > 1:
+            for i in members[part]:
+                found[i] = min(j for label, j in earliest.items() if label != listing.labels[i])
     return found
 
 
