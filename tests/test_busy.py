@@ -124,7 +124,7 @@ def test_the_console_says_how_to_measure_again(run: Run) -> None:  # noqa: F811
 def test_one_seed_is_written_in_the_singular() -> None:
     assert (seeds_of(1, "en"), seeds_of(3, "en"), seeds_of(1, "ja")) == ("1 seed", "3 seeds", "シード1個")
     one = MeanInterval(mean=0.5, low=0.4, high=0.6, macro=0.5, queries=40, groups=20, seeds=1)
-    assert over_what(one, "en").endswith("queries, one seed")
-    assert over_what(one.model_copy(update={"seeds": 3}), "en").endswith("queries, 3 seeds averaged")
+    assert over_what(one, "en").endswith("show, one seed")
+    assert over_what(one.model_copy(update={"seeds": 3}), "en").endswith("show, 3 seeds averaged")
     for text in texts("en").values():
         assert "} seeds" not in text or text == "{count} seeds" or "averaged" in text, text
