@@ -121,7 +121,8 @@ def hold_to_images(run: Run, say: Say, *, begins: bool) -> None:
         findings = Findings()
         listing = list_images(path, findings)
         split = stored_split(listing) or store_split(take_in(listing, findings, fit=run.settings.fit))
-        run.save(split, "split.json")
+        # The split may be by groups that only the check was given; this run knows of none, and is held to that.
+        run.save(split.model_copy(update={"groups_key": listing.groups_key}), "split.json")
     else:
         _refuse_others(run, "en", say)
 
