@@ -4,20 +4,25 @@ from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
+import nbformat
 import pytest
 from bad_data_for_tests import clean_folder
 
 from pocket.data.intake import SplitRecord
 from pocket.runs import Run
+from pocket.runs.paths import cache_dir
 from pocket.workflows.check import check
+from pocket.workflows.manifest import notebooks
+from pocket.workflows.measure import load_split, own_split
 from pocket.workflows.poc_images import images_of
 from pocket.workflows.tour import tour
 
 
 @pytest.fixture(autouse=True)
 def no_notebooks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The notebooks themselves are the matter of tests/test_tour.py; `pocket.workflows.tour` by name is the function."""
+    """Leave the notebooks to tests/test_tour.py; `pocket.workflows.tour` by name is the function."""
     monkeypatch.setattr(import_module("pocket.workflows.tour"), "_toured", lambda run, first, say: run.folder)
 
 
@@ -43,3 +48,47 @@ def test_a_tour_keeps_to_the_split_by_groups_that_a_check_has_made(tmp_path: Pat
     pairs(root, root / "groups.csv")
     with pytest.raises(ValueError, match="groups of the images"):
         tour("own", first="04", say=said.append)
+
+
+def sources(number: str) -> list[str]:
+    """Return the code cells of a notebook."""
+    (notebook,) = (n for n in notebooks() if n.number == number)
+    return [cell.source for cell in nbformat.read(notebook.path, as_version=4).cells if cell.cell_type == "code"]
+
+
+def redraw() -> None:
+    """Let others ask in the split that is kept for these images, as a later check may."""
+    (place,) = (cache_dir() / "splits").glob("*.json")
+    mine = SplitRecord.load(place)
+    swapped = {"query": mine.train[:4], "train": (*mine.train[4:], *mine.query)}
+    mine.model_copy(update=swapped).save(place)
+
+
+@pytest.mark.parametrize("number", ["00", "01", "02", "03", "04", "06"])
+def test_notebooks_of_a_run_load_its_own_split(
+    number: str, tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("POCKET_CACHE", str(tmp_path / "cache"))
+    root = clean_folder(tmp_path / "images", each=12)
+    tour("own", dataset=str(root), say=lambda _: None)
+    run = Run.read(home / "runs" / "own")
+    mine = own_split(run).query.files
+    redraw()
+    assert load_split(run.settings).query.files != mine
+    (line,) = (line for source in sources(number) for line in source.splitlines() if line.startswith("split"))
+    (imported,) = (one for source in sources(number) for one in source.splitlines() if "pocket.workflows import" in one)
+    loaded: dict[str, Any] = {"run": run, "settings": run.settings}
+    exec(f"{imported}\n{line}", loaded)
+    assert loaded["split"].query.files == mine
+
+
+def test_a_run_whose_split_cannot_be_read_goes_on_with_the_images_as_they_are(tmp_path: Path, home: Path) -> None:
+    root, said = clean_folder(tmp_path / "images", each=12), []
+    tour("own", dataset=str(root), say=said.append)
+    run = Run.read(home / "runs" / "own")
+    for damaged in ("{", '{"kind": "split", "version": 1}'):
+        run.path("split.json").write_text(damaged, encoding="utf-8")
+        assert len(images_of(run, say=said.append).query) == 4
+        assert "could not be compared" in said.pop()
+        with pytest.warns(UserWarning, match="split.json.*as they are now"):
+            own_split(run)

@@ -27,7 +27,7 @@ from pocket.presentation.i18n import number, translator
 from pocket.runs import ArtefactError, Run
 from pocket.runs.paths import run_dir
 from pocket.workflows.check import UsageError, check
-from pocket.workflows.measure import load_split
+from pocket.workflows.measure import own_split
 
 Say = Callable[[str], None]
 
@@ -89,13 +89,7 @@ def images_of(run: Run, lang: str = "en", say: Say = print) -> RetrievalSplit:
     """
     if run.path("split.json").is_file():
         _refuse_others(run, lang, say)
-    return own_split(run)
-
-
-def own_split(run: Run) -> RetrievalSplit:
-    """Load a run's images by its own split, where it keeps one; what that leaves out was said by the check."""
-    kept = run.path("split.json")
-    return load_split(run.settings, told=True, split=SplitRecord.load(kept) if kept.is_file() else None)
+    return own_split(run, told=True)
 
 
 def hold_to_images(run: Run, say: Say, *, begins: bool) -> None:
