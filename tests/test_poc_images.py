@@ -9,14 +9,16 @@ from typing import Any
 import nbformat
 import pytest
 from bad_data_for_tests import clean_folder
+from test_fit import wide_images
 
 from pocket.data.intake import SplitRecord
+from pocket.presentation.i18n import translator
 from pocket.runs import Run
 from pocket.runs.paths import cache_dir
 from pocket.workflows.check import check
 from pocket.workflows.manifest import notebooks
 from pocket.workflows.measure import load_split, own_split
-from pocket.workflows.poc_images import images_of
+from pocket.workflows.poc_images import checked_images, images_of
 from pocket.workflows.tour import tour
 
 
@@ -92,3 +94,33 @@ def test_a_run_whose_split_cannot_be_read_goes_on_with_the_images_as_they_are(tm
         assert "could not be compared" in said.pop()
         with pytest.warns(UserWarning, match="split.json.*as they are now"):
             own_split(run)
+
+
+def test_notebook_07_carries_the_fit_and_says_what_was_not_grouped(
+    tmp_path: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = wide_images(tmp_path / "images")
+    for c in ("bar", "tile"):
+        (root / c / "01.png").write_bytes((root / c / "00.png").read_bytes())  # things without a table of groups
+    cells = sources("07")
+    to_the_plan = cells[: 1 + next(i for i, source in enumerate(cells) if "split_lines" in source)]
+    for fit in ("pad", "crop"):
+        known: dict[str, Any] = {"__name__": "notebook"}
+        exec(to_the_plan[0], known)
+        assert known["FIT"] == "crop"
+        known.update(RUN=fit, FOLDER=str(root), FIT=fit)
+        for source in to_the_plan[1:]:
+            exec(source, known)
+        assert known["split"].train.fit == known["checked"].fit == Run.read(home / "runs" / f"{fit}-own").settings.fit
+        assert known["split"].train.fit == fit
+        assert translator("en")("poc.split_alone") in capsys.readouterr().out
+
+
+def test_a_run_of_another_fit_is_refused_before_anything_is_written(tmp_path: Path, home: Path) -> None:
+    root, out = wide_images(tmp_path / "images"), home / "runs" / "own"
+    tour("own", dataset=str(root), say=lambda _: None)
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    for lang, told in (("en", "was made with --fit crop, not pad"), ("ja", "--fit crop で作成")):
+        with pytest.raises(ValueError, match=told):
+            checked_images(root, out, None, lang, lambda _: None, fit="pad")
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before

@@ -63,16 +63,19 @@ def checked_images(
     UsageError
         If ``groups`` is no file.
     ValueError
-        If the images or their groups are not those that the run in ``out`` was made of.
+        If the run in ``out`` was made with another fit, or of other images or groups.
     """
     t = translator(lang)
     if groups is not None and not groups.is_file():
         raise UsageError(t("check.no_groups", groups=groups))
+    begun = (out / "run.json").is_file()
+    if begun and (made := Run.read(out).settings.fit) != fit:
+        raise ValueError(t("poc.other_fit", run=out.name, before=made, fit=fit))
     before = _kept(path, out, groups)
     if before is not None and before.fit == fit:
         say(t("poc.checked", verdict=t(f"check.{before.verdict}"), page=out / "check.html"))
         return before
-    if (out / "run.json").is_file():
+    if begun:
         say(t("check.listing", path=shown(path)))
         _refuse_changes(path, out, groups, lang, say)
     return check(path, out=out, groups=groups, fit=fit, options=options, lang=lang, say=say).record
