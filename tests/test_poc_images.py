@@ -8,9 +8,10 @@ from typing import Any
 
 import nbformat
 import pytest
-from bad_data_for_tests import clean_folder
+from bad_data_for_tests import clean_folder, noise
 from test_fit import wide_images
 
+import pocket
 from pocket.data.intake import SplitRecord
 from pocket.presentation.i18n import translator
 from pocket.runs import Run
@@ -124,3 +125,24 @@ def test_a_run_of_another_fit_is_refused_before_anything_is_written(tmp_path: Pa
         with pytest.raises(ValueError, match=told):
             checked_images(root, out, None, lang, lambda _: None, fit="pad")
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+
+
+def test_a_split_that_was_kept_for_another_fit_lends_its_sides_and_not_its_size(tmp_path: Path, home: Path) -> None:
+    """Of strips eight times as long as wide, whole images need more pixels than their central squares."""
+    root = tmp_path / "images"
+    for c, name in enumerate(("dent", "free")):
+        (root / name).mkdir(parents=True)
+        for i in range(12):
+            noise(100 * c + i, (400, 50)).save(root / name / f"{i:02d}.png")
+    cropped = check(root, out=tmp_path / "crop", say=lambda _: None).record
+    stored = SplitRecord.load(tmp_path / "crop" / "split.json")
+    sizes = {fit: pocket.load(root, fit=fit).query.size for fit in ("crop", "pad")}
+    tour("own", dataset=str(root), fit="pad", say=lambda _: None)
+    kept = SplitRecord.load(home / "runs" / "own" / "split.json")
+    fresh = check(root, out=tmp_path / "pad", fit="pad", say=lambda _: None).record
+    assert cropped.size is not None and fresh.size is not None
+    assert cropped.size.resolution < fresh.size.resolution
+    assert sizes == {"crop": cropped.size.resolution, "pad": fresh.size.resolution}
+    assert (kept.fit, kept.size, kept.query, kept.train) == ("pad", fresh.size, stored.query, stored.train)
+    loaded = own_split(Run.read(home / "runs" / "own"))
+    assert (loaded.query.fit, loaded.query.size) == ("pad", fresh.size.resolution)

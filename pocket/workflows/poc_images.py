@@ -117,7 +117,8 @@ def hold_to_images(run: Run, say: Say, *, begins: bool) -> None:
     if begins and not run.path("split.json").is_file():
         findings = Findings()
         listing = list_images(path, findings)
-        split = stored_split(listing) or store_split(take_in(listing, findings, fit=run.settings.fit))
+        fit = run.settings.fit
+        split = stored_split(listing, fit) or store_split(take_in(listing, findings, fit=fit))
         # The split may be by groups that only the check was given; this run knows of none, and is held to that.
         run.save(split.model_copy(update={"groups_key": listing.groups_key}), "split.json")
     else:
