@@ -146,3 +146,20 @@ def test_a_split_that_was_kept_for_another_fit_lends_its_sides_and_not_its_size(
     assert (kept.fit, kept.size, kept.query, kept.train) == ("pad", fresh.size, stored.query, stored.train)
     loaded = own_split(Run.read(home / "runs" / "own"))
     assert (loaded.query.fit, loaded.query.size) == ("pad", fresh.size.resolution)
+
+
+def test_a_tour_of_images_that_cannot_be_used_leaves_no_run(tmp_path: Path, home: Path) -> None:
+    root, runs = clean_folder(tmp_path / "images", classes=("dent",)), home / "runs"
+    (runs / "notes").mkdir(parents=True)
+    (runs / "notes" / "mine.txt").write_text("kept", encoding="utf-8")
+    for name in ("own", "notes"):
+        with pytest.raises(ValueError, match="only the class 'dent'"):
+            tour(name, dataset=str(root), say=lambda _: None)
+    assert not (runs / "own").exists() and [file.name for file in (runs / "notes").iterdir()] == ["mine.txt"]
+    clean_folder(root)
+    tour("own", dataset=str(root), fit="pad", say=lambda _: None)
+    before = {path: path.read_bytes() for path in (runs / "own").rglob("*") if path.is_file()}
+    (root / "free" / "00.png").unlink()
+    with pytest.raises(ValueError, match="1 removed"):
+        tour("own", say=lambda _: None)
+    assert {path: path.read_bytes() for path in (runs / "own").rglob("*") if path.is_file()} == before
