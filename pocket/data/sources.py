@@ -162,7 +162,7 @@ def load_own(
     findings = Findings()
     listing = list_images(path, findings, Path(groups).expanduser() if groups else None)
     try:
-        record = split or stored_split(listing) or store_split(take_in(listing, findings, fit=fit or "crop"))
+        record = split or stored_split(listing, fit) or store_split(take_in(listing, findings, fit=fit or "crop"))
     except IntakeError as error:
         if error.finding.kind == "none_readable":
             _warn_of_unreadable(path, {file.name: file.detail for file in error.finding.affected})

@@ -5,6 +5,7 @@ from .manifest import Notebook as Notebook
 from .manifest import notebooks as notebooks
 from .measure import load_split as load_split
 from .measure import measure as measure
+from .measure import own_split as own_split
 from .search import model_files as model_files
 from .search import search_images as search_images
 from .tour import TourError as TourError

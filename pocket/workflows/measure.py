@@ -10,7 +10,7 @@ from pocket.data.intake import SplitRecord
 from pocket.data.sources import LeftOutWarning, is_halves, load_own
 from pocket.evaluation import RetrievalReport, evaluate
 from pocket.hashing import HashModel, train
-from pocket.runs import RunSettings
+from pocket.runs import ArtefactError, Run, RunSettings
 from pocket.runs.provenance import cpu_load
 from pocket.runs.records import Cell
 
@@ -45,6 +45,25 @@ def load_split(settings: RunSettings, *, told: bool = False, split: SplitRecord 
             groups=settings.groups,
             fit=settings.fit,
         )
+
+
+def own_split(run: Run, *, told: bool = False) -> RetrievalSplit:
+    """Load a run's images by its own split, where it keeps one that can be read; else as `load_split` does.
+
+    Parameters
+    ----------
+    run : Run
+    told : bool
+        What it leaves out, or that its own split cannot be read, has been said before, so no warning.
+    """
+    split, kept = None, run.path("split.json")
+    if kept.is_file():
+        try:
+            split = SplitRecord.load(kept)
+        except ArtefactError as error:  # damaged, or of a version that held no contents
+            if not told:
+                warnings.warn(f"{error}; the images are taken as they are now", stacklevel=2)
+    return load_split(run.settings, told=told, split=split)
 
 
 def measure(

@@ -25,8 +25,9 @@ from pocket.runs.poc import KeptCell, Plan, PocRecord
 from pocket.runs.provenance import cpu_load
 from pocket.runs.verification import note_changed
 from pocket.workflows.check import UsageError, refuse_nowhere
+from pocket.workflows.measure import own_split
 from pocket.workflows.poc_cells import Shelf, Spec
-from pocket.workflows.poc_images import checked_images, own_split
+from pocket.workflows.poc_images import checked_images
 from pocket.workflows.poc_plan import Asked, estimate, measure_speed, plan_of
 from pocket.workflows.poc_report import (
     IEM,
@@ -250,7 +251,7 @@ def planned_run(path: Path, name: str, groups: Path | None, plan: Plan, fit: Fit
 
 def quietly_loaded(run: Run) -> RetrievalSplit:
     """Load the split that the check has made; what it leaves out is among the findings already."""
-    return own_split(run)
+    return own_split(run, told=True)
 
 
 def estimated(shelf: Shelf, lang: str, say: Say) -> dict[str, float]:

@@ -27,7 +27,7 @@ from pocket.presentation.i18n import number, translator
 from pocket.runs import ArtefactError, Run
 from pocket.runs.paths import run_dir
 from pocket.workflows.check import UsageError, check
-from pocket.workflows.measure import load_split
+from pocket.workflows.measure import own_split
 
 Say = Callable[[str], None]
 
@@ -63,16 +63,19 @@ def checked_images(
     UsageError
         If ``groups`` is no file.
     ValueError
-        If the images or their groups are not those that the run in ``out`` was made of.
+        If the run in ``out`` was made with another fit, or of other images or groups.
     """
     t = translator(lang)
     if groups is not None and not groups.is_file():
         raise UsageError(t("check.no_groups", groups=groups))
+    begun = (out / "run.json").is_file()
+    if begun and (made := Run.read(out).settings.fit) != fit:
+        raise ValueError(t("poc.other_fit", run=out.name, before=made, fit=fit))
     before = _kept(path, out, groups)
     if before is not None and before.fit == fit:
         say(t("poc.checked", verdict=t(f"check.{before.verdict}"), page=out / "check.html"))
         return before
-    if (out / "run.json").is_file():
+    if begun:
         say(t("check.listing", path=shown(path)))
         _refuse_changes(path, out, groups, lang, say)
     return check(path, out=out, groups=groups, fit=fit, options=options, lang=lang, say=say).record
@@ -89,13 +92,7 @@ def images_of(run: Run, lang: str = "en", say: Say = print) -> RetrievalSplit:
     """
     if run.path("split.json").is_file():
         _refuse_others(run, lang, say)
-    return own_split(run)
-
-
-def own_split(run: Run) -> RetrievalSplit:
-    """Load a run's images by its own split, where it keeps one; what that leaves out was said by the check."""
-    kept = run.path("split.json")
-    return load_split(run.settings, told=True, split=SplitRecord.load(kept) if kept.is_file() else None)
+    return own_split(run, told=True)
 
 
 def hold_to_images(run: Run, say: Say, *, begins: bool) -> None:
@@ -120,8 +117,10 @@ def hold_to_images(run: Run, say: Say, *, begins: bool) -> None:
     if begins and not run.path("split.json").is_file():
         findings = Findings()
         listing = list_images(path, findings)
-        split = stored_split(listing) or store_split(take_in(listing, findings, fit=run.settings.fit))
-        run.save(split, "split.json")
+        fit = run.settings.fit
+        split = stored_split(listing, fit) or store_split(take_in(listing, findings, fit=fit))
+        # The split may be by groups that only the check was given; this run knows of none, and is held to that.
+        run.save(split.model_copy(update={"groups_key": listing.groups_key}), "split.json")
     else:
         _refuse_others(run, "en", say)
 

@@ -97,9 +97,28 @@ def tour(
     from pocket.workflows.poc_images import hold_to_images
 
     with writing(run_dir(name)):
+        there = set(_files(run_dir(name)))
         run = open_run(name, profile=profile, **settings)
-        hold_to_images(run, say, begins=first == numbers[0])
+        try:
+            hold_to_images(run, say, begins=first == numbers[0])
+        except BaseException:
+            _take_back(run, there)
+            raise
         return _toured(run, first, say)
+
+
+def _files(folder: Path) -> list[Path]:
+    return list(folder.iterdir()) if folder.is_dir() else []
+
+
+def _take_back(run: Run, there: set[Path]) -> None:
+    """Remove a run that this call has made: of images that cannot be used, it would only stand in the way."""
+    if run.path("run.json") in there:
+        return
+    for file in set(_files(run.folder)) - there:
+        file.unlink()
+    if not there:
+        run.folder.rmdir()
 
 
 def _toured(run: Run, first: str, say: Callable[[str], None]) -> Path:

@@ -305,8 +305,11 @@ def _stop_for_want_of_classes(listing: Listing, names: list[str], findings: Find
     raise findings.stop("empty" if empty else "no_classes", message, *tables, *parquets)
 
 
-def stored_split(listing: Listing) -> SplitRecord | None:
-    """Return the split that was made before for these very images, by a check or by `load`; else None."""
+def stored_split(listing: Listing, fit: Fit | None = None) -> SplitRecord | None:
+    """Return the split that was made before for these very images, by a check or by `load`; else None.
+
+    Where it was kept for another ``fit``, who asks stays, and the size is chosen anew: it depends on what is seen.
+    """
     places = [_store(listing), *sorted((home() / "runs").glob("*/split.json"))]
     for place in places:
         try:
@@ -314,7 +317,10 @@ def stored_split(listing: Listing) -> SplitRecord | None:
         except (ArtefactError, OSError):
             continue
         if record.key == listing.key and listing.groups_key in ("", record.groups_key):
-            return record
+            if fit in (None, record.fit):
+                return record
+            size = Size(**choose_size(look_at_all(listing.open(), len(listing), fit=fit))._asdict())
+            return record.model_copy(update={"fit": fit, "size": size})
     return None
 
 
