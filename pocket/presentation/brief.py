@@ -27,7 +27,7 @@ from pocket.runs.poc import is_trial
 RISKS = {"quality": "ml", "drift": "ops", "cost": "finance", "privacy": "privacy", "lock": "it"}
 # The first page is the whole decision: these of the key figures stand there, all others behind it.
 FIRST_PAGE = ("roi.break_even", "roi.payback", "roi.npv", "roi.range")
-NOT_SHOWN = ("scale", "online", "device", "shift", "independent", "overlap")
+NOT_SHOWN = ("scale", "codes", "online", "device", "shift", "independent", "overlap")
 
 
 def write_brief(run: Run, lang: str, report: RoiReport | None = None) -> Path:
