@@ -19,7 +19,7 @@ from pocket.runs import Run
         ("failure_cost", 0, 10, "JPY 0 – 10", "0〜10円"),
         ("failure_cost", 1000, 2e6, "JPY 1,000 – JPY 2.0 million", "1,000円〜2.0百万円"),
         ("failure_share_per_point", 0, 0.005, "0.00 – 0.50 % per point", "1ポイントあたり0.00〜0.50%"),
-        ("seconds_full", 62, 65, "1 min 2 – 5 s", "1分2〜5秒"),
+        ("seconds_full", 62, 65, "1 min 2 s – 1 min 5 s", "1分2秒〜1分5秒"),
         ("seconds_full", 5, 65, "5.0 s – 1 min 5 s", "5.0秒〜1分5秒"),
         ("map_full", 0.9, 1, "0.900 – 1.000", "0.900〜1.000"),
     ],

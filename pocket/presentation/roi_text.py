@@ -29,7 +29,7 @@ from pocket.roi.fields import HYBRID_SHARE, HYBRID_UNMEASURED
 from pocket.roi.report import AlternativeName
 
 SYMBOLS = {"go": "●", "pilot": "▲", "stop": "■"}
-_LAST_FIGURE = re.compile(r"(\D*?)([−\d][\d,.]*)(\D*)")  # of a text with one: "3 min 0 s" has two, and stays whole
+_LAST_FIGURE = re.compile(r"(.*?)([−\d][\d,.]*)(\D*)")
 
 
 class Line(NamedTuple):
@@ -71,7 +71,8 @@ def input_range(name: str, low: float, high: float, inputs: RoiInputs, lang: str
     ends = [_LAST_FIGURE.fullmatch(end) for end in (first, last)]
     if ends[0] and ends[1] and ends[0][1] == ends[1][1] and ends[0][3] == ends[1][3]:
         before, figure, after = ends[0].groups()
-        first, last = before + figure, ends[1][2] + after
+        if not before or SPECS[name].unit != "seconds":  # "3 min 0 – 30 s" would read as 3 minutes to 30 seconds
+            first, last = before + figure, ends[1][2] + after
     return translator(lang)("format.range", low=first, high=last)
 
 
