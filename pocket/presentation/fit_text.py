@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pocket.data.intake.records import CheckRecord, ClassRow
-from pocket.presentation.i18n import percent, translator
+from pocket.presentation.i18n import listed, percent, translator
 
 _CLASSES = 8  # named in a sentence
 
@@ -22,7 +22,7 @@ def fit_text(record: CheckRecord, lang: str) -> str:
     shares = [t("check.cropped_one", name=row.name, share=share_text(row, lang)) for row in known[:_CLASSES]]
     if len(known) > _CLASSES:
         shares.append(t("classes.more", count=len(known) - _CLASSES))
-    return t("check.cropped_by_class", classes=("、" if lang == "ja" else ", ").join(shares))
+    return t("check.cropped_by_class", classes=listed(shares, lang))
 
 
 def share_text(row: ClassRow, lang: str) -> str:

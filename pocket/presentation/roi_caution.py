@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple, Self
 
 from pocket.presentation.brief_evidence import busy_text, saving_noise
+from pocket.presentation.i18n import sentences
 from pocket.roi import RoiInputs, alternatives
 from pocket.runs import Run
 from pocket.runs.records import Cell
@@ -33,4 +34,4 @@ class MeasuredSaving(NamedTuple):
             saving_noise(self.full, self.condensed, lang),
             busy_text([*self.full, *self.condensed, *self.random], lang),
         )
-        return ("" if lang == "ja" else " ").join(text for text in told if text)
+        return sentences(told, lang)

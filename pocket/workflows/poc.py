@@ -126,7 +126,7 @@ def _made(
     run = planned_run(path, name, groups, plan, fit)
     for line in poc_text.plan_lines(plan, checked, lang):
         say(line)
-    split = quietly_loaded(run)
+    split = own_split(run, told=True)  # what it leaves out is among the findings
     data = describe(split)
     kept = SplitRecord.load(run.path("split.json"))
     for line in poc_text.split_lines(split, data.repeated_queries, lang, grouped=bool(kept.groups_key)):
@@ -249,11 +249,6 @@ def planned_run(path: Path, name: str, groups: Path | None, plan: Plan, fit: Fit
     return run
 
 
-def quietly_loaded(run: Run) -> RetrievalSplit:
-    """Load the split that the check has made; what it leaves out is among the findings already."""
-    return own_split(run, told=True)
-
-
 def estimated(shelf: Shelf, lang: str, say: Say) -> dict[str, float]:
     """Measure a few steps of what is not done yet, and say how long all of it will take."""
     t, missing = translator(lang), shelf.missing()
@@ -338,9 +333,9 @@ __all__ = [
     "checked_images",
     "estimated",
     "finish",
+    "own_split",
     "planned_run",
     "poc",
-    "quietly_loaded",
     "run_name",
     "write_briefs",
     "write_cells",
