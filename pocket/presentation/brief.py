@@ -119,6 +119,8 @@ def _content(run: Run, report: RoiReport, lang: str) -> dict[str, Any]:
         "decision": roi_text.decision(report, lang),
         "advice": _advice(report, trial, lang),
         "flip": roi_text.flip(report, lang),
+        "failed_flip": roi_text.failed_flip(report, lang),
+        "failed": roi_text.failed(report, lang),
         "better": roi_text.better(report, lang),
         "axes": roi_text.axes(report, lang, equal_steps(full, condensed)),
         "spreads": brief_quality.spreads(run, report, cells, lang),

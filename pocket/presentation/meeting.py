@@ -118,7 +118,7 @@ def _pays(report: RoiReport, lang: str) -> list[str]:
 
 
 def _flip(report: RoiReport, lang: str) -> list[str]:
-    told = [roi_text.flip(report, lang).value]
+    told = [roi_text.flip(report, lang).value, roi_text.failed_flip(report, lang)]
     if report.decision.verdict != "go" and report.trainings_needed is not None:
         needed, now = roi_text.count(report.trainings_needed), plain(report.trainings_per_month)
         told.append(translator(lang)("meeting.flip_needed", needed=needed, now=now))

@@ -29,6 +29,7 @@ def top_html(report: RoiReport, lang: str, caution: str = "") -> str:
     t = translator(lang)
     decision, flip = roi_text.decision(report, lang), roi_text.flip(report, lang)
     lines = [decision.detail, f"{flip.label}{colon(lang)}{flip.value}", roi_text.better(report, lang)]
+    lines.insert(2, roi_text.failed_flip(report, lang))
     told = "".join(f"<p>{escape(line)}</p>" for line in lines if line)
     time, *quality, effort = roi_text.axes(report, lang)
     axes = "".join(_axis(lines) for lines in ([time], quality, [effort]))

@@ -20,11 +20,12 @@ from pocket.presentation.i18n import (
     plain,
     points,
     seeds_of,
+    sentences,
     texts,
     translator,
     with_unit,
 )
-from pocket.roi import SPECS, RoiInputs, RoiReport, ceiling
+from pocket.roi import FAILED, SPECS, RoiInputs, RoiReport, ceiling
 from pocket.roi.fields import HYBRID_SHARE, HYBRID_UNMEASURED
 from pocket.roi.report import AlternativeName
 
@@ -43,6 +44,8 @@ class Line(NamedTuple):
 def input_value(name: str, value: float, inputs: RoiInputs, lang: str) -> str:
     """Return the value of one input with its unit."""
     t = translator(lang)
+    if name == FAILED:
+        return t("format.points", value=number(100 * value, 2, signed=True))
     unit = SPECS[name].unit
     if unit == "seconds":
         return duration(value, lang)
@@ -71,7 +74,9 @@ def input_range(name: str, low: float, high: float, inputs: RoiInputs, lang: str
     ends = [_LAST_FIGURE.fullmatch(end) for end in (first, last)]
     if ends[0] and ends[1] and ends[0][1] == ends[1][1] and ends[0][3] == ends[1][3]:
         before, figure, after = ends[0].groups()
-        if not before or SPECS[name].unit != "seconds":  # "3 min 0 – 30 s" would read as 3 minutes to 30 seconds
+        if (
+            not before or name == FAILED or SPECS[name].unit != "seconds"
+        ):  # "3 min 0 – 30 s" would read as 3 minutes to 30 seconds
             first, last = before + figure, ends[1][2] + after
     return translator(lang)("format.range", low=first, high=last)
 
@@ -290,6 +295,45 @@ def flip(report: RoiReport, lang: str) -> Line:
         t("roi.flip"),
         t("roi.flip_text", input=t(f"input.{found.input}"), base=base, value=value, verdict=verdict),
     )
+
+
+def failed(report: RoiReport, lang: str) -> str:
+    """Say what follows were failed searches priced as measured, and not by the assumed link; else an empty text."""
+    t, inputs, cases = translator(lang), report.inputs, report.failed
+    if inputs.failed is None or not cases:
+        return ""
+    found = inputs.failed
+    mean, ends = input_value(FAILED, found.mean, inputs, lang), input_range(FAILED, found.low, found.high, inputs, lang)
+    sure = t("roi.failed_interval", ends=ends, seeds=seeds_of(found.seeds, lang))
+    sure = sure if found.seeds > 1 else t("brief.one_seed")
+    assumed = (inputs.map_full.base - inputs.map_condensed.base) * 100 * inputs.failure_share_per_point.base
+    npv = npv_money(report, lang)
+    told = [
+        t("roi.failed_measured", assumed=input_value(FAILED, max(assumed, 0.0), inputs, lang), mean=mean, spread=sure)
+    ]
+    for cost in dict.fromkeys(case.cost for case in cases):
+        own = [case.npv for case in cases if case.cost == cost]
+        key = "roi.failed_npv" if len(own) == 1 else "roi.failed_npv_range"
+        price = input_value("failure_cost", cost, inputs, lang)
+        told.append(t(key, cost=price, npv=npv(own[0]), low=npv(min(own)), high=npv(max(own))))
+    return sentences([*told, failed_flip(report, lang) or t("roi.failed_same")], lang)
+
+
+def failed_flip(report: RoiReport, lang: str) -> str:
+    """Say where failed searches as measured would change the decision; an empty text where they change it nowhere.
+
+    Of several such cases the first is told: at the mean before the ends, at the base of the cost before its high.
+    """
+    t, verdict = translator(lang), report.decision.verdict
+    case = next((case for case in report.failed if case.verdict != verdict), None)
+    if case is None:
+        return ""
+    change, cost = (
+        input_value(name, value, report.inputs, lang)
+        for name, value in ((FAILED, case.change), ("failure_cost", case.cost))
+    )
+    npv = npv_money(report, lang)(case.npv)
+    return t("roi.failed_flip", change=change, cost=cost, verdict=t(f"verdict.{case.verdict}"), npv=npv)
 
 
 def energy(report: RoiReport, lang: str) -> list[Line]:

@@ -34,7 +34,7 @@ from pocket.roi.report import (
     Period,
     RoiReport,
 )
-from pocket.roi.uncertainty import monte_carlo, sensitivity
+from pocket.roi.uncertainty import failed_as_measured, monte_carlo, sensitivity
 
 _TRAINED: tuple[Trained, ...] = ("full", "condensed", "random", "hybrid")
 
@@ -104,6 +104,7 @@ def compute(inputs: RoiInputs, *, draws: int = 2000, seed: int = 0) -> RoiReport
         energy=_energy(costs["full"], costs["condensed"], base, months),
         outcomes=monte_carlo(inputs, draws, seed),
         tornado=tornado,
+        failed=failed_as_measured(inputs),
         schedule=schedule,
         years=_years(schedule, inputs),
     )

@@ -117,13 +117,27 @@ class Decision(_Part):
 
 
 class TornadoRow(_Part):
-    """NPV with one input at its low and at its high, all others at base."""
+    """NPV with one input at its low and at its high, all others at base; failed searches as measured may be one."""
 
     input: str
     low: float
     high: float
     npv_low: float
     npv_high: float
+
+
+class FailedCase(_Part):
+    """NPV and decision with failed searches as measured in place of the assumed link from mAP to them.
+
+    ``change`` is how many more fail than with all data (a difference of shares), ``cost`` what one costs in currency;
+    everything else is at base.
+    """
+
+    change: float
+    cost: float
+    npv: float
+    verdict: Verdict
+    reason: Reason
 
 
 class FanPoint(_Part):
@@ -155,7 +169,9 @@ class RoiReport(Record):
 
     ``npv``, paybacks and ``irr`` compare the condensed set with full data; ``payback`` None means "not
     within the horizon". ``trainings_per_month`` is what the inputs add up to, ``trainings_needed`` how many make
-    the NPV zero (None: no number does). ``years`` is empty where the inputs have no ``start``.
+    the NPV zero (None: no number does). ``years`` is empty where the inputs have no ``start``, ``failed`` where failed
+    searches were not measured: it holds the mean and the ends of their interval, at the base and at the high of what
+    one costs.
     """
 
     kind: ClassVar[str] = "roi"
@@ -176,6 +192,7 @@ class RoiReport(Record):
     energy: Energy
     outcomes: Outcomes
     tornado: tuple[TornadoRow, ...]
+    failed: tuple[FailedCase, ...] = ()
     schedule: tuple[Period, ...]
     years: tuple[FiscalYear, ...]
 
