@@ -142,7 +142,10 @@ def _content(run: Run, report: RoiReport, lang: str) -> dict[str, Any]:
         "warnings": brief_classes.warnings(run, lang),
         "saving_noise": (noise := evidence.saving_noise(full, condensed, lang)),
         "busy": evidence.busy_text([*full, *condensed, *random], lang),
-        "saving_notes": _saving_notes(report, noise, lang),
+        "saving_notes": [
+            *([steps] if (steps := evidence.fewer_steps(report, full, condensed, lang)) else []),
+            *_saving_notes(report, noise, lang),
+        ],
         "over": evidence.over_queries_table(run, lang, random_name(random, lang)),
         "classes": brief_classes.class_table(run, lang),
         "teacher": t(

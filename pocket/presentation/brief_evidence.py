@@ -36,6 +36,7 @@ class EvidenceRow(NamedTuple):
     images: str
     size: str
     map: str
+    steps: str
     train: str
     prepare: str
     condense: str
@@ -59,6 +60,7 @@ def evidence_row(name: str, cells: list[Cell], lang: str) -> EvidenceRow:
         map=f"{number(mean, 3)} ± {number(half_width, 3)}"
         if count > 1
         else in_brackets(number(mean, 3), one_seed, lang),
+        steps=listed(dict.fromkeys(number(cell.steps) for cell in cells), lang),
         train=seconds(cell.train_seconds for cell in cells),
         prepare=seconds(cell.teacher_seconds + cell.pool_seconds for cell in cells),
         condense=seconds(cell.condense_seconds for cell in cells),
@@ -91,6 +93,20 @@ def saving_noise(full: list[Cell], condensed: list[Cell], lang: str) -> str:
     if abs(mean) > half_width:
         return ""
     return translator(lang)("brief.saving_noise", mean=number(mean, 1, signed=True), spread=number(half_width, 1))
+
+
+def fewer_steps(report: RoiReport, full: list[Cell], condensed: list[Cell], lang: str) -> str:
+    """Say which part of the saving is the setting of fewer steps, and no work of the condensed images; else nothing.
+
+    Nothing where either takes as many steps, or where seconds were entered by hand.
+    """
+    measured = all(report.inputs.estimate(f"seconds_{side}").source == "measured" for side in ("full", "condensed"))
+    today, later = (statistics.median(cell.steps for cell in cells) for cells in (full, condensed))
+    if not measured or later == today:
+        return ""
+    words = {"full": number(today), "condensed": number(later), "share": percent(1 - later / today, lang, 0)}
+    saved = percent(report.axes.training_time_reduction, lang, 0)
+    return translator(lang)(f"brief.{'fewer' if later < today else 'more'}_steps", saved=saved, **words)
 
 
 def busy_text(cells: list[Cell], lang: str) -> str:
