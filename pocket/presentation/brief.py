@@ -14,7 +14,7 @@ from pocket.presentation.brief_setting import random_name, random_text, setting_
 from pocket.presentation.checklist import checklist, diagnosed, real_images
 from pocket.presentation.glossary import glossary, occurring
 from pocket.presentation.html import escape, png_uri, visible
-from pocket.presentation.i18n import colon, duration, money, number, plain, sentences, translator
+from pocket.presentation.i18n import colon, duration, exact, money, number, plain, sentences, translator
 from pocket.presentation.meeting import phrases
 from pocket.presentation.roi_files import report_of
 from pocket.roi import SPECS, RoiInputs, RoiReport, alternatives, ceiling, equal_steps
@@ -226,8 +226,8 @@ def _rule(report: RoiReport, lang: str) -> str:
     t = translator(lang)
     return t(
         "brief.rule",
-        go_npv=money(limits.go_npv, currency, lang),
-        stop_npv=money(limits.stop_npv, currency, lang),
+        go_npv=exact(limits.go_npv, currency, lang),
+        stop_npv=exact(limits.stop_npv, currency, lang),
         months=limits.go_payback_months,
         go_loss=t("format.points", value=go),
         stop_loss=t("format.points", value=stop),

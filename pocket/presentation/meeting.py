@@ -6,7 +6,18 @@ from typing import NamedTuple
 
 from pocket.presentation import brief_classes, roi_text
 from pocket.presentation.checklist import alarm_works, worst_class
-from pocket.presentation.i18n import duration, in_brackets, money, number, percent, plain, points, sentences, translator
+from pocket.presentation.i18n import (
+    duration,
+    exact,
+    in_brackets,
+    money,
+    number,
+    percent,
+    plain,
+    points,
+    sentences,
+    translator,
+)
 from pocket.presentation.rollout import PLAN, making_seconds
 from pocket.roi import RoiReport
 from pocket.runs import Run
@@ -142,7 +153,7 @@ def _next(run: Run, report: RoiReport, lang: str) -> list[str]:
         return [*told, t("meeting.next_equally_long")]
     if verdict == "stop":
         loss = t("format.points", value=number(100 * limits.go_map_loss, 1))
-        go_npv = money(limits.go_npv, report.inputs.currency, lang)
+        go_npv = exact(limits.go_npv, report.inputs.currency, lang)
         return [*told, t("meeting.next_stop", go_npv=go_npv, go_loss=loss)]
     stage = PLAN["shadow" if trial else "poc"]
     return [*told, t(f"meeting.next_{verdict}{ending}", owner=t(f"brief.owner_{stage.owner}"))]

@@ -19,6 +19,7 @@ from pocket.presentation.i18n import (
     percent,
     plain,
     points,
+    price,
     seeds_of,
     sentences,
     texts,
@@ -62,8 +63,10 @@ def input_value(name: str, value: float, inputs: RoiInputs, lang: str) -> str:
     if unit == "map_per_month":
         return with_unit(plain(100 * value), t("unit.points_per_month"))
     if unit == "share_per_point":
-        return t("format.per_point", value=percent(value, lang, 2))
+        return t("format.per_point", value=number(100 * value, 2))
     if unit == "currency":
+        if abs(value) < 1000:  # as it was entered: 10, not 10.00
+            return price(value, inputs.currency, lang)
         return money(value, inputs.currency, lang)
     return with_unit(plain(value), t(f"unit.{unit}", currency=currency_name(inputs.currency, lang)))
 

@@ -6,10 +6,11 @@ from datetime import date
 from typing import NamedTuple
 
 from pocket.presentation.checklist import CONDENSED, FULL, diagnosed
+from pocket.presentation.i18n import at_most, duration, exact, in_brackets, number, percent, sentences, translator
 from pocket.presentation.i18n import date as month_of
-from pocket.presentation.i18n import duration, in_brackets, money, number, percent, sentences, translator
 from pocket.presentation.roi_text import amounts
 from pocket.roi import RoiInputs, RoiReport
+from pocket.roi.report import AlternativeName
 from pocket.runs import Run
 from pocket.runs.records import Cell, summarise
 from pocket.runs.retrieval import FAILED_RANK, RetrievalComparison, RetrievalReport
@@ -73,14 +74,15 @@ def stages(report: RoiReport, lang: str, *, trial: bool = False) -> list[Stage]:
     limits, currency = inputs.thresholds, inputs.currency
     per_point = inputs.failure_share_per_point.base
     said = {
-        "go_npv": money(limits.go_npv, currency, lang),
-        "stop_npv": money(limits.stop_npv, currency, lang),
+        "go_npv": exact(limits.go_npv, currency, lang),
+        "stop_npv": exact(limits.stop_npv, currency, lang),
         "months": limits.go_payback_months,
         "go_loss": _points(limits.go_map_loss, lang),
         "stop_loss": _points(limits.stop_map_loss, lang),
         "go_rise": _rise(limits.go_map_loss, per_point),
         "stop_rise": _rise(limits.stop_map_loss, per_point),
-        "cost": money(_monthly_cost(report, "condensed"), currency, lang),
+        "cost": at_most(_monthly_cost(report, "condensed") + _beside(report), currency, lang),
+        **_named(report, lang),
         "share": percent(TRAFFIC, lang, 0),
     }
     passed = PLAN["shadow"].month
@@ -120,9 +122,6 @@ def kpis(run: Run, report: RoiReport, full: list[Cell], condensed: list[Cell], l
         told = t(f"kpi.{how or key + '_how'}", **words)
         return Kpi(t(f"kpi.{key}"), before, after, target, told, t(f"brief.owner_{owner}"))
 
-    def at_most(value: str) -> str:
-        return t("kpi.at_most", value=value)
-
     least = max(inputs.map_full.base - limits.go_map_loss, 0.0)
     found = diagnosed(run)
     calm = found.condensed.calm if found else None
@@ -130,8 +129,10 @@ def kpis(run: Run, report: RoiReport, full: list[Cell], condensed: list[Cell], l
     trainings = report.trainings_per_month
     today = trainings * inputs.seconds_full.base * scale
     later = trainings * inputs.seconds_condensed.base * scale + make * inputs.recondensations_per_year.base / 12
-    each = {name: _monthly_cost(report, name) for name in ("full", "condensed")}
+    sides: tuple[AlternativeName, ...] = ("full", "condensed")
+    each = {name: _monthly_cost(report, name) for name in sides}
     costs = {name: amounts(each.values(), inputs.currency, lang)(value) for name, value in each.items()}
+    limit = t("kpi.at_most", value=at_most(each["condensed"], inputs.currency, lang))
     before, after, told = _failed(run, report, lang)
     rise = t("kpi.rise", value=_rise(limits.go_map_loss, inputs.failure_share_per_point.base))
     failed = line("failed", before, after, rise, "ops", rank=FAILED_RANK)
@@ -139,8 +140,14 @@ def kpis(run: Run, report: RoiReport, full: list[Cell], condensed: list[Cell], l
     return [
         line("map", _score(full), _score(condensed), t("kpi.at_least", value=number(least, 3)), "ml"),
         failed,
-        line("hours", duration(today, lang), duration(later, lang), at_most(duration(later, lang)), "ml"),
-        line("cost", costs["full"], costs["condensed"], at_most(costs["condensed"]), "finance"),
+        line(
+            "hours",
+            duration(today, lang),
+            duration(later, lang),
+            t("kpi.at_most", value=duration(later, lang, up=True)),
+            "ml",
+        ),
+        line("cost", costs["full"], costs["condensed"], limit, "finance", **_named(report, lang)),
         line(
             "drift",
             "–",
@@ -150,7 +157,7 @@ def kpis(run: Run, report: RoiReport, full: list[Cell], condensed: list[Cell], l
             how="drift_how" if calm else "drift_how_plain",
             **({"window": calm.window} if calm else {}),
         ),
-        line("condense", "–", duration(make, lang), at_most(duration(slowest, lang)), "ml"),
+        line("condense", "–", duration(make, lang), t("kpi.at_most", value=duration(slowest, lang, up=True)), "ml"),
     ]
 
 
@@ -178,13 +185,24 @@ def _points(loss: float, lang: str) -> str:
 
 
 def _rise(loss: float, per_point: float) -> str:
-    """Return the percentage points of searches that fail more at this loss of mAP, by the inputs' own link."""
+    """Return by how many points more searches fail at this loss of mAP, by the inputs' own link."""
     return number(100 * min(100 * loss * per_point, 1.0), 2)
 
 
-def _monthly_cost(report: RoiReport, name: str) -> float:
-    (found,) = (a for a in report.alternatives if a.name == name)
-    return sum(found.monthly.values())
+def _monthly_cost(report: RoiReport, name: AlternativeName) -> float:
+    return sum(report.alternative(name).monthly.values())
+
+
+def _beside(report: RoiReport) -> float:
+    """Return what training on all data costs a month, paid beside until all traffic is switched."""
+    monthly = report.alternative("full").monthly
+    return monthly["training"] + monthly["energy"]
+
+
+def _named(report: RoiReport, lang: str) -> dict[str, str]:
+    """Return the amounts that a limit on costs names: what is paid beside, and what is assumed and on no invoice."""
+    amounts_of = {"beside": _beside(report), "assumed": report.alternative("condensed").monthly["lost_quality"]}
+    return {key: exact(value, report.inputs.currency, lang) for key, value in amounts_of.items()}
 
 
 def _score(cells: list[Cell]) -> str:
