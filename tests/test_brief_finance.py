@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+from datetime import date
 from html import unescape
 
 import pytest
@@ -12,7 +14,7 @@ from pocket.presentation.brief import write_brief
 from pocket.presentation.brief_evidence import evidence_row, fewer_steps
 from pocket.presentation.html import visible
 from pocket.presentation.i18n import LANGUAGES, at_most, duration, exact
-from pocket.presentation.rollout import kpis, stages
+from pocket.presentation.rollout import kpis, no_saving, stages
 from pocket.roi import RoiInputs, RoiReport, Thresholds, alternatives, compute
 from pocket.runs import Run
 
@@ -84,3 +86,59 @@ def test_the_limits_of_the_rule_are_not_rounded(run: Run, lang: str) -> None:  #
     report = compute(RoiInputs.from_run(run).model_copy(update={"thresholds": limits}), draws=10)
     text = read(run, lang, report)
     assert text.count("1,254,321") >= 3 and text.count("−14,999") >= 2, "rule, stages and meeting"
+
+
+def months_of(text: str, start: date) -> int:
+    """Return how many months after ``start`` the month named in a Japanese text begins."""
+    found = re.search(r"(\d{4})年(\d{1,2})月", text)
+    assert found
+    return (int(found[1]) - start.year) * 12 + int(found[2]) - start.month
+
+
+@pytest.mark.parametrize("trial", [False, True])
+@pytest.mark.parametrize("overlap", [None, 3, 4, 6.5])
+def test_saving_begins_where_the_plan_switches_all_traffic(
+    run: Run,  # noqa: F811
+    overlap: float | None,
+    trial: bool,
+) -> None:
+    inputs = RoiInputs.from_run(run)
+    inputs = inputs if overlap is None else inputs.with_base("overlap_months", overlap)
+    report, charged = compute(inputs, draws=10), inputs.overlap_months.base
+    assert inputs.start is not None
+    plan = stages(report, "ja", trial=trial)
+    switch = months_of(plan[3].time, inputs.start)
+    assert switch == math.ceil(charged), "the months that are charged are those before the switch"
+    weeks = re.search(r"から(\d+)週間", plan[2].time)
+    assert weeks and months_of(plan[2].time, inputs.start) + int(weeks[1]) / 4 == switch, "stage 3 ends there"
+    # What the months before the switch save against all data is taken back at the start.
+    full = report.alternative("full").monthly
+    assert report.alternative("condensed").once["overlap"] == pytest.approx(
+        charged * (full["training"] + full["energy"])
+    )
+    for lang in LANGUAGES:
+        assert f"{charged:g}" in no_saving(report, lang, trial=trial)
+        assert ("set that input" in no_saving(report, lang, trial=trial)) is False
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_an_overlap_shorter_than_the_plan_is_said(run: Run, lang: str) -> None:  # noqa: F811
+    report = compute(RoiInputs.from_run(run).with_base("overlap_months", 1), draws=10)
+    told = no_saving(report, lang)
+    assert {"en": "set that input to 3", "ja": "3か月に直して"}[lang] in told and told in read(run, lang, report)
+    agreed = compute(RoiInputs.from_run(run), draws=10)
+    assert no_saving(agreed, lang) in read(run, lang, agreed) and "4" in no_saving(agreed, lang)
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_labour_that_is_not_counted_is_said_with_what_it_would_cost(run: Run, lang: str) -> None:  # noqa: F811
+    inputs = RoiInputs.from_run(run)
+    text = read(run, lang)
+    # 4 times a year at 60,000 a person-day.
+    assert {"en": "add JPY\xa0240,000 a year", "ja": "年間24.0万円が加わります"}[lang] in text
+    assert {"en": "and no people's time", "ja": "人手は含みません"}[lang] in text
+    assert {"en": "Condensing again (machine time)", "ja": "再凝縮（計算時間）"}[lang] in text
+    dear = compute(inputs.with_base("engineer_day_rate", 90_000).with_base("recondensations_per_year", 12), draws=10)
+    assert {"en": "JPY\xa01.1 million a year", "ja": "1.1百万円"}[lang] in read(run, lang, dear).replace(
+        "1.1\xa0m", "1.1 m"
+    )

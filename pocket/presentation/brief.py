@@ -27,7 +27,7 @@ from pocket.runs.poc import is_trial
 RISKS = {"quality": "ml", "drift": "ops", "cost": "finance", "privacy": "privacy", "lock": "it"}
 # The first page is the whole decision: these of the key figures stand there, all others behind it.
 FIRST_PAGE = ("roi.break_even", "roi.payback", "roi.npv", "roi.range")
-NOT_SHOWN = ("scale", "codes", "online", "device", "shift", "independent", "overlap")
+NOT_SHOWN = ("labour", "scale", "codes", "online", "device", "shift", "independent", "overlap")
 
 
 def write_brief(run: Run, lang: str, report: RoiReport | None = None) -> Path:
@@ -166,10 +166,11 @@ def _content(run: Run, report: RoiReport, lang: str) -> dict[str, Any]:
         "checklist": checklist(run, report, lang),
         "rollout_text": rollout.introduction(report, lang, trial=trial),
         "stages": rollout.stages(report, lang, trial=trial),
+        "rollout_saving": rollout.no_saving(report, lang, trial=trial),
         "kpi_text": t("kpi.text_trial" if trial else "kpi.text"),
         "kpis": rollout.kpis(run, report, full, condensed, lang),
         "phrases": phrases(run, report, condensed, random, lang),
-        "not_shown": [t(f"brief.not_shown_{key}") for key in NOT_SHOWN],
+        "not_shown": [t(f"brief.not_shown_{key}", **_labour(inputs, lang)) for key in NOT_SHOWN],
         "assumptions": [evidence.assumption_row(name, inputs, lang) for name in SPECS],
         "audit_text": t("audit.text", lines=number(lines)) if lines else t("audit.none"),
         "digest": digest if lines else "",
@@ -199,6 +200,13 @@ def _saving_notes(report: RoiReport, noise: str, lang: str) -> list[str]:
         key = "brief.ceiling_deleted" if most.deleted else "brief.ceiling"
         notes.append(translator(lang)(key, amount=amount, months=most.months))
     return notes
+
+
+def _labour(inputs: RoiInputs, lang: str) -> dict[str, str]:
+    """Return how often one condenses again in a year, and the cost of a person-day each time, which no sum holds."""
+    times = inputs.recondensations_per_year.base
+    cost = money(times * inputs.engineer_day_rate.base, inputs.currency, lang)
+    return {"times": plain(times), "amount": cost}
 
 
 def _checklist_text(run: Run, report: RoiReport, lang: str) -> str:

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from datetime import date
 from typing import NamedTuple
 
 from pocket.presentation.checklist import CONDENSED, FULL, diagnosed
-from pocket.presentation.i18n import at_most, duration, exact, in_brackets, number, percent, sentences, translator
+from pocket.presentation.i18n import (
+    at_most,
+    duration,
+    exact,
+    in_brackets,
+    number,
+    percent,
+    plain,
+    sentences,
+    translator,
+)
 from pocket.presentation.i18n import date as month_of
 from pocket.presentation.roi_text import amounts
 from pocket.roi import RoiInputs, RoiReport
@@ -26,7 +37,8 @@ class _Plan(NamedTuple):
     owner: str
 
 
-# Assumed, and said so on the page: there is no measuring how long a company takes.
+# Assumed, and said so on the page: there is no measuring how long a company takes. When all traffic is switched follows
+# from the overlap of the inputs, in which the sums count no saving: see `_plan`.
 PLAN = {
     "poc": _Plan(0, 4, "ml"),
     "shadow": _Plan(1, 4, "ops"),
@@ -85,17 +97,33 @@ def stages(report: RoiReport, lang: str, *, trial: bool = False) -> list[Stage]:
         **_named(report, lang),
         "share": percent(TRAFFIC, lang, 0),
     }
-    passed = PLAN["shadow"].month
     return [
         Stage(
             t(f"rollout.{key}", **said),
-            t("rollout.done") if trial and key == "poc" else _when(inputs.start, plan, lang, passed if trial else 0),
+            t("rollout.done") if trial and key == "poc" else _when(inputs.start, plan, lang),
             t(f"rollout.{key}_go", **said),
             t(f"rollout.{key}_stop", **said),
             t(f"brief.owner_{plan.owner}"),
         )
-        for key, plan in PLAN.items()
+        for key, plan in _plan(inputs, trial=trial).items()
     ]
+
+
+def no_saving(report: RoiReport, lang: str, *, trial: bool = False) -> str:
+    """Say for how many months the sums count no saving, and whether that is until all traffic is switched."""
+    overlap, switch = report.inputs.overlap_months.base, _plan(report.inputs, trial=trial)["full"].month
+    words = {"months": plain(overlap), "switch": switch}
+    return translator(lang)("rollout.no_saving" if overlap > switch - 1 else "rollout.saving_early", **words)
+
+
+def _plan(inputs: RoiInputs, *, trial: bool) -> dict[str, _Plan]:
+    """Return the stages with stage 3 as long as the overlap leaves, a month at least; a trial that is done is past."""
+    passed = PLAN["shadow"].month if trial else 0
+    found = {key: plan._replace(month=max(plan.month - passed, 0)) for key, plan in PLAN.items()}
+    begin = found["part"].month
+    switch = max(math.ceil(inputs.overlap_months.base), begin + 1)
+    changed = {"part": found["part"]._replace(weeks=4 * (switch - begin)), "full": found["full"]._replace(month=switch)}
+    return found | changed
 
 
 def kpis(run: Run, report: RoiReport, full: list[Cell], condensed: list[Cell], lang: str) -> list[Kpi]:
@@ -169,11 +197,11 @@ def making_seconds(report: RoiReport) -> tuple[float, float]:
     return scale * sum(part.base for part in parts), scale * sum(part.high for part in parts)
 
 
-def _when(start: date | None, plan: _Plan, lang: str, passed: int) -> str:
+def _when(start: date | None, plan: _Plan, lang: str) -> str:
     t = translator(lang)
     if start is None:
         return t("rollout.onward") if plan.weeks is None else t("rollout.weeks", weeks=plan.weeks)
-    years, month = divmod(start.month - 1 + plan.month - passed, 12)
+    years, month = divmod(start.month - 1 + plan.month, 12)
     first = month_of(date(start.year + years, month + 1, 1), lang)
     if plan.weeks is None:
         return t("rollout.onward_from", date=first)
