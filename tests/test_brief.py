@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from pocket.cli import app
 from pocket.presentation import roi_text
 from pocket.presentation.brief import inline, write_brief
-from pocket.presentation.i18n import percent, translator
+from pocket.presentation.i18n import PLUS_MINUS, percent, translator
 from pocket.presentation.pdf import find_browser, print_pdf
 from pocket.roi import RoiInputs, compute
 from pocket.runs import ArtefactError, Run, audit, open_run, provenance, write_text
@@ -121,8 +121,8 @@ def test_numbers_that_lie_close_are_told_apart(run: Run) -> None:  # noqa: F811
 def test_numbers_evidence_and_log(run: Run) -> None:  # noqa: F811
     text = write_brief(run, "en").read_text(encoding="utf-8")
     for found in (
-        "0.945 ± 0.026",
-        "0.917 ± 0.012",
+        f"0.945{PLUS_MINUS}0.026",
+        f"0.917{PLUS_MINUS}0.012",
         "digits-v1",
         "orthohash, 32 bits",
         "68\N{NO-BREAK SPACE}%",

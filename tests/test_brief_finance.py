@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import csv
 import math
 import re
 from datetime import date
 from html import unescape
+from pathlib import Path
 
 import pytest
-from runs_for_tests import cell, run  # noqa: F401 (run is a fixture)
+from runs_for_tests import cell, make_run, run  # noqa: F401 (run is a fixture)
 
+from pocket.presentation import roi_text
 from pocket.presentation.brief import write_brief
 from pocket.presentation.brief_evidence import evidence_row, fewer_steps
 from pocket.presentation.html import visible
 from pocket.presentation.i18n import LANGUAGES, at_most, duration, exact
+from pocket.presentation.roi_files import write_roi
 from pocket.presentation.rollout import kpis, no_saving, stages
 from pocket.roi import RoiInputs, RoiReport, Thresholds, alternatives, compute
 from pocket.runs import Run
+from pocket.runs.records import TrainingRecord
 
 
 def read(run: Run, lang: str, report: RoiReport | None = None) -> str:  # noqa: F811
@@ -142,3 +147,82 @@ def test_labour_that_is_not_counted_is_said_with_what_it_would_cost(run: Run, la
     assert {"en": "JPY\xa01.1 million a year", "ja": "1.1百万円"}[lang] in read(run, lang, dear).replace(
         "1.1\xa0m", "1.1 m"
     )
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_the_range_of_the_break_even_stands_on_the_first_page(run: Run, lang: str) -> None:  # noqa: F811
+    report = compute(RoiInputs.from_run(run))
+    ends = report.outcomes.break_even
+    assert ends is not None and ends[0] is not None and ends[1] is not None
+    assert report.break_even.trainings is not None and ends[0] < report.break_even.trainings < ends[1]
+    low, high = (f"{end:.1f}" for end in ends if end is not None)
+    shown = {"en": f"P10 to P90: {low} to {high}", "ja": f"P10〜P90：{low}〜{high}回"}
+    drawn = {
+        "en": "(seed 0) from triangular distributions",
+        "ja": "三角分布により独立に変動させた2,000回の試算（乱数シード0）",
+    }
+    text = read(run, lang, report)
+    assert shown[lang] in first_page(text, lang) and drawn[lang] in text
+
+
+def test_a_break_even_that_some_draws_never_reach_is_open_or_never(run: Run) -> None:  # noqa: F811
+    inputs = RoiInputs.from_run(run)
+    some = compute(inputs.with_base("seconds_condensed", 8.9).with_end("seconds_condensed", "high", 12))
+    assert some.outcomes.break_even is not None and some.outcomes.break_even[0] is not None
+    assert some.outcomes.break_even[1] is None
+    help_ = roi_text.key_figures(some, "en")[0].detail
+    assert help_.startswith(f"P10: {some.outcomes.break_even[0]:.0f}, P90: never; ")
+    slower = compute(inputs.with_base("seconds_condensed", 20))
+    assert slower.outcomes.break_even == (None, None)
+    assert roi_text.key_figures(slower, "ja")[0].detail.startswith("P10〜P90：いずれも回収できません／")
+    old = slower.model_copy(update={"outcomes": slower.outcomes.model_copy(update={"break_even": None})})
+    assert "P90" not in roi_text.key_figures(old, "en")[0].detail, "a record made before it was counted"
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_quality_and_its_limits_stand_beside_the_verdict(run: Run, lang: str) -> None:  # noqa: F811
+    text = unescape(write_brief(run, lang).read_text(encoding="utf-8"))
+    decision = text[text.index('class="decision"') : text.index('id="axes"')]
+    assert all(f"{figure}{' points' if lang == 'en' else 'ポイント'}" in decision for figure in ("2.6", "5.0", "15.0"))
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_tax_mean_and_commit_are_named(run: Run, lang: str) -> None:  # noqa: F811
+    record = TrainingRecord.load(run.path("training.json"))
+    made = record.provenance.model_copy(update={"commit": "0123456789ab+"})
+    run.save(record.model_copy(update={"provenance": made}), "training.json")
+    text = read(run, lang)
+    tax = {"en": "consumption tax excluded, before corporate income tax", "ja": "消費税抜、法人税考慮前"}[lang]
+    assert text.count(tax) == 2, "beside the NPV and above the fiscal years"
+    assert {"en": "the mean over the horizon", "ja": "対象期間の平均です"}[lang] in text
+    aside = {"en": " (with uncommitted changes)", "ja": "（未コミットの変更を含みます）"}
+    assert f"0123456789ab+{aside[lang]}" in text
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_no_date_and_no_interval_breaks_over_lines(run: Run, lang: str) -> None:  # noqa: F811
+    page = write_brief(run, lang).read_text(encoding="utf-8").split("<body")[1]
+    texts = [part for i, part in enumerate(re.split(r"(<[^>]*>)", page)) if i % 2 == 0]
+    tags = [part for i, part in enumerate(re.split(r"(<[^>]*>)", page)) if i % 2]
+    day = {"en": r"\b[A-Z][a-z]+ 20\d\d\b", "ja": r"20\d\d年\d+月"}[lang]
+    held = [texts[i] for i in range(1, len(texts)) if tags[i - 1] == '<span class="kept">']
+    found = [re.search(day, text) for text in texts]
+    assert len(held) >= 5 and all(text in held for text, date in zip(texts, found, strict=True) if date)
+    assert all(re.search(day, text) for text in held)
+    assert not re.search(r"± (?=\d)|\d ±|95 % int|\(95 %", page), "these hold no-break spaces"
+    assert ".kept { white-space: nowrap; }" in run.path(f"brief.{lang}.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("sample", [False, True])
+def test_record_and_schedule_carry_mark_and_currency(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sample: bool
+) -> None:
+    monkeypatch.setenv("POCKET_HOME", str(tmp_path))
+    made = make_run(sample=sample)
+    report = write_roi(made)
+    assert RoiReport.load(made.path("roi.json")).sample is sample and report.inputs.currency == "JPY"
+    with made.path("roi.csv").open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == len(report.schedule)
+    assert {(row["currency"], row["data"]) for row in rows} == {("JPY", "sample" if sample else "own")}
+    assert [float(row["net"]) for row in rows] == [period.net for period in report.schedule]

@@ -13,8 +13,8 @@ from pocket.presentation import brief_evidence as evidence
 from pocket.presentation.brief_setting import random_name, random_text, setting_lines
 from pocket.presentation.checklist import checklist, diagnosed, real_images
 from pocket.presentation.glossary import glossary, occurring
-from pocket.presentation.html import escape, png_uri, visible
-from pocket.presentation.i18n import colon, duration, exact, money, number, plain, sentences, translator
+from pocket.presentation.html import escape, png_uri, unbroken, visible
+from pocket.presentation.i18n import colon, dated, duration, exact, money, number, plain, sentences, translator
 from pocket.presentation.meeting import phrases
 from pocket.presentation.roi_files import report_of
 from pocket.roi import SPECS, RoiInputs, RoiReport, alternatives, ceiling, equal_steps
@@ -70,7 +70,8 @@ def write_brief(run: Run, lang: str, report: RoiReport | None = None) -> Path:
         content = _content(run, report or report_of(run, lang), lang)
         # Made twice: what stands on the page decides which terms its last part explains.
         read = visible(page.render(t=t, glossary=[], **content))
-        write_text(path, page.render(t=t, glossary=occurring(glossary(lang), read), **content))
+        whole = page.render(t=t, glossary=occurring(glossary(lang), read), **content)
+        write_text(path, unbroken(whole, dated(lang)))
         run.log("brief written", file=path.name, sha256=digest_of(path))
     return path
 
@@ -122,6 +123,7 @@ def _content(run: Run, report: RoiReport, lang: str) -> dict[str, Any]:
         "failed_flip": roi_text.failed_flip(report, lang),
         "failed": roi_text.failed(report, lang),
         "better": roi_text.better(report, lang),
+        "quality": _quality(report, lang),
         "axes": roi_text.axes(report, lang, equal_steps(full, condensed)),
         "spreads": brief_quality.spreads(run, report, cells, lang),
         "first": first,
@@ -202,6 +204,15 @@ def _saving_notes(report: RoiReport, noise: str, lang: str) -> list[str]:
     return notes
 
 
+def _quality(report: RoiReport, lang: str) -> str:
+    """Return the loss of retrieval quality beside the limits that the decision sets on it."""
+    limits, t = report.inputs.thresholds, translator(lang)
+    loss = max(-report.axes.map_against_full, 0.0)
+    shown = {"loss": loss, "go": limits.go_map_loss, "stop": limits.stop_map_loss}
+    said = {name: t("format.points", value=number(100 * value, 1)) for name, value in shown.items()}
+    return t("brief.quality", **said)
+
+
 def _labour(inputs: RoiInputs, lang: str) -> dict[str, str]:
     """Return how often one condenses again in a year, and the cost of a person-day each time, which no sum holds."""
     times = inputs.recondensations_per_year.base
@@ -221,7 +232,7 @@ def _range_note(report: RoiReport, lang: str) -> str:
     found = report.outcomes
     t, horizon = translator(lang), report.inputs.horizon_months
     middle = roi_text.npv_money(report, lang)(found.p50)
-    told = t("brief.range_note", draws=number(found.draws), p50=middle)
+    told = t("brief.range_note", draws=number(found.draws), seed=found.seed, p50=middle)
     if horizon.low == horizon.high:
         return told
     ends = {"low": plain(horizon.low), "high": plain(horizon.high)}

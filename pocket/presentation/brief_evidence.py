@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from pocket.presentation import roi_text
 from pocket.presentation.i18n import (
+    PLUS_MINUS,
     colon,
     data_size,
     duration,
@@ -57,7 +58,7 @@ def evidence_row(name: str, cells: list[Cell], lang: str) -> EvidenceRow:
         name=name,
         images=number(cells[0].images),
         size=data_size(cells[0].image_bytes, lang),
-        map=f"{number(mean, 3)} ± {number(half_width, 3)}"
+        map=f"{number(mean, 3)}{PLUS_MINUS}{number(half_width, 3)}"
         if count > 1
         else in_brackets(number(mean, 3), one_seed, lang),
         steps=listed(dict.fromkeys(number(cell.steps) for cell in cells), lang),
@@ -196,9 +197,17 @@ def provenance_lines(run: Run, cell: Cell, lang: str) -> list[tuple[str, str]]:
         (t("brief.hashing"), listed((cell.hashing, t("brief.bits", bits=cell.bits)), lang)),
         (t("brief.ipc"), _per_class(run, cell, lang)),
         (t("brief.device"), cell.device),
-        (t("brief.commit"), made.commit or t("brief.unknown")),
+        (t("brief.commit"), _commit(made.commit, lang)),
         (t("brief.made"), full_date(day, lang)),
     ]
+
+
+def _commit(commit: str | None, lang: str) -> str:
+    """Return the commit in words: a ``+`` at its end marks changes that were not committed."""
+    t = translator(lang)
+    if commit is None:
+        return t("brief.unknown")
+    return in_brackets(commit, t("brief.uncommitted"), lang) if commit.endswith("+") else commit
 
 
 def _per_class(run: Run, cell: Cell, lang: str) -> str:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from pocket.presentation import brief_classes, roi_text
 from pocket.presentation.checklist import alarm_works, worst_class
 from pocket.presentation.i18n import (
+    PLUS_MINUS,
     duration,
     exact,
     in_brackets,
@@ -72,7 +73,7 @@ def paired_difference(condensed: list[Cell], random: list[Cell], lang: str) -> D
     mean, half_width, count = summarise(ours[seed] - theirs[seed] for seed in ours)
     if count == 1:
         return Difference(in_brackets(points(mean, lang), translator(lang)("brief.one_seed"), lang), 0)
-    ends = f"{number(100 * mean, 1, signed=True)} ± {number(100 * half_width, 1)}"
+    ends = f"{number(100 * mean, 1, signed=True)}{PLUS_MINUS}{number(100 * half_width, 1)}"
     sign = 0 if abs(mean) <= half_width else 1 if mean > 0 else -1
     return Difference(translator(lang)("format.points", value=ends), sign)
 

@@ -24,9 +24,10 @@ def poc_block(record: PublishedPoc) -> str:
     )
     versions = ", ".join(f"{name} {made.packages[name]}" for name in ("torch", "numpy") if name in made.packages)
     day = full_date(datetime.fromisoformat(made.created).date(), "en")
+    changed = " (with uncommitted changes)" if (made.commit or "").endswith("+") else ""
     source = (
-        f"Made on {day} at commit `{made.commit or 'unknown'}` with Python {made.python}, {versions}, on {made.device} "
-        f"({made.platform}, {made.cpu_count} cores), in one go."
+        f"Made on {day} at commit `{made.commit or 'unknown'}`{changed} with Python {made.python}, {versions}, "
+        f"on {made.device} ({made.platform}, {made.cpu_count} cores), in one go."
     )
     fence = "```"
     told = [part for line in record.outcome for part in textwrap.wrap(line, _WIDTH, subsequent_indent="  ")]

@@ -173,7 +173,7 @@ def key_figures(report: RoiReport, lang: str) -> list[Line]:
     low, middle, high = map(shown, (found.p10, found.p50, found.p90))
     spread = t("roi.range_value", low=low, high=high)
     needed = report.trainings_needed
-    help_ = t("roi.equally_long" if equally_long(report) else "roi.break_even_help")
+    help_ = t("roi.equally_long") if equally_long(report) else _break_even_help(report, lang)
     return [
         Line(t("roi.break_even"), break_even(report, lang), help_),
         Line(t("roi.npv"), shown(report.npv), setting),
@@ -277,6 +277,17 @@ def break_even(report: RoiReport, lang: str) -> str:
     if found.date is None:
         return t("roi.break_even_value", count=trainings)
     return t("roi.break_even_when", count=trainings, date=date(found.date, lang))
+
+
+def _break_even_help(report: RoiReport, lang: str) -> str:
+    """Return the range of the break-even, where it was drawn, and what a break-even is."""
+    t, ends = translator(lang), report.outcomes.break_even
+    if ends is None:
+        return t("roi.break_even_help")
+    # P90 of never is the highest there is, so that P10 can be never only where P90 is.
+    known = {name: count(end) for name, end in zip(("low", "high"), ends, strict=True) if end is not None}
+    spread = t(f"roi.break_even_{('never', 'open', 'range')[len(known)]}", **known)
+    return t("format.between").join((spread, t("roi.break_even_help")))
 
 
 def decision(report: RoiReport, lang: str) -> Line:

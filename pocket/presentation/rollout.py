@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from pocket.presentation.checklist import CONDENSED, FULL, diagnosed
 from pocket.presentation.i18n import (
+    PLUS_MINUS,
     at_most,
     duration,
     exact,
@@ -235,7 +236,7 @@ def _named(report: RoiReport, lang: str) -> dict[str, str]:
 
 def _score(cells: list[Cell]) -> str:
     mean, half_width, count = summarise(cell.map for cell in cells)
-    return number(mean, 3) + (f" ± {number(half_width, 3)}" if count > 1 else "")
+    return number(mean, 3) + (f"{PLUS_MINUS}{number(half_width, 3)}" if count > 1 else "")
 
 
 def _failed(run: Run, report: RoiReport, lang: str) -> tuple[str, str, str]:
@@ -253,7 +254,9 @@ def _failed(run: Run, report: RoiReport, lang: str) -> tuple[str, str, str]:
         full, condensed = (sides[0],), (sides[1],)
     mean, half_width, count = summarise(100 * (ours - theirs) for ours, theirs in zip(condensed, full, strict=True))
     change = number(mean, 1, signed=True)
-    change = f"{change} ± {number(half_width, 1)}" if count > 1 else in_brackets(change, t("brief.one_seed"), lang)
+    change = (
+        f"{change}{PLUS_MINUS}{number(half_width, 1)}" if count > 1 else in_brackets(change, t("brief.one_seed"), lang)
+    )
     clear = count > 1 and abs(mean) > half_width
     sign = "unclear" if not clear else "rise" if mean > 0 else "fall"
     measured = t(f"kpi.failed_{sign}", change=change)

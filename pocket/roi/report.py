@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 from typing import ClassVar, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from pocket.roi.economics import Reason, Verdict
 from pocket.roi.finance import IrrReason
@@ -153,7 +153,11 @@ class FanPoint(_Part):
 
 
 class Outcomes(_Part):
-    """NPV over seeded draws, every input triangular between low, base and high, independently."""
+    """NPV over seeded draws, every input triangular between low, base and high, independently.
+
+    ``break_even`` holds P10 and P90 of the trainings after which condensing is repaid in machine time, each None for
+    "never"; it is None itself in records made before it was counted.
+    """
 
     draws: int
     seed: int
@@ -162,6 +166,7 @@ class Outcomes(_Part):
     p90: float
     p_negative: float
     fan: tuple[FanPoint, ...]
+    break_even: tuple[float | None, float | None] | None = None
 
 
 class RoiReport(Record):
@@ -177,6 +182,7 @@ class RoiReport(Record):
     kind: ClassVar[str] = "roi"
     version: ClassVar[int] = 3
 
+    sample: bool = Field(False, description="made from the sample data of the kit: nothing to decide on")
     inputs: RoiInputs
     axes: Axes
     break_even: BreakEven

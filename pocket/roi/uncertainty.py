@@ -5,7 +5,17 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pocket.roi.economics import REASONS, Array, Economics, annuity, base_values, economics, verdict_of, whole_months
+from pocket.roi.economics import (
+    REASONS,
+    Array,
+    Economics,
+    annuity,
+    base_values,
+    economics,
+    trainings_per_month,
+    verdict_of,
+    whole_months,
+)
 from pocket.roi.fields import SPECS, Estimate
 from pocket.roi.inputs import RoiInputs
 from pocket.roi.report import FailedCase, FanPoint, Flip, Outcomes, TornadoRow
@@ -47,6 +57,7 @@ def monte_carlo(inputs: RoiInputs, draws: int = 2000, seed: int = 0) -> Outcomes
         p90=p90,
         p_negative=float(np.mean(npv < 0)),
         fan=_fan(result, values, int(whole_months(np.array(inputs.horizon_months.base)))),
+        break_even=_break_even(values, inputs),
     )
 
 
@@ -60,6 +71,17 @@ def _triangular(e: Estimate, uniform: Array) -> Array:
     falling = e.high - width * np.sqrt((1 - uniform) * (1 - left))
     found: Array = np.where(uniform < left, rising, falling)
     return found
+
+
+def _break_even(v: dict[str, Array], inputs: RoiInputs) -> tuple[float | None, float | None]:
+    """Return P10 and P90 of the trainings that repay condensing in machine time; one that never does is above all."""
+    once = v["seconds_condense"] + (v["seconds_teacher"] if inputs.count_teacher else 0.0)
+    each = trainings_per_month(v)
+    again = np.where(each > 0, once * v["recondensations_per_year"] / 12 / np.where(each > 0, each, 1.0), 0.0)
+    saved = v["seconds_full"] - v["seconds_condensed"] - again
+    trainings = np.where(saved > 0, once / np.where(saved > 0, saved, 1.0), np.inf)
+    low, high = np.quantile(trainings, (0.1, 0.9), method="inverted_cdf").tolist()  # of inf there is no mean
+    return low if np.isfinite(low) else None, high if np.isfinite(high) else None
 
 
 def _fan(result: Economics, v: dict[str, Array], last: int) -> tuple[FanPoint, ...]:

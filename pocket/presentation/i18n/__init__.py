@@ -18,6 +18,7 @@ LANGUAGES: tuple[Language, ...] = get_args(Language)
 Translate = Callable[..., str]
 
 _MINUS, _SPACE = "\N{MINUS SIGN}", "\N{NO-BREAK SPACE}"
+PLUS_MINUS = f"{_SPACE}±{_SPACE}"  # no line breaks within an interval
 _MONTHS = ("January", "February", "March", "April", "May", "June",
            "July", "August", "September", "October", "November", "December")  # fmt: skip
 
@@ -217,6 +218,12 @@ def sentences(told: Iterable[str], lang: str) -> str:
     """Return sentences one after another, empty ones left out; Japanese has no space between them."""
     texts(lang)
     return ("" if lang == "ja" else " ").join(one for one in told if one)
+
+
+def dated(lang: str) -> str:
+    """Return a regular expression of the dates that `date` and `full_date` write."""
+    texts(lang)
+    return r"\d{4}年\d{1,2}月(?:\d{1,2}日)?" if lang == "ja" else rf"(?:\d{{1,2}} )?(?:{'|'.join(_MONTHS)}) \d{{4}}"
 
 
 def in_brackets(text: str, aside: str, lang: str) -> str:
