@@ -184,7 +184,7 @@ def _break_even(inputs: RoiInputs, base: dict[str, float]) -> BreakEven:
     return BreakEven(
         trainings=trainings,
         months=months,
-        date=_later(inputs.start, ceil(months)) if near and inputs.start else None,
+        date=month_later(inputs.start, ceil(months)) if near and inputs.start else None,
     )
 
 
@@ -193,7 +193,7 @@ def condensing_seconds(inputs: RoiInputs) -> float:
     return inputs.seconds_condense.base + (inputs.seconds_teacher.base if inputs.count_teacher else 0.0)
 
 
-def _later(start: date, months: int) -> date:
+def month_later(start: date, months: int) -> date:
     """Return the first day of the ``months``-th month, counting that of ``start`` as the first."""
     index = start.year * 12 + start.month - 1 + max(months - 1, 0)
     return date(index // 12, index % 12 + 1, 1)

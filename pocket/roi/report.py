@@ -182,7 +182,7 @@ class RoiReport(Record):
     kind: ClassVar[str] = "roi"
     version: ClassVar[int] = 3
 
-    sample: bool = Field(False, description="made from the sample data of the kit: nothing to decide on")
+    sample: bool = Field(default=False, description="made from the sample data of the kit: nothing to decide on")
     inputs: RoiInputs
     axes: Axes
     break_even: BreakEven
