@@ -8,7 +8,7 @@ from html import unescape
 import pytest
 from runs_for_tests import run  # noqa: F401 (fixture)
 
-from pocket.presentation import roi_text
+from pocket.presentation import roi_failed
 from pocket.presentation.brief import write_brief
 from pocket.presentation.html import visible
 from pocket.presentation.i18n import LANGUAGES
@@ -49,7 +49,7 @@ def test_of_one_seed_there_is_no_interval(run: Run) -> None:  # noqa: F811
     inputs = RoiInputs.from_run(run)
     assert inputs.failed is not None and inputs.failed.seeds == 1
     assert inputs.failed.low == inputs.failed.mean == inputs.failed.high
-    assert "one seed, no interval" in roi_text.failed(compute(inputs, draws=10), "en")
+    assert "one seed, no interval" in roi_failed.told(compute(inputs, draws=10), "en")
 
 
 def test_the_npv_changes_by_what_the_searches_cost_and_nothing_else(run: Run) -> None:  # noqa: F811
@@ -74,11 +74,11 @@ def test_where_the_measured_searches_change_the_decision_it_stands_beside_it(run
     report = compute(measured(run), draws=10)
     assert report.decision.verdict == "stop" and report.decision.flip is None, "no input alone does"
     assert cases(report)[-0.15, 1.0][1] == "stop" and cases(report)[-0.15, 10.0][1] == "go"
-    flip = roi_text.failed_flip(report, lang)
+    flip = roi_failed.flip(report, lang)
     assert "−15.00" in flip and {"en": "“Go”", "ja": "「実施」"}[lang] in flip
     page = unescape(visible(write_brief(run, lang, report).read_text(encoding="utf-8")))
     assert 0 < page.index(flip) < page.index({"en": "The three axes", "ja": "三つの軸"}[lang])
-    assert roi_text.failed(report, lang) in page and flip in unescape(top_html(report, lang))
+    assert roi_failed.told(report, lang) in page and flip in unescape(top_html(report, lang))
     assert {"en": "as measured", "ja": "実測値"}[lang] in alt_tornado(report.model_copy(
         update={"tornado": tuple(row for row in report.tornado if row.input == FAILED)}), lang)  # fmt: skip
 
@@ -86,8 +86,8 @@ def test_where_the_measured_searches_change_the_decision_it_stands_beside_it(run
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_where_they_change_nothing_that_is_said_too(run: Run, lang: str) -> None:  # noqa: F811
     report = compute(measured(run, condensed=(0.31, 0.31, 0.30)), draws=10)
-    assert {verdict for _, verdict in cases(report).values()} == {"stop"} and not roi_text.failed_flip(report, lang)
-    assert {"en": "Nowhere does that change", "ja": "いずれの場合も判定は変わりません"}[lang] in roi_text.failed(
+    assert {verdict for _, verdict in cases(report).values()} == {"stop"} and not roi_failed.flip(report, lang)
+    assert {"en": "Nowhere does that change", "ja": "いずれの場合も判定は変わりません"}[lang] in roi_failed.told(
         report, lang
     )
 

@@ -8,7 +8,7 @@ from typing import Any
 from IPython.display import HTML
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from pocket.presentation import brief_classes, brief_quality, roi_figures, roi_text, rollout
+from pocket.presentation import brief_classes, brief_quality, roi_failed, roi_figures, roi_text, rollout
 from pocket.presentation import brief_evidence as evidence
 from pocket.presentation.brief_setting import random_name, random_text, setting_lines
 from pocket.presentation.checklist import checklist, diagnosed, real_images
@@ -120,8 +120,8 @@ def _content(run: Run, report: RoiReport, lang: str) -> dict[str, Any]:
         "decision": roi_text.decision(report, lang),
         "advice": _advice(report, trial, lang),
         "flip": roi_text.flip(report, lang),
-        "failed_flip": roi_text.failed_flip(report, lang),
-        "failed": roi_text.failed(report, lang),
+        "failed_flip": roi_failed.flip(report, lang),
+        "failed": roi_failed.told(report, lang),
         "better": roi_text.better(report, lang),
         "quality": _quality(report, lang),
         "axes": roi_text.axes(report, lang, equal_steps(full, condensed)),

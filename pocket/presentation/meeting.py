@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from pocket.presentation import brief_classes, roi_text
+from pocket.presentation import brief_classes, roi_failed, roi_text
 from pocket.presentation.checklist import alarm_works, worst_class
 from pocket.presentation.i18n import (
     PLUS_MINUS,
@@ -130,7 +130,7 @@ def _pays(report: RoiReport, lang: str) -> list[str]:
 
 
 def _flip(report: RoiReport, lang: str) -> list[str]:
-    told = [roi_text.flip(report, lang).value, roi_text.failed_flip(report, lang)]
+    told = [roi_text.flip(report, lang).value, roi_failed.flip(report, lang)]
     if report.decision.verdict != "go" and report.trainings_needed is not None:
         needed, now = roi_text.count(report.trainings_needed), plain(report.trainings_per_month)
         told.append(translator(lang)("meeting.flip_needed", needed=needed, now=now))

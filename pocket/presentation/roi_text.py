@@ -21,7 +21,6 @@ from pocket.presentation.i18n import (
     points,
     price,
     seeds_of,
-    sentences,
     texts,
     translator,
     with_unit,
@@ -309,45 +308,6 @@ def flip(report: RoiReport, lang: str) -> Line:
         t("roi.flip"),
         t("roi.flip_text", input=t(f"input.{found.input}"), base=base, value=value, verdict=verdict),
     )
-
-
-def failed(report: RoiReport, lang: str) -> str:
-    """Say what follows were failed searches priced as measured, and not by the assumed link; else an empty text."""
-    t, inputs, cases = translator(lang), report.inputs, report.failed
-    if inputs.failed is None or not cases:
-        return ""
-    found = inputs.failed
-    mean, ends = input_value(FAILED, found.mean, inputs, lang), input_range(FAILED, found.low, found.high, inputs, lang)
-    sure = t("roi.failed_interval", ends=ends, seeds=seeds_of(found.seeds, lang))
-    sure = sure if found.seeds > 1 else t("brief.one_seed")
-    assumed = (inputs.map_full.base - inputs.map_condensed.base) * 100 * inputs.failure_share_per_point.base
-    npv = npv_money(report, lang)
-    told = [
-        t("roi.failed_measured", assumed=input_value(FAILED, max(assumed, 0.0), inputs, lang), mean=mean, spread=sure)
-    ]
-    for cost in dict.fromkeys(case.cost for case in cases):
-        own = [case.npv for case in cases if case.cost == cost]
-        key = "roi.failed_npv" if len(own) == 1 else "roi.failed_npv_range"
-        price = input_value("failure_cost", cost, inputs, lang)
-        told.append(t(key, cost=price, npv=npv(own[0]), low=npv(min(own)), high=npv(max(own))))
-    return sentences([*told, failed_flip(report, lang) or t("roi.failed_same")], lang)
-
-
-def failed_flip(report: RoiReport, lang: str) -> str:
-    """Say where failed searches as measured would change the decision; an empty text where they change it nowhere.
-
-    Of several such cases the first is told: at the mean before the ends, at the base of the cost before its high.
-    """
-    t, verdict = translator(lang), report.decision.verdict
-    case = next((case for case in report.failed if case.verdict != verdict), None)
-    if case is None:
-        return ""
-    change, cost = (
-        input_value(name, value, report.inputs, lang)
-        for name, value in ((FAILED, case.change), ("failure_cost", case.cost))
-    )
-    npv = npv_money(report, lang)(case.npv)
-    return t("roi.failed_flip", change=change, cost=cost, verdict=t(f"verdict.{case.verdict}"), npv=npv)
 
 
 def energy(report: RoiReport, lang: str) -> list[Line]:

@@ -165,8 +165,8 @@ def _inputs(pages: _Pages) -> None:
         pages.put(sheet, f"G{row}", note, "beside")
         sheet.set_row(row - 1, _LINE * max(_lines(label, wide[0]), _lines(note, wide[1])))
         pages.name(name, sheet, "B", row)
-        low, high = ((percent if kind else _plain)(end, pages.lang) for end in spec[2:])
-        _allow(pages, row, spec.minimum, spec.maximum, low, high)
+        ends = (percent(end, pages.lang) if kind else plain(end) for end in (spec.minimum, spec.maximum))
+        _allow(pages, row, spec.minimum, spec.maximum, *ends)
         row += 1
     for name in ("count_teacher", "keep_full_data"):
         label = t(f"workbook.{name}")
@@ -229,11 +229,6 @@ def _allow(
             "error_message": t("workbook.allowed", low=low, high=high),
         },
     )
-
-
-def _plain(value: float, lang: str) -> str:
-    translator(lang)
-    return plain(value)
 
 
 def _result(pages: _Pages) -> tuple[int, int]:
