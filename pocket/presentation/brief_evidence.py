@@ -106,8 +106,7 @@ def fewer_steps(report: RoiReport, full: list[Cell], condensed: list[Cell], lang
     if not measured or later == today:
         return ""
     words = {"full": number(today), "condensed": number(later), "share": percent(1 - later / today, lang, 0)}
-    saved = percent(report.axes.training_time_reduction, lang, 0)
-    return translator(lang)(f"brief.{'fewer' if later < today else 'more'}_steps", saved=saved, **words)
+    return translator(lang)(f"brief.{'fewer' if later < today else 'more'}_steps", **words)
 
 
 def busy_text(cells: list[Cell], lang: str) -> str:
