@@ -270,7 +270,7 @@ def test_kpis_equal_the_records(measured: Run, lang: str) -> None:
 def test_of_one_seed_the_change_of_failed_searches_is_not_clear(measured: Run) -> None:
     full, condensed, _ = alternatives(measured.folder, None)
     how = kpis(measured, report_of(measured), full, condensed, "en")[1].how
-    assert "one seed, no interval) points against all data, so it is not clear" in how
+    assert "0.0 points (one seed, no interval) against all data, so it is not clear" in how
     assert "The sums charge for a rise of 0.26" in how
 
 

@@ -253,10 +253,9 @@ def _failed(run: Run, report: RoiReport, lang: str) -> tuple[str, str, str]:
             return (*shown, "")
         full, condensed = (sides[0],), (sides[1],)
     mean, half_width, count = summarise(100 * (ours - theirs) for ours, theirs in zip(condensed, full, strict=True))
-    change = number(mean, 1, signed=True)
-    change = (
-        f"{change}{PLUS_MINUS}{number(half_width, 1)}" if count > 1 else in_brackets(change, t("brief.one_seed"), lang)
-    )
+    spread = f"{PLUS_MINUS}{number(half_width, 1)}" if count > 1 else ""
+    change = t("format.points", value=number(mean, 1, signed=True) + spread)
+    change = change if count > 1 else in_brackets(change, t("brief.one_seed"), lang)
     clear = count > 1 and abs(mean) > half_width
     sign = "unclear" if not clear else "rise" if mean > 0 else "fall"
     measured = t(f"kpi.failed_{sign}", change=change)

@@ -221,9 +221,13 @@ def sentences(told: Iterable[str], lang: str) -> str:
 
 
 def dated(lang: str) -> str:
-    """Return a regular expression of the dates that `date` and `full_date` write."""
+    """Return a regular expression of the dates that `date` and `full_date` write, and in Japanese of weeks."""
     texts(lang)
-    return r"\d{4}年\d{1,2}月(?:\d{1,2}日)?" if lang == "ja" else rf"(?:\d{{1,2}} )?(?:{'|'.join(_MONTHS)}) \d{{4}}"
+    return (
+        r"\d{4}年\d{1,2}月(?:\d{1,2}日)?|\d+週間"
+        if lang == "ja"
+        else rf"(?:\d{{1,2}} )?(?:{'|'.join(_MONTHS)}) \d{{4}}"
+    )
 
 
 def in_brackets(text: str, aside: str, lang: str) -> str:
