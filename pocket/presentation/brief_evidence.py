@@ -11,6 +11,7 @@ from pocket.presentation import roi_text
 from pocket.presentation.i18n import (
     PLUS_MINUS,
     colon,
+    commit_text,
     data_size,
     duration,
     full_date,
@@ -196,17 +197,9 @@ def provenance_lines(run: Run, cell: Cell, lang: str) -> list[tuple[str, str]]:
         (t("brief.hashing"), listed((cell.hashing, t("brief.bits", bits=cell.bits)), lang)),
         (t("brief.ipc"), _per_class(run, cell, lang)),
         (t("brief.device"), cell.device),
-        (t("brief.commit"), _commit(made.commit, lang)),
+        (t("brief.commit"), commit_text(made.commit, lang)),
         (t("brief.made"), full_date(day, lang)),
     ]
-
-
-def _commit(commit: str | None, lang: str) -> str:
-    """Return the commit in words: a ``+`` at its end marks changes that were not committed."""
-    t = translator(lang)
-    if commit is None:
-        return t("brief.unknown")
-    return in_brackets(commit, t("brief.uncommitted"), lang) if commit.endswith("+") else commit
 
 
 def _per_class(run: Run, cell: Cell, lang: str) -> str:

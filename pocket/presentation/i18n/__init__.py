@@ -236,6 +236,15 @@ def in_brackets(text: str, aside: str, lang: str) -> str:
     return f"{text}（{aside}）" if lang == "ja" else f"{text} ({aside})"
 
 
+def commit_text(commit: str | None, lang: str, mark: str = "") -> str:
+    """Return a commit between two ``mark``; a ``+`` at its end, which means uncommitted changes, is told in words."""
+    t = translator(lang)
+    if commit is None:
+        return t("brief.unknown")
+    shown = f"{mark}{commit}{mark}"
+    return in_brackets(shown, t("brief.uncommitted"), lang) if commit.endswith("+") else shown
+
+
 def date(day: datetime.date, lang: str) -> str:
     """Return the month of a date: "November 2026", 2026年11月."""
     name = f"{day.month}月" if lang == "ja" else _MONTHS[day.month - 1]
