@@ -73,7 +73,8 @@ def compute(inputs: RoiInputs, *, draws: int = 2000, seed: int = 0) -> RoiReport
     flows = [period.net for period in schedule]
     rate = finance.irr(flows)
     verdict, reason = verdict_of(reason_index)
-    tornado, flip = sensitivity(inputs, reason_index)
+    failed = failed_as_measured(inputs)
+    tornado, flip = sensitivity(inputs, reason_index, failed)
     npv = {found.name: found.npv for found in alternatives}
     others: tuple[AlternativeName, ...] = ("hybrid", "nothing")
     return RoiReport(
@@ -104,7 +105,7 @@ def compute(inputs: RoiInputs, *, draws: int = 2000, seed: int = 0) -> RoiReport
         energy=_energy(costs["full"], costs["condensed"], base, months),
         outcomes=monte_carlo(inputs, draws, seed),
         tornado=tornado,
-        failed=failed_as_measured(inputs),
+        failed=failed,
         schedule=schedule,
         years=_years(schedule, inputs),
     )

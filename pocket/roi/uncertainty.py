@@ -107,11 +107,13 @@ def _varied(inputs: RoiInputs, names: list[str], points: list[Array]) -> Economi
     return economics(values, inputs)
 
 
-def sensitivity(inputs: RoiInputs, reason: int) -> tuple[tuple[TornadoRow, ...], Flip | None]:
+def sensitivity(
+    inputs: RoiInputs, reason: int, failed: tuple[FailedCase, ...] = ()
+) -> tuple[tuple[TornadoRow, ...], Flip | None]:
     """Walk every input from its base to its low and to its high, all others at base.
 
-    The ends of the ways are the tornado, with the measured change of failed searches where there is one. The first
-    change of verdict on any of the ways, measured as a share of it, is the flip.
+    The ends of the ways are the tornado, with the measured change of failed searches where ``failed`` holds it.
+    The first change of verdict on any of the ways, measured as a share of it, is the flip.
     """
     estimates = {name: inputs.estimate(name) for name in SPECS}
     paths = [(name, e.base, end) for name, e in estimates.items() for end in (e.low, e.high) if e.low < e.high]
@@ -126,7 +128,7 @@ def sensitivity(inputs: RoiInputs, reason: int) -> tuple[tuple[TornadoRow, ...],
         for i, ((name, _, low), (_, _, high)) in enumerate(zip(paths[::2], paths[1::2], strict=True))
         if npv[2 * i] != npv[2 * i + 1]
     ]
-    rows += failed_row(failed_as_measured(inputs), inputs.failure_cost.base)
+    rows += _failed_row(failed, inputs.failure_cost.base)
     tornado = tuple(sorted(rows, key=lambda row: -abs(row.npv_high - row.npv_low)))
 
     verdict, _ = verdict_of(reason)
@@ -171,7 +173,7 @@ def failed_as_measured(inputs: RoiInputs) -> tuple[FailedCase, ...]:
     )
 
 
-def failed_row(cases: tuple[FailedCase, ...], cost: float) -> list[TornadoRow]:
+def _failed_row(cases: tuple[FailedCase, ...], cost: float) -> list[TornadoRow]:
     """Return the row of the tornado of failed searches as measured: the ends of their interval, at base cost."""
     own = sorted((case for case in cases if case.cost == cost), key=lambda case: case.change)
     if not own or own[0].npv == own[-1].npv:
