@@ -12,6 +12,7 @@ from pathlib import Path
 
 import openpyxl
 import pytest
+from pypdf import PdfReader
 from runs_for_tests import run  # noqa: F401 (fixture)
 
 from pocket.presentation.i18n import LANGUAGES, date, translator
@@ -39,16 +40,21 @@ def without_values(book: bytes) -> bytes:
     return buffer.getvalue()
 
 
-def recalculated(folder: Path, books: dict[str, bytes]) -> dict[str, openpyxl.Workbook]:
-    """Let LibreOffice open workbooks without values and store what it computes."""
+def office(folder: Path, kind: str, *names: str) -> None:
+    """Let LibreOffice open workbooks of a folder and store what it shows in the folder ``out``."""
     if SOFFICE is None:
         assert not os.environ.get("CI"), "LibreOffice is missing in CI"
         pytest.skip("no LibreOffice on this machine: apt-get install libreoffice-calc-nogui")
+    call = [SOFFICE, f"-env:UserInstallation={(folder / 'profile').as_uri()}", "--headless", "--convert-to", kind]
+    call += ["--outdir", str(folder / "out"), *(str(folder / f"{name}.xlsx") for name in names)]
+    subprocess.run(call, check=True, capture_output=True, timeout=180)
+
+
+def recalculated(folder: Path, books: dict[str, bytes]) -> dict[str, openpyxl.Workbook]:
+    """Let LibreOffice open workbooks without values and store what it computes."""
     for name, data in books.items():
         (folder / f"{name}.xlsx").write_bytes(data)
-    call = [SOFFICE, f"-env:UserInstallation={(folder / 'profile').as_uri()}", "--headless", "--convert-to", "xlsx"]
-    call += ["--outdir", str(folder / "out"), *(str(folder / f"{name}.xlsx") for name in books)]
-    subprocess.run(call, check=True, capture_output=True, timeout=180)
+    office(folder, "xlsx", *books)
     return {name: openpyxl.load_workbook(folder / "out" / f"{name}.xlsx", data_only=True) for name in books}
 
 
@@ -187,6 +193,19 @@ def test_every_yellow_cell_takes_what_the_model_takes_and_nothing_else(inputs: R
             assert value == end, (name, written)
         assert rule.showErrorMessage and rule.errorTitle == t("workbook.not_allowed") and len(rule.errorTitle) <= 32
         assert rule.error and len(rule.error) <= 255
+
+
+def test_small_amounts_keep_their_decimals_and_every_sign(inputs: RoiInputs, tmp_path: Path) -> None:
+    (tmp_path / "small.xlsx").write_bytes(
+        workbook_bytes(compute(inputs.with_base("workload_scale", 1), draws=10), "en")
+    )
+    office(tmp_path, "pdf", "small")
+    shown = " ".join(page.extract_text() for page in PdfReader(tmp_path / "out" / "small.pdf").pages).split()
+    book = openpyxl.load_workbook(tmp_path / "small.xlsx", data_only=True)
+    training, saved = result(book)["Training"][0], [book.worksheets[2][f"I{row}"].value for row in range(6, 12)]
+    assert isinstance(training, float) and 10 < training < 99 and f"{training:.2f}" in shown
+    assert any(-100 < value < -10 for value in saved)
+    assert all(f"{value:.2f}" in shown for value in saved if abs(value) < 99)
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)

@@ -55,6 +55,8 @@ _STYLES: dict[str, dict[str, object]] = {
     "map": {**_TOP, "num_format": "0.0000"},
     "count": {**_TOP, "num_format": "#,##0.0"},
     "month": {**_TOP, "num_format": "0"},
+    "small": {"num_format": "0.00;[Red]-0.00;0"},
+    "verdict": {**_TOP, "bold": True, "align": "right"},
     "total": {**_WRAPPED, "num_format": _MONEY, "bold": True},
 }
 
@@ -96,6 +98,11 @@ class _Pages(NamedTuple):
         sheet.set_row(3, 2 * _LINE + 4)  # two lines: not every program fits a row to its text
         sheet.repeat_rows(3)
         sheet.freeze_panes(4, 1)
+
+    def show_small(self, sheet: Worksheet, cells: str) -> None:
+        """Show amounts below 100 with two decimals: what is small has to add up over months."""
+        rule = {"type": "cell", "criteria": "between", "minimum": -99.995, "maximum": 99.995}
+        sheet.conditional_format(cells, {**rule, "format": self.styles["small"]})
 
     def name(self, name: str, sheet: Worksheet, column: str, row: int) -> None:
         """Give a cell a name that formulae use."""
@@ -265,6 +272,7 @@ def _result(pages: _Pages) -> tuple[int, int]:
         pages.name(f"total_{name}", sheet, column, row)
         pages.name(f"npv_{name}", sheet, column, row + 1)
     pages.name("result_npv", sheet, "C", row + 1)
+    pages.show_small(sheet, f"B{_FIRST}:F{row + 1}")
     _measures(pages, row + 3, once, monthly)
     return once, monthly
 
@@ -281,7 +289,7 @@ def _measures(pages: _Pages, row: int, once: int, monthly: int) -> None:
     words = {verdict: t(f"verdict.{verdict}") for verdict in ("go", "pilot", "stop")}
     decided = formulae.verdict(f"$B${monthly}-$C${monthly}", f"$C${once}", words)
     for key, text, value, style in (
-        ("workbook.decision", decided, words[report.decision.verdict], "total"),
+        ("workbook.decision", decided, words[report.decision.verdict], "verdict"),
         ("workbook.npv_schedule", from_schedule, report.npv, "money"),
         ("axis.time", "1-seconds_condensed/seconds_full", report.axes.training_time_reduction, "share"),
         ("axis.quality", "map_condensed-map_full", report.axes.map_against_full, "map"),
@@ -299,6 +307,7 @@ def _schedule(pages: _Pages, once: int, monthly: int) -> None:
     heads = [t(f"workbook.{key}") for key in (*keys, "nothing_saved", "date")]
     pages.head(sheet, heads, [10, 20, 20, 20, 20, 20, 24, 22, 26, 18], range(9))
     start = pages.report.inputs.start
+    pages.show_small(sheet, f"B{_FIRST}:I{_LAST}")
     nothing = formulae.storage("nothing")
     for month, values in enumerate(_months(pages.report).tolist()):
         row = _FIRST + month
