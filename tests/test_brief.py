@@ -16,11 +16,12 @@ from runs_for_tests import cell, make_run, run  # noqa: F401 (run is a fixture)
 from typer.testing import CliRunner
 
 from pocket.cli import app
-from pocket.presentation import roi_text
+from pocket.presentation import roi_failed, roi_text
 from pocket.presentation.brief import inline, write_brief
-from pocket.presentation.i18n import percent, translator
+from pocket.presentation.i18n import PLUS_MINUS, percent, translator
 from pocket.presentation.pdf import find_browser, print_pdf
 from pocket.roi import RoiInputs, compute
+from pocket.roi.report import FailedCase
 from pocket.runs import ArtefactError, Run, audit, open_run, provenance, write_text
 from pocket.runs.records import CondensationRecord, TrainingRecord
 from pocket.runs.verification import verify_run
@@ -121,8 +122,8 @@ def test_numbers_that_lie_close_are_told_apart(run: Run) -> None:  # noqa: F811
 def test_numbers_evidence_and_log(run: Run) -> None:  # noqa: F811
     text = write_brief(run, "en").read_text(encoding="utf-8")
     for found in (
-        "0.945 ± 0.026",
-        "0.917 ± 0.012",
+        f"0.945{PLUS_MINUS}0.026",
+        f"0.917{PLUS_MINUS}0.012",
         "digits-v1",
         "orthohash, 32 bits",
         "68\N{NO-BREAK SPACE}%",
@@ -222,6 +223,10 @@ def test_the_decision_fits_on_the_first_sheet(
     report = compute(inputs)
     assert report.decision.verdict == ("stop" if scale == 1 else "go")
     assert (report.decision.flip is None) == (scale == 1), "with a flip the page is fuller"
+    if scale == 1:  # and where failed searches as measured would change the decision
+        case = {"change": -0.14, "cost": 10, "npv": 3_120_000, "verdict": "go", "reason": "all_met"}
+        report = report.model_copy(update={"failed": (FailedCase.model_validate(case),)})
+        assert roi_failed.flip(report, lang)
     sheets = [plain(s.extract_text()) for s in PdfReader(print_pdf(write_brief(made, lang, report))).pages]
     t = translator(lang)
     lines = [roi_text.decision(report, lang), roi_text.flip(report, lang), *roi_text.axes(report, lang)]
@@ -235,7 +240,14 @@ def test_the_decision_fits_on_the_first_sheet(
     middle = roi_text.npv_money(report, lang)(found.p50)
     chance = t("roi.range_help", middle=middle, share=percent(found.p_negative, lang, 0))
     advice = t(f"brief.next_{report.decision.verdict}")
-    for text in (t("brief.asked"), t("axis.title"), chance, t("brief.recommendation"), advice):
+    for text in (
+        t("brief.asked"),
+        t("axis.title"),
+        chance,
+        roi_failed.flip(report, lang),
+        t("brief.recommendation"),
+        advice,
+    ):
         assert plain(text) in sheets[0], text
     assert plain(t("brief.full_figures")) not in sheets[0]
     assert sheets[1].startswith(plain(t("brief.full_figures"))), "the second sheet begins behind the decision"

@@ -67,7 +67,10 @@ def test_without_them_they_are_over_seeds_and_of_one_seed_there_is_none(run: Run
     for name, found in zip(("full", "random"), told(run, lang), strict=True):
         others = {cell.seed: cell.map for cell in getattr(cells, name)}
         half_width = summarise(cell.map - others[cell.seed] for cell in cells.condensed).half_width
-        assert f"± {100 * half_width:.1f} (95 %, 3 seeds)" in found or f"±{100 * half_width:.1f}（シード3個）" in found
+        assert (
+            f"±\xa0{100 * half_width:.1f} (95\xa0%, 3 seeds)" in found
+            or f"±{100 * half_width:.1f}（シード3個）" in found
+        )
     asked_over(run, 42, None, None)
     assert told(run, lang)[0].startswith(t("axis.interval_seeds", half="|", seeds="").split("|")[0])
     for name, kind in (("training.json", TrainingRecord), ("condensation.json", CondensationRecord)):
@@ -79,7 +82,7 @@ def test_without_them_they_are_over_seeds_and_of_one_seed_there_is_none(run: Run
 def test_a_score_entered_by_hand_has_no_interval(run: Run) -> None:  # noqa: F811
     mine = compute(RoiInputs.from_run(run).with_base("map_full", 0.98), draws=10)
     full, random = told(run, "en", mine)
-    assert full == "" and random.startswith("± ")
+    assert full == "" and random.startswith("±\xa0")
 
 
 @pytest.mark.browser

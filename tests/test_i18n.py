@@ -129,3 +129,10 @@ def test_the_files_are_utf8() -> None:
 
 def test_japanese_texts_hold_no_half_width_semicolon() -> None:
     assert not [key for key, text in i18n.texts("ja").items() if ";" in text]
+
+
+def test_a_commit_with_changes_says_so() -> None:
+    assert i18n.commit_text("0123456789ab", "en", "`") == "`0123456789ab`"
+    assert i18n.commit_text("0123456789ab+", "en", "`") == "`0123456789ab+` (with uncommitted changes)"
+    assert i18n.commit_text("0123456789ab+", "ja") == "0123456789ab+（未コミットの変更を含みます）"
+    assert i18n.commit_text(None, "en") == "not recorded"

@@ -8,13 +8,13 @@ from typing import Any
 from IPython.display import HTML
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from pocket.presentation import brief_classes, brief_quality, roi_figures, roi_text, rollout
+from pocket.presentation import brief_classes, brief_quality, roi_failed, roi_figures, roi_text, rollout
 from pocket.presentation import brief_evidence as evidence
 from pocket.presentation.brief_setting import random_name, random_text, setting_lines
 from pocket.presentation.checklist import checklist, diagnosed, real_images
 from pocket.presentation.glossary import glossary, occurring
-from pocket.presentation.html import escape, png_uri, visible
-from pocket.presentation.i18n import colon, duration, money, number, plain, sentences, translator
+from pocket.presentation.html import escape, png_uri, unbroken, visible
+from pocket.presentation.i18n import colon, dated, duration, exact, money, number, plain, sentences, translator
 from pocket.presentation.meeting import phrases
 from pocket.presentation.roi_files import report_of
 from pocket.roi import SPECS, RoiInputs, RoiReport, alternatives, ceiling, equal_steps
@@ -27,7 +27,7 @@ from pocket.runs.poc import is_trial
 RISKS = {"quality": "ml", "drift": "ops", "cost": "finance", "privacy": "privacy", "lock": "it"}
 # The first page is the whole decision: these of the key figures stand there, all others behind it.
 FIRST_PAGE = ("roi.break_even", "roi.payback", "roi.npv", "roi.range")
-NOT_SHOWN = ("scale", "codes", "online", "device", "shift", "independent", "overlap")
+NOT_SHOWN = ("labour", "scale", "codes", "online", "device", "shift", "independent", "overlap")
 
 
 def write_brief(run: Run, lang: str, report: RoiReport | None = None) -> Path:
@@ -70,7 +70,8 @@ def write_brief(run: Run, lang: str, report: RoiReport | None = None) -> Path:
         content = _content(run, report or report_of(run, lang), lang)
         # Made twice: what stands on the page decides which terms its last part explains.
         read = visible(page.render(t=t, glossary=[], **content))
-        write_text(path, page.render(t=t, glossary=occurring(glossary(lang), read), **content))
+        whole = page.render(t=t, glossary=occurring(glossary(lang), read), **content)
+        write_text(path, unbroken(whole, dated(lang)))
         run.log("brief written", file=path.name, sha256=digest_of(path))
     return path
 
@@ -119,7 +120,10 @@ def _content(run: Run, report: RoiReport, lang: str) -> dict[str, Any]:
         "decision": roi_text.decision(report, lang),
         "advice": _advice(report, trial, lang),
         "flip": roi_text.flip(report, lang),
+        "failed_flip": roi_failed.flip(report, lang),
+        "failed": roi_failed.told(report, lang),
         "better": roi_text.better(report, lang),
+        "quality": _quality(report, lang),
         "axes": roi_text.axes(report, lang, equal_steps(full, condensed)),
         "spreads": brief_quality.spreads(run, report, cells, lang),
         "first": first,
@@ -140,7 +144,10 @@ def _content(run: Run, report: RoiReport, lang: str) -> dict[str, Any]:
         "warnings": brief_classes.warnings(run, lang),
         "saving_noise": (noise := evidence.saving_noise(full, condensed, lang)),
         "busy": evidence.busy_text([*full, *condensed, *random], lang),
-        "saving_notes": _saving_notes(report, noise, lang),
+        "saving_notes": [
+            *([steps] if (steps := evidence.fewer_steps(report, full, condensed, lang)) else []),
+            *_saving_notes(report, noise, lang),
+        ],
         "over": evidence.over_queries_table(run, lang, random_name(random, lang)),
         "classes": brief_classes.class_table(run, lang),
         "teacher": t(
@@ -161,10 +168,11 @@ def _content(run: Run, report: RoiReport, lang: str) -> dict[str, Any]:
         "checklist": checklist(run, report, lang),
         "rollout_text": rollout.introduction(report, lang, trial=trial),
         "stages": rollout.stages(report, lang, trial=trial),
+        "rollout_saving": rollout.no_saving(report, lang, trial=trial),
         "kpi_text": t("kpi.text_trial" if trial else "kpi.text"),
         "kpis": rollout.kpis(run, report, full, condensed, lang),
         "phrases": phrases(run, report, condensed, random, lang),
-        "not_shown": [t(f"brief.not_shown_{key}") for key in NOT_SHOWN],
+        "not_shown": [t(f"brief.not_shown_{key}", **_labour(inputs, lang)) for key in NOT_SHOWN],
         "assumptions": [evidence.assumption_row(name, inputs, lang) for name in SPECS],
         "audit_text": t("audit.text", lines=number(lines)) if lines else t("audit.none"),
         "digest": digest if lines else "",
@@ -196,6 +204,22 @@ def _saving_notes(report: RoiReport, noise: str, lang: str) -> list[str]:
     return notes
 
 
+def _quality(report: RoiReport, lang: str) -> str:
+    """Return the loss of retrieval quality beside the limits that the decision sets on it."""
+    limits, t = report.inputs.thresholds, translator(lang)
+    loss = max(-report.axes.map_against_full, 0.0)
+    shown = {"loss": loss, "go": limits.go_map_loss, "stop": limits.stop_map_loss}
+    said = {name: t("format.points", value=number(100 * value, 1)) for name, value in shown.items()}
+    return t("brief.quality", **said)
+
+
+def _labour(inputs: RoiInputs, lang: str) -> dict[str, str]:
+    """Return how often one condenses again in a year, and the cost of a person-day each time, which no sum holds."""
+    times = inputs.recondensations_per_year.base
+    cost = money(times * inputs.engineer_day_rate.base, inputs.currency, lang)
+    return {"times": plain(times), "amount": cost}
+
+
 def _checklist_text(run: Run, report: RoiReport, lang: str) -> str:
     t = translator(lang)
     if diagnosed(run) is None:
@@ -208,7 +232,7 @@ def _range_note(report: RoiReport, lang: str) -> str:
     found = report.outcomes
     t, horizon = translator(lang), report.inputs.horizon_months
     middle = roi_text.npv_money(report, lang)(found.p50)
-    told = t("brief.range_note", draws=number(found.draws), p50=middle)
+    told = t("brief.range_note", draws=number(found.draws), seed=found.seed, p50=middle)
     if horizon.low == horizon.high:
         return told
     ends = {"low": plain(horizon.low), "high": plain(horizon.high)}
@@ -221,8 +245,8 @@ def _rule(report: RoiReport, lang: str) -> str:
     t = translator(lang)
     return t(
         "brief.rule",
-        go_npv=money(limits.go_npv, currency, lang),
-        stop_npv=money(limits.stop_npv, currency, lang),
+        go_npv=exact(limits.go_npv, currency, lang),
+        stop_npv=exact(limits.stop_npv, currency, lang),
         months=limits.go_payback_months,
         go_loss=t("format.points", value=go),
         stop_loss=t("format.points", value=stop),

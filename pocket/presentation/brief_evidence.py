@@ -9,7 +9,9 @@ from typing import Any, NamedTuple
 
 from pocket.presentation import roi_text
 from pocket.presentation.i18n import (
+    PLUS_MINUS,
     colon,
+    commit_text,
     data_size,
     duration,
     full_date,
@@ -36,6 +38,7 @@ class EvidenceRow(NamedTuple):
     images: str
     size: str
     map: str
+    steps: str
     train: str
     prepare: str
     condense: str
@@ -56,9 +59,10 @@ def evidence_row(name: str, cells: list[Cell], lang: str) -> EvidenceRow:
         name=name,
         images=number(cells[0].images),
         size=data_size(cells[0].image_bytes, lang),
-        map=f"{number(mean, 3)} ± {number(half_width, 3)}"
+        map=f"{number(mean, 3)}{PLUS_MINUS}{number(half_width, 3)}"
         if count > 1
         else in_brackets(number(mean, 3), one_seed, lang),
+        steps=listed(dict.fromkeys(number(cell.steps) for cell in cells), lang),
         train=seconds(cell.train_seconds for cell in cells),
         prepare=seconds(cell.teacher_seconds + cell.pool_seconds for cell in cells),
         condense=seconds(cell.condense_seconds for cell in cells),
@@ -91,6 +95,19 @@ def saving_noise(full: list[Cell], condensed: list[Cell], lang: str) -> str:
     if abs(mean) > half_width:
         return ""
     return translator(lang)("brief.saving_noise", mean=number(mean, 1, signed=True), spread=number(half_width, 1))
+
+
+def fewer_steps(report: RoiReport, full: list[Cell], condensed: list[Cell], lang: str) -> str:
+    """Say which part of the saving is the setting of fewer steps, and no work of the condensed images; else nothing.
+
+    Nothing where either takes as many steps, or where seconds were entered by hand.
+    """
+    measured = all(report.inputs.estimate(f"seconds_{side}").source == "measured" for side in ("full", "condensed"))
+    today, later = (statistics.median(cell.steps for cell in cells) for cells in (full, condensed))
+    if not measured or later == today:
+        return ""
+    words = {"full": number(today), "condensed": number(later), "share": percent(1 - later / today, lang, 0)}
+    return translator(lang)(f"brief.{'fewer' if later < today else 'more'}_steps", **words)
 
 
 def busy_text(cells: list[Cell], lang: str) -> str:
@@ -180,7 +197,7 @@ def provenance_lines(run: Run, cell: Cell, lang: str) -> list[tuple[str, str]]:
         (t("brief.hashing"), listed((cell.hashing, t("brief.bits", bits=cell.bits)), lang)),
         (t("brief.ipc"), _per_class(run, cell, lang)),
         (t("brief.device"), cell.device),
-        (t("brief.commit"), made.commit or t("brief.unknown")),
+        (t("brief.commit"), commit_text(made.commit, lang)),
         (t("brief.made"), full_date(day, lang)),
     ]
 

@@ -10,11 +10,11 @@ from pocket.presentation.i18n import listed, number, percent, points, translator
 from pocket.roi import RoiReport
 from pocket.runs import Run
 from pocket.runs.diagnostics import DiagnosticReport, DiagnosticsRecord, Drift, Leakage, RareClasses
-from pocket.runs.retrieval import CLEARLY, ENOUGH_QUERIES, FEW_THINGS, ByClass
+from pocket.runs.retrieval import CLEARLY, ENOUGH_QUERIES, FEW_THINGS, MODELS, ByClass
 
 State = Literal["met", "partly", "todo", "unjudged", "unmeasured"]
 SYMBOLS: dict[State, str] = {"met": "●", "partly": "△", "todo": "▲", "unjudged": "◇", "unmeasured": "○"}
-FULL, CONDENSED = "full data", "IEM"  # what notebook 04 calls the two models
+FULL, CONDENSED, _ = MODELS
 # What no measurement settles: people have to.
 AGREEMENTS = {"rights": "privacy", "deletion": "privacy", "people": "ops"}
 

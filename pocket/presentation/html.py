@@ -20,7 +20,18 @@ def escape(text: object) -> str:
 def visible(page: str) -> str:
     """Return what is read in a page: its text without tags, style and head."""
     body = page.partition("<body")[2] or page
-    return unescape(re.sub(r"<[^>]*>", " ", "<body" + body))
+    return unescape(re.sub(r"<[^>]*>", " ", re.sub(r'<span class="kept">([^<]*)</span>', r"\1", "<body" + body)))
+
+
+def unbroken(page: str, pattern: str) -> str:
+    """Return a page in whose body nothing that fits ``pattern`` breaks over two lines (style: ``.kept``).
+
+    Only text is changed, no tag: in an attribute, ``>`` is written ``&gt;``.
+    """
+    head, body, rest = page.partition("<body")
+    parts = re.split(r"(<[^>]*>)", body + rest)
+    parts[::2] = [re.sub(pattern, r'<span class="kept">\g<0></span>', text) for text in parts[::2]]
+    return head + "".join(parts)
 
 
 def png_bytes(figure: Figure, dpi: int = 200) -> bytes:

@@ -4,9 +4,21 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from pocket.presentation import brief_classes, roi_text
+from pocket.presentation import brief_classes, roi_failed, roi_text
 from pocket.presentation.checklist import alarm_works, worst_class
-from pocket.presentation.i18n import duration, in_brackets, money, number, percent, plain, points, sentences, translator
+from pocket.presentation.i18n import (
+    PLUS_MINUS,
+    duration,
+    exact,
+    in_brackets,
+    money,
+    number,
+    percent,
+    plain,
+    points,
+    sentences,
+    translator,
+)
 from pocket.presentation.rollout import PLAN, making_seconds
 from pocket.roi import RoiReport
 from pocket.runs import Run
@@ -61,7 +73,7 @@ def paired_difference(condensed: list[Cell], random: list[Cell], lang: str) -> D
     mean, half_width, count = summarise(ours[seed] - theirs[seed] for seed in ours)
     if count == 1:
         return Difference(in_brackets(points(mean, lang), translator(lang)("brief.one_seed"), lang), 0)
-    ends = f"{number(100 * mean, 1, signed=True)} ± {number(100 * half_width, 1)}"
+    ends = f"{number(100 * mean, 1, signed=True)}{PLUS_MINUS}{number(100 * half_width, 1)}"
     sign = 0 if abs(mean) <= half_width else 1 if mean > 0 else -1
     return Difference(translator(lang)("format.points", value=ends), sign)
 
@@ -118,7 +130,7 @@ def _pays(report: RoiReport, lang: str) -> list[str]:
 
 
 def _flip(report: RoiReport, lang: str) -> list[str]:
-    told = [roi_text.flip(report, lang).value]
+    told = [roi_text.flip(report, lang).value, roi_failed.flip(report, lang)]
     if report.decision.verdict != "go" and report.trainings_needed is not None:
         needed, now = roi_text.count(report.trainings_needed), plain(report.trainings_per_month)
         told.append(translator(lang)("meeting.flip_needed", needed=needed, now=now))
@@ -142,7 +154,7 @@ def _next(run: Run, report: RoiReport, lang: str) -> list[str]:
         return [*told, t("meeting.next_equally_long")]
     if verdict == "stop":
         loss = t("format.points", value=number(100 * limits.go_map_loss, 1))
-        go_npv = money(limits.go_npv, report.inputs.currency, lang)
+        go_npv = exact(limits.go_npv, report.inputs.currency, lang)
         return [*told, t("meeting.next_stop", go_npv=go_npv, go_loss=loss)]
     stage = PLAN["shadow" if trial else "poc"]
     return [*told, t(f"meeting.next_{verdict}{ending}", owner=t(f"brief.owner_{stage.owner}"))]

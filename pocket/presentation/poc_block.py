@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from datetime import datetime
 
-from pocket.presentation.i18n import duration, full_date, number, translator
+from pocket.presentation.i18n import commit_text, duration, full_date, number, translator
 from pocket.runs.poc import PublishedPoc
 
 _WIDTH = 120  # of a line in a fenced block, which does not wrap
@@ -25,8 +25,8 @@ def poc_block(record: PublishedPoc) -> str:
     versions = ", ".join(f"{name} {made.packages[name]}" for name in ("torch", "numpy") if name in made.packages)
     day = full_date(datetime.fromisoformat(made.created).date(), "en")
     source = (
-        f"Made on {day} at commit `{made.commit or 'unknown'}` with Python {made.python}, {versions}, on {made.device} "
-        f"({made.platform}, {made.cpu_count} cores), in one go."
+        f"Made on {day} at commit {commit_text(made.commit, 'en', '`')} with Python {made.python}, {versions}, "
+        f"on {made.device} ({made.platform}, {made.cpu_count} cores), in one go."
     )
     fence = "```"
     told = [part for line in record.outcome for part in textwrap.wrap(line, _WIDTH, subsequent_indent="  ")]

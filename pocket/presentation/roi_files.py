@@ -38,7 +38,7 @@ def write_roi(run: Run, report: RoiReport | None = None) -> RoiReport:
     report : RoiReport, optional
         Default: `report_of` the run, so that figures changed in its panel stay.
     """
-    found = report or report_of(run)
+    found = (report or report_of(run)).model_copy(update={"sample": run.is_sample})
     run.save(found, "roi.json")
     run.note(write_text(run.path("roi.csv"), schedule_csv(found)))
     for lang in LANGUAGES:

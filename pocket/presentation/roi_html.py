@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 
-from pocket.presentation import roi_text
+from pocket.presentation import roi_failed, roi_text
 from pocket.presentation.html import escape, table
 from pocket.presentation.i18n import colon, currency_name, money, plain, translator, with_unit
 from pocket.presentation.roi_caution import MeasuredSaving
@@ -29,6 +29,7 @@ def top_html(report: RoiReport, lang: str, caution: str = "") -> str:
     t = translator(lang)
     decision, flip = roi_text.decision(report, lang), roi_text.flip(report, lang)
     lines = [decision.detail, f"{flip.label}{colon(lang)}{flip.value}", roi_text.better(report, lang)]
+    lines.insert(2, roi_failed.flip(report, lang))
     told = "".join(f"<p>{escape(line)}</p>" for line in lines if line)
     time, *quality, effort = roi_text.axes(report, lang)
     axes = "".join(_axis(lines) for lines in ([time], quality, [effort]))

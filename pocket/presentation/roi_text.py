@@ -19,12 +19,13 @@ from pocket.presentation.i18n import (
     percent,
     plain,
     points,
+    price,
     seeds_of,
     texts,
     translator,
     with_unit,
 )
-from pocket.roi import SPECS, RoiInputs, RoiReport, ceiling
+from pocket.roi import FAILED, SPECS, RoiInputs, RoiReport, ceiling
 from pocket.roi.fields import HYBRID_SHARE, HYBRID_UNMEASURED
 from pocket.roi.report import AlternativeName
 
@@ -43,6 +44,8 @@ class Line(NamedTuple):
 def input_value(name: str, value: float, inputs: RoiInputs, lang: str) -> str:
     """Return the value of one input with its unit."""
     t = translator(lang)
+    if name == FAILED:
+        return t("format.points", value=number(100 * value, 2, signed=True))
     unit = SPECS[name].unit
     if unit == "seconds":
         return duration(value, lang)
@@ -59,8 +62,10 @@ def input_value(name: str, value: float, inputs: RoiInputs, lang: str) -> str:
     if unit == "map_per_month":
         return with_unit(plain(100 * value), t("unit.points_per_month"))
     if unit == "share_per_point":
-        return t("format.per_point", value=percent(value, lang, 2))
+        return t("format.per_point", value=number(100 * value, 2))
     if unit == "currency":
+        if abs(value) < 1000:  # as it was entered: 10, not 10.00
+            return price(value, inputs.currency, lang)
         return money(value, inputs.currency, lang)
     return with_unit(plain(value), t(f"unit.{unit}", currency=currency_name(inputs.currency, lang)))
 
@@ -71,7 +76,9 @@ def input_range(name: str, low: float, high: float, inputs: RoiInputs, lang: str
     ends = [_LAST_FIGURE.fullmatch(end) for end in (first, last)]
     if ends[0] and ends[1] and ends[0][1] == ends[1][1] and ends[0][3] == ends[1][3]:
         before, figure, after = ends[0].groups()
-        if not before or SPECS[name].unit != "seconds":  # "3 min 0 – 30 s" would read as 3 minutes to 30 seconds
+        if (
+            not before or name == FAILED or SPECS[name].unit != "seconds"
+        ):  # "3 min 0 – 30 s" would read as 3 minutes to 30 seconds
             first, last = before + figure, ends[1][2] + after
     return translator(lang)("format.range", low=first, high=last)
 
@@ -165,7 +172,7 @@ def key_figures(report: RoiReport, lang: str) -> list[Line]:
     low, middle, high = map(shown, (found.p10, found.p50, found.p90))
     spread = t("roi.range_value", low=low, high=high)
     needed = report.trainings_needed
-    help_ = t("roi.equally_long" if equally_long(report) else "roi.break_even_help")
+    help_ = t("roi.equally_long") if equally_long(report) else _break_even_help(report, lang)
     return [
         Line(t("roi.break_even"), break_even(report, lang), help_),
         Line(t("roi.npv"), shown(report.npv), setting),
@@ -269,6 +276,17 @@ def break_even(report: RoiReport, lang: str) -> str:
     if found.date is None:
         return t("roi.break_even_value", count=trainings)
     return t("roi.break_even_when", count=trainings, date=date(found.date, lang))
+
+
+def _break_even_help(report: RoiReport, lang: str) -> str:
+    """Return the range of the break-even, where it was drawn, and what a break-even is."""
+    t, ends = translator(lang), report.outcomes.break_even
+    if ends is None:
+        return t("roi.break_even_help")
+    # P90 of never is the highest there is, so that P10 can be never only where P90 is.
+    known = {name: count(end) for name, end in zip(("low", "high"), ends, strict=True) if end is not None}
+    spread = t(f"roi.break_even_{('never', 'open', 'range')[len(known)]}", **known)
+    return t("format.between").join((spread, t("roi.break_even_help")))
 
 
 def decision(report: RoiReport, lang: str) -> Line:

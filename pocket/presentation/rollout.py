@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from datetime import date
 from typing import NamedTuple
 
 from pocket.presentation.checklist import CONDENSED, FULL, diagnosed
+from pocket.presentation.i18n import (
+    PLUS_MINUS,
+    at_most,
+    duration,
+    exact,
+    in_brackets,
+    number,
+    percent,
+    plain,
+    sentences,
+    translator,
+)
 from pocket.presentation.i18n import date as month_of
-from pocket.presentation.i18n import duration, in_brackets, money, number, percent, sentences, translator
 from pocket.presentation.roi_text import amounts
 from pocket.roi import RoiInputs, RoiReport
+from pocket.roi.report import AlternativeName
 from pocket.runs import Run
 from pocket.runs.records import Cell, summarise
 from pocket.runs.retrieval import FAILED_RANK, RetrievalComparison, RetrievalReport
@@ -25,7 +38,8 @@ class _Plan(NamedTuple):
     owner: str
 
 
-# Assumed, and said so on the page: there is no measuring how long a company takes.
+# Assumed, and said so on the page: there is no measuring how long a company takes. When all traffic is switched follows
+# from the overlap of the inputs, in which the sums count no saving: see `_plan`.
 PLAN = {
     "poc": _Plan(0, 4, "ml"),
     "shadow": _Plan(1, 4, "ops"),
@@ -73,27 +87,44 @@ def stages(report: RoiReport, lang: str, *, trial: bool = False) -> list[Stage]:
     limits, currency = inputs.thresholds, inputs.currency
     per_point = inputs.failure_share_per_point.base
     said = {
-        "go_npv": money(limits.go_npv, currency, lang),
-        "stop_npv": money(limits.stop_npv, currency, lang),
+        "go_npv": exact(limits.go_npv, currency, lang),
+        "stop_npv": exact(limits.stop_npv, currency, lang),
         "months": limits.go_payback_months,
         "go_loss": _points(limits.go_map_loss, lang),
         "stop_loss": _points(limits.stop_map_loss, lang),
         "go_rise": _rise(limits.go_map_loss, per_point),
         "stop_rise": _rise(limits.stop_map_loss, per_point),
-        "cost": money(_monthly_cost(report, "condensed"), currency, lang),
+        "cost": at_most(_monthly_cost(report, "condensed") + _beside(report), currency, lang),
+        **_named(report, lang),
         "share": percent(TRAFFIC, lang, 0),
     }
-    passed = PLAN["shadow"].month
     return [
         Stage(
             t(f"rollout.{key}", **said),
-            t("rollout.done") if trial and key == "poc" else _when(inputs.start, plan, lang, passed if trial else 0),
+            t("rollout.done") if trial and key == "poc" else _when(inputs.start, plan, lang),
             t(f"rollout.{key}_go", **said),
             t(f"rollout.{key}_stop", **said),
             t(f"brief.owner_{plan.owner}"),
         )
-        for key, plan in PLAN.items()
+        for key, plan in _plan(inputs, trial=trial).items()
     ]
+
+
+def no_saving(report: RoiReport, lang: str, *, trial: bool = False) -> str:
+    """Say for how many months the sums count no saving, and whether that is until all traffic is switched."""
+    overlap, switch = report.inputs.overlap_months.base, _plan(report.inputs, trial=trial)["full"].month
+    words = {"months": plain(overlap), "switch": switch}
+    return translator(lang)("rollout.no_saving" if overlap > switch - 1 else "rollout.saving_early", **words)
+
+
+def _plan(inputs: RoiInputs, *, trial: bool) -> dict[str, _Plan]:
+    """Return the stages with stage 3 as long as the overlap leaves, a month at least; a trial that is done is past."""
+    passed = PLAN["shadow"].month if trial else 0
+    found = {key: plan._replace(month=max(plan.month - passed, 0)) for key, plan in PLAN.items()}
+    begin = found["part"].month
+    switch = max(math.ceil(inputs.overlap_months.base), begin + 1)
+    changed = {"part": found["part"]._replace(weeks=4 * (switch - begin)), "full": found["full"]._replace(month=switch)}
+    return found | changed
 
 
 def kpis(run: Run, report: RoiReport, full: list[Cell], condensed: list[Cell], lang: str) -> list[Kpi]:
@@ -120,9 +151,6 @@ def kpis(run: Run, report: RoiReport, full: list[Cell], condensed: list[Cell], l
         told = t(f"kpi.{how or key + '_how'}", **words)
         return Kpi(t(f"kpi.{key}"), before, after, target, told, t(f"brief.owner_{owner}"))
 
-    def at_most(value: str) -> str:
-        return t("kpi.at_most", value=value)
-
     least = max(inputs.map_full.base - limits.go_map_loss, 0.0)
     found = diagnosed(run)
     calm = found.condensed.calm if found else None
@@ -130,8 +158,10 @@ def kpis(run: Run, report: RoiReport, full: list[Cell], condensed: list[Cell], l
     trainings = report.trainings_per_month
     today = trainings * inputs.seconds_full.base * scale
     later = trainings * inputs.seconds_condensed.base * scale + make * inputs.recondensations_per_year.base / 12
-    each = {name: _monthly_cost(report, name) for name in ("full", "condensed")}
+    sides: tuple[AlternativeName, ...] = ("full", "condensed")
+    each = {name: _monthly_cost(report, name) for name in sides}
     costs = {name: amounts(each.values(), inputs.currency, lang)(value) for name, value in each.items()}
+    limit = t("kpi.at_most", value=at_most(each["condensed"], inputs.currency, lang))
     before, after, told = _failed(run, report, lang)
     rise = t("kpi.rise", value=_rise(limits.go_map_loss, inputs.failure_share_per_point.base))
     failed = line("failed", before, after, rise, "ops", rank=FAILED_RANK)
@@ -139,8 +169,14 @@ def kpis(run: Run, report: RoiReport, full: list[Cell], condensed: list[Cell], l
     return [
         line("map", _score(full), _score(condensed), t("kpi.at_least", value=number(least, 3)), "ml"),
         failed,
-        line("hours", duration(today, lang), duration(later, lang), at_most(duration(later, lang)), "ml"),
-        line("cost", costs["full"], costs["condensed"], at_most(costs["condensed"]), "finance"),
+        line(
+            "hours",
+            duration(today, lang),
+            duration(later, lang),
+            t("kpi.at_most", value=duration(later, lang, up=True)),
+            "ml",
+        ),
+        line("cost", costs["full"], costs["condensed"], limit, "finance", **_named(report, lang)),
         line(
             "drift",
             "–",
@@ -150,7 +186,7 @@ def kpis(run: Run, report: RoiReport, full: list[Cell], condensed: list[Cell], l
             how="drift_how" if calm else "drift_how_plain",
             **({"window": calm.window} if calm else {}),
         ),
-        line("condense", "–", duration(make, lang), at_most(duration(slowest, lang)), "ml"),
+        line("condense", "–", duration(make, lang), t("kpi.at_most", value=duration(slowest, lang, up=True)), "ml"),
     ]
 
 
@@ -162,11 +198,11 @@ def making_seconds(report: RoiReport) -> tuple[float, float]:
     return scale * sum(part.base for part in parts), scale * sum(part.high for part in parts)
 
 
-def _when(start: date | None, plan: _Plan, lang: str, passed: int) -> str:
+def _when(start: date | None, plan: _Plan, lang: str) -> str:
     t = translator(lang)
     if start is None:
         return t("rollout.onward") if plan.weeks is None else t("rollout.weeks", weeks=plan.weeks)
-    years, month = divmod(start.month - 1 + plan.month - passed, 12)
+    years, month = divmod(start.month - 1 + plan.month, 12)
     first = month_of(date(start.year + years, month + 1, 1), lang)
     if plan.weeks is None:
         return t("rollout.onward_from", date=first)
@@ -178,18 +214,29 @@ def _points(loss: float, lang: str) -> str:
 
 
 def _rise(loss: float, per_point: float) -> str:
-    """Return the percentage points of searches that fail more at this loss of mAP, by the inputs' own link."""
+    """Return by how many points more searches fail at this loss of mAP, by the inputs' own link."""
     return number(100 * min(100 * loss * per_point, 1.0), 2)
 
 
-def _monthly_cost(report: RoiReport, name: str) -> float:
-    (found,) = (a for a in report.alternatives if a.name == name)
-    return sum(found.monthly.values())
+def _monthly_cost(report: RoiReport, name: AlternativeName) -> float:
+    return sum(report.alternative(name).monthly.values())
+
+
+def _beside(report: RoiReport) -> float:
+    """Return what training on all data costs a month, paid beside until all traffic is switched."""
+    monthly = report.alternative("full").monthly
+    return monthly["training"] + monthly["energy"]
+
+
+def _named(report: RoiReport, lang: str) -> dict[str, str]:
+    """Return the amounts that a limit on costs names: what is paid beside, and what is assumed and on no invoice."""
+    amounts_of = {"beside": _beside(report), "assumed": report.alternative("condensed").monthly["lost_quality"]}
+    return {key: exact(value, report.inputs.currency, lang) for key, value in amounts_of.items()}
 
 
 def _score(cells: list[Cell]) -> str:
     mean, half_width, count = summarise(cell.map for cell in cells)
-    return number(mean, 3) + (f" ± {number(half_width, 3)}" if count > 1 else "")
+    return number(mean, 3) + (f"{PLUS_MINUS}{number(half_width, 3)}" if count > 1 else "")
 
 
 def _failed(run: Run, report: RoiReport, lang: str) -> tuple[str, str, str]:
@@ -206,8 +253,9 @@ def _failed(run: Run, report: RoiReport, lang: str) -> tuple[str, str, str]:
             return (*shown, "")
         full, condensed = (sides[0],), (sides[1],)
     mean, half_width, count = summarise(100 * (ours - theirs) for ours, theirs in zip(condensed, full, strict=True))
-    change = number(mean, 1, signed=True)
-    change = f"{change} ± {number(half_width, 1)}" if count > 1 else in_brackets(change, t("brief.one_seed"), lang)
+    spread = f"{PLUS_MINUS}{number(half_width, 1)}" if count > 1 else ""
+    change = t("format.points", value=number(mean, 1, signed=True) + spread)
+    change = change if count > 1 else in_brackets(change, t("brief.one_seed"), lang)
     clear = count > 1 and abs(mean) > half_width
     sign = "unclear" if not clear else "rise" if mean > 0 else "fall"
     measured = t(f"kpi.failed_{sign}", change=change)

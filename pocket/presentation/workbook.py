@@ -20,10 +20,12 @@ from xlsxwriter.worksheet import Worksheet
 
 from pocket.presentation import roi_text
 from pocket.presentation import workbook_formulae as formulae
-from pocket.presentation.i18n import currency_name, in_brackets, translator
+from pocket.presentation.i18n import currency_name, date, in_brackets, percent, plain, translator
 from pocket.presentation.roi_form import shown
 from pocket.roi import SPECS, RoiReport, finance
 from pocket.roi.economics import base_values, doing_nothing
+from pocket.roi.fields import MOST_MONEY
+from pocket.roi.model import month_later
 from pocket.roi.report import AlternativeName
 
 _ALTERNATIVES: tuple[AlternativeName, ...] = get_args(AlternativeName)
@@ -42,6 +44,7 @@ _STYLES: dict[str, dict[str, object]] = {
     "head_beside": {**_HEAD, "align": "left", "indent": 1},
     "head_figure": {**_HEAD, "align": "right"},
     "text": _WRAPPED,
+    "line": {**_TOP},  # runs on into the empty cells beside it
     "beside": {**_WRAPPED, "align": "left", "indent": 1},  # so that a figure on its left does not touch it
     "input": {**_TOP, **_INPUT, "num_format": _FIGURE},
     "input_percent": {**_TOP, **_INPUT, "num_format": _PERCENT},
@@ -52,6 +55,8 @@ _STYLES: dict[str, dict[str, object]] = {
     "map": {**_TOP, "num_format": "0.0000"},
     "count": {**_TOP, "num_format": "#,##0.0"},
     "month": {**_TOP, "num_format": "0"},
+    "small": {"num_format": "0.00;[Red]-0.00;0"},
+    "verdict": {**_TOP, "bold": True, "align": "right"},
     "total": {**_WRAPPED, "num_format": _MONEY, "bold": True},
 }
 
@@ -93,6 +98,11 @@ class _Pages(NamedTuple):
         sheet.set_row(3, 2 * _LINE + 4)  # two lines: not every program fits a row to its text
         sheet.repeat_rows(3)
         sheet.freeze_panes(4, 1)
+
+    def show_small(self, sheet: Worksheet, cells: str) -> None:
+        """Show amounts below 100 with two decimals: what is small has to add up over months."""
+        rule = {"type": "cell", "criteria": "between", "minimum": -99.995, "maximum": 99.995}
+        sheet.conditional_format(cells, {**rule, "format": self.styles["small"]})
 
     def name(self, name: str, sheet: Worksheet, column: str, row: int) -> None:
         """Give a cell a name that formulae use."""
@@ -162,6 +172,8 @@ def _inputs(pages: _Pages) -> None:
         pages.put(sheet, f"G{row}", note, "beside")
         sheet.set_row(row - 1, _LINE * max(_lines(label, wide[0]), _lines(note, wide[1])))
         pages.name(name, sheet, "B", row)
+        ends = (percent(end, pages.lang) if kind else plain(end) for end in (spec.minimum, spec.maximum))
+        _allow(pages, row, spec.minimum, spec.maximum, *ends)
         row += 1
     for name in ("count_teacher", "keep_full_data"):
         label = t(f"workbook.{name}")
@@ -170,10 +182,60 @@ def _inputs(pages: _Pages) -> None:
         pages.put(sheet, f"C{row}", t("workbook.yes_no"), "beside")
         sheet.set_row(row - 1, _LINE * _lines(label, wide[0]))
         pages.name(name, sheet, "B", row)
+        _allow(pages, row, 0, 1, "0", "1", whole=True)
         row += 1
     pages.put(sheet, f"A{row}", t("workbook.trainings_per_month"))
     pages.put(sheet, f"B{row}", Formula(formulae.TRAININGS, pages.report.trainings_per_month), "figure")
     pages.name("trainings_per_month", sheet, "B", row)
+    _rule(pages, row + 2)
+
+
+def _rule(pages: _Pages, row: int) -> None:
+    """Write the limits of the decision, each a named cell, and below them tax, currency and dates."""
+    t, sheet, inputs = translator(pages.lang), pages.inputs, pages.report.inputs
+    limits, currency = inputs.thresholds, currency_name(inputs.currency, pages.lang)
+    # The limits bound one another, so that a cell is checked against the other's.
+    between: dict[str, tuple[float | str, float | str]] = {
+        "go_npv": ("=stop_npv", MOST_MONEY),
+        "go_payback_months": (1, 120),
+        "go_map_loss": (0, "=stop_map_loss"),
+        "stop_npv": (-MOST_MONEY, "=go_npv"),
+        "stop_map_loss": ("=go_map_loss", 1),
+    }
+    units = {"go_npv": "currency", "stop_npv": "currency", "go_payback_months": "months"}
+    for name, (low, high) in between.items():
+        pages.put(sheet, f"A{row}", t(f"input.{name}"))
+        pages.put(sheet, f"B{row}", getattr(limits, name), "input")
+        pages.put(sheet, f"C{row}", t(f"unit.{units.get(name, 'map')}", currency=currency), "beside")
+        pages.name(name, sheet, "B", row)
+        ends = (t(f"input.{end[1:]}") if isinstance(end, str) else plain(end) for end in (low, high))
+        _allow(pages, row, low, high, *ends, whole=name == "go_payback_months")
+        row += 1
+    row += 1
+    start = date(inputs.start, pages.lang) if inputs.start else t("brief.unknown")
+    for key, text in (("tax", t(f"roi.{inputs.tax}")), ("currency", inputs.currency), ("start", start)):
+        pages.put(sheet, f"A{row}", t(f"workbook.{key}"))
+        pages.put(sheet, f"B{row}", text, "line")
+        row += 1
+
+
+def _allow(
+    pages: _Pages, row: int, minimum: float | str, maximum: float | str, low: str, high: str, *, whole: bool = False
+) -> None:
+    """Let a cell of the inputs take what the model takes, and say so where something else is typed."""
+    t = translator(pages.lang)
+    pages.inputs.data_validation(
+        f"B{row}",
+        {
+            "validate": "integer" if whole else "decimal",
+            "criteria": "between",
+            "minimum": minimum,
+            "maximum": maximum,
+            "ignore_blank": False,
+            "error_title": t("workbook.not_allowed"),
+            "error_message": t("workbook.allowed", low=low, high=high),
+        },
+    )
 
 
 def _result(pages: _Pages) -> tuple[int, int]:
@@ -210,17 +272,24 @@ def _result(pages: _Pages) -> tuple[int, int]:
         pages.name(f"total_{name}", sheet, column, row)
         pages.name(f"npv_{name}", sheet, column, row + 1)
     pages.name("result_npv", sheet, "C", row + 1)
-    _measures(pages, row + 3)
+    pages.show_small(sheet, f"B{_FIRST}:F{row + 1}")
+    _measures(pages, row + 3, once, monthly)
     return once, monthly
 
 
-def _measures(pages: _Pages, row: int) -> None:
-    """Write the NPV once more, from the schedule, the measured axes and the break-even."""
+def _measures(pages: _Pages, row: int, once: int, monthly: int) -> None:
+    """Write the decision, the NPV once more from the schedule, the measured axes and the break-even.
+
+    ``once`` and ``monthly`` are the rows of the sums.
+    """
     t, report = translator(pages.lang), pages.report
     never, equal, trainings = t("roi.never"), t("roi.not_applicable"), report.break_even.trainings
     shown = (equal if roi_text.equally_long(report) else never) if trainings is None else trainings
     from_schedule = f"SUM({_quoted(pages.schedule)}!E{_FIRST}:E{_LAST})"
+    words = {verdict: t(f"verdict.{verdict}") for verdict in ("go", "pilot", "stop")}
+    decided = formulae.verdict(f"$B${monthly}-$C${monthly}", f"$C${once}", words)
     for key, text, value, style in (
+        ("workbook.decision", decided, words[report.decision.verdict], "verdict"),
         ("workbook.npv_schedule", from_schedule, report.npv, "money"),
         ("axis.time", "1-seconds_condensed/seconds_full", report.axes.training_time_reduction, "share"),
         ("axis.quality", "map_condensed-map_full", report.axes.map_against_full, "map"),
@@ -235,8 +304,10 @@ def _schedule(pages: _Pages, once: int, monthly: int) -> None:
     """Write month 0 to the longest horizon; months beyond the one entered are 0."""
     t, sheet, result = translator(pages.lang), pages.schedule, _quoted(pages.result)
     keys = ("month", "full", "condensed", "net", "discounted", "cumulative", "cumulative_discounted", "nothing")
-    heads = [t(f"workbook.{key}") for key in (*keys, "nothing_saved")]
-    pages.head(sheet, heads, [10, 20, 20, 20, 20, 20, 24, 22, 26], range(9))
+    heads = [t(f"workbook.{key}") for key in (*keys, "nothing_saved", "date")]
+    pages.head(sheet, heads, [10, 20, 20, 20, 20, 20, 24, 22, 26, 18], range(9))
+    start = pages.report.inputs.start
+    pages.show_small(sheet, f"B{_FIRST}:I{_LAST}")
     nothing = formulae.storage("nothing")
     for month, values in enumerate(_months(pages.report).tolist()):
         row = _FIRST + month
@@ -255,6 +326,7 @@ def _schedule(pages: _Pages, once: int, monthly: int) -> None:
         pages.put(sheet, f"A{row}", month, "month")
         for column, text, value in zip("BCDEFGHI", texts, values, strict=True):
             pages.put(sheet, f"{column}{row}", Formula(text, value), "money")
+        pages.put(sheet, f"J{row}", date(month_later(start, month), pages.lang) if start and month else "–", "beside")
 
 
 def _months(report: RoiReport) -> NDArray[np.float64]:

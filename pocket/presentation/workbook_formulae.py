@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 TRAININGS = "retrainings_per_month+search_trials_per_month+comparisons_per_month*code_lengths*hashing_methods*seeds"
 HORIZON = "ROUND(horizon_months,0)"
 _HOURS = "workload_scale/3600"
@@ -67,6 +69,24 @@ def annuity() -> str:
 def discounted(flow: str, month: str) -> str:
     """Return the present value of a flow at the end of a month."""
     return f"{flow}/(1+discount_rate)^({month}/12)"
+
+
+def verdict(saved: str, once: str, words: Mapping[str, str]) -> str:
+    """Return the decision by the limits, as `pocket.roi.economics.economics` takes it.
+
+    ``saved`` and ``once`` are the cells of what the condensed set saves a month and costs once; ``words`` say each of
+    ``"go"``, ``"pilot"`` and ``"stop"``.
+    """
+    loss, within = "map_full-map_condensed", f"({saved})*MIN(go_payback_months,{HORIZON})-{once}"
+    stop = (
+        "AND(npv_condensed<=0,seconds_full<=seconds_condensed)",
+        f"{loss}>stop_map_loss",
+        "npv_condensed<stop_npv",
+        "npv_random>=npv_condensed",
+    )
+    pilot = f"{loss}>go_map_loss", "npv_condensed<go_npv", f"{within}<0"
+    said = {name: '"' + word.replace('"', '""') + '"' for name, word in words.items()}
+    return f"IF(OR({','.join(stop)}),{said['stop']},IF(OR({','.join(pilot)}),{said['pilot']},{said['go']}))"
 
 
 def break_even(never: str, equal: str) -> str:

@@ -9,9 +9,10 @@ from pocket.roi.model import compute
 from pocket.roi.report import RoiReport
 from pocket.roi.scenarios import differences, load_scenario, save_scenario, scenario_names
 from pocket.roi.table import schedule_csv
-from pocket.roi.uncertainty import monte_carlo
+from pocket.roi.uncertainty import FAILED, monte_carlo
 
 __all__ = [
+    "FAILED",
     "SPECS",
     "Ceiling",
     "Estimate",

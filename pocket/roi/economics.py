@@ -164,7 +164,11 @@ def costs_of(name: Trained, v: Values, inputs: RoiInputs) -> Costs:
         hours = hours + tune_hours
     monthly["energy"] = hours * energy_price
     monthly["monitoring"] = v["monitoring_days_per_month"] * v["engineer_day_rate"]
-    monthly["lost_quality"] = lost_quality(v, v["map_full"] - v[f"map_{name}"])
+    rise = v.get(f"failed_{name}")  # as measured, in place of the assumed link: see `uncertainty.failed_as_measured`
+    if rise is None:
+        monthly["lost_quality"] = lost_quality(v, v["map_full"] - v[f"map_{name}"])
+    else:
+        monthly["lost_quality"] = v["searches_per_month"] * rise * v["failure_cost"]
     overlap_hours = v["overlap_months"] * trainings * v["seconds_full"]
     once = {
         "migration": v["migration_days"] * v["engineer_day_rate"],

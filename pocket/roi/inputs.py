@@ -22,7 +22,7 @@ from pocket.roi.fields import (
     InputError,
     Thresholds,
 )
-from pocket.roi.measured import EQUAL_STEPS, MEDIAN, OVER_QUERIES, Measured, MeasuredOn, measure
+from pocket.roi.measured import EQUAL_STEPS, MEDIAN, OVER_QUERIES, FailedChange, Measured, MeasuredOn, measure
 from pocket.runs import Record, Run
 
 Tax = Literal["excluded", "included"]
@@ -40,7 +40,8 @@ class RoiInputs(Record):
     1 is the run as measured. ``count_teacher`` adds the seconds of the full-data model to the cost of
     condensing, for a user who would not have trained it anyway. ``keep_full_data`` keeps paying for the
     storage of all data beside the condensed set (it is needed to condense again). ``measured_on`` is what
-    figures with the note `MEASURED` were measured on. ``start`` is the first
+    figures with the note `MEASURED` were measured on. ``failed`` is the measured change of failed searches, which the
+    model weighs beside the assumed link from mAP to them (`RoiReport.failed`). ``start`` is the first
     day of month 1, for the break-even date and the fiscal years, which begin with ``fiscal_year_month``
     (4 for Japan's April).
 
@@ -56,6 +57,7 @@ class RoiInputs(Record):
     dataset: str = ""
     ipc: int = Field(0, ge=0)
     measured_on: MeasuredOn | None = None
+    failed: FailedChange | None = None
     currency: str = "JPY"
     tax: Tax = "excluded"
     start: date | None = None
@@ -92,9 +94,9 @@ class RoiInputs(Record):
     hashing_methods: Estimate = _assumed("hashing_methods", 1, 2, 5)
     seeds: Estimate = _assumed("seeds", 1, 3, 5)
     migration_days: Estimate = _assumed("migration_days", 5, 10, 20)
-    overlap_months: Estimate = _assumed("overlap_months", 1, 3, 6, "overlap")
-    recondensations_per_year: Estimate = _assumed("recondensations_per_year", 1, 4, 12)
-    monitoring_days_per_month: Estimate = _assumed("monitoring_days_per_month", 0.25, 0.5, 1)
+    overlap_months: Estimate = _assumed("overlap_months", 2, 4, 8, "overlap")
+    recondensations_per_year: Estimate = _assumed("recondensations_per_year", 1, 4, 12, "machine_alone")
+    monitoring_days_per_month: Estimate = _assumed("monitoring_days_per_month", 0.25, 0.5, 1, "people")
     searches_per_month: Estimate = _assumed("searches_per_month", 10_000, 100_000, 1_000_000)
     failure_share_per_point: Estimate = _assumed("failure_share_per_point", 0, 0.001, 0.005)
     failure_cost: Estimate = _assumed("failure_cost", 0, 1, 10)
@@ -241,6 +243,7 @@ class RoiInputs(Record):
             if self.real_share == type(self).model_fields["real_share"].default:
                 measured.add("real_share")
         head: dict[str, object] = {"start": self.start or fresh.start, "measured_on": fresh.measured_on}
+        head["failed"] = fresh.failed
         return self._rebuilt(head | {name: fresh.estimate(name) for name in measured})
 
     def _rebuilt(self, changes: dict[str, object]) -> Self:
@@ -291,5 +294,5 @@ class RoiInputs(Record):
             if name not in figures:
                 figures[name] = figures[like].model_copy(update={"source": "assumption", "note": HYBRID_UNMEASURED})
         head = {"dataset": found.dataset, "ipc": found.ipc, "start": found.start, "measured_on": found.on}
-        head |= {"count_teacher": found.teacher}
+        head |= {"count_teacher": found.teacher, "failed": found.failed}
         return cls.model_validate(head | figures)

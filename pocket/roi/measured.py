@@ -20,7 +20,7 @@ from pocket.runs.records import (
     strongest_random,
     summarise,
 )
-from pocket.runs.retrieval import RetrievalComparison
+from pocket.runs.retrieval import FAILED_RANK, MODELS, RetrievalComparison
 
 Range = tuple[float, float, float]
 # Keys of notes, see `pocket.roi.fields.Estimate`.
@@ -46,6 +46,21 @@ class MeasuredOn(BaseModel):
     protocol: str
 
 
+class FailedChange(BaseModel):
+    """By how much more searches fail than with all data, as measured: differences of shares, fewer are negative.
+
+    ``low`` and ``high`` are the condensed set's 95 % interval over ``seeds``, paired; of one seed there is none, and
+    both are ``mean``. ``random`` is the mean of the random subset.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    low: float
+    mean: float
+    high: float
+    random: float
+    seeds: int
+
+
 class Measured(NamedTuple):
     """Low, base and high of every measured input, with what they were measured on.
 
@@ -59,6 +74,7 @@ class Measured(NamedTuple):
     figures: dict[str, Range]
     teacher: bool
     notes: dict[str, str]
+    failed: FailedChange | None
 
 
 def alternatives(folder: Path, ipc: int | None = None) -> Alternatives:
@@ -170,7 +186,7 @@ def measure(folder: Path, ipc: int | None = None) -> Measured:
         notes |= dict.fromkeys(wider, OVER_QUERIES)
     next_month = date(created.year + created.month // 12, created.month % 12 + 1, 1)
     used = any(cell.teacher_seconds > 0 for cell in condensed)
-    return Measured(full[0].dataset, condensed[0].ipc, next_month, on, figures, used, notes)
+    return Measured(full[0].dataset, condensed[0].ipc, next_month, on, figures, used, notes, _failed(folder))
 
 
 def _over_queries(folder: Path, figures: dict[str, Range]) -> dict[str, Range]:
@@ -195,6 +211,24 @@ def _over_queries(folder: Path, figures: dict[str, Range]) -> dict[str, Range]:
         for name, (beside, low, high) in ends.items()
         if low is not None and high is not None
     }
+
+
+def _failed(folder: Path) -> FailedChange | None:
+    """Return the change of failed searches over all seeds, or of the first one where only that was kept; else None."""
+    path = folder / "retrieval.json"
+    if not path.is_file():
+        return None
+    found = RetrievalComparison.load(path)
+    if found.failed is not None:
+        full, condensed, random = found.failed.full, found.failed.condensed, found.failed.random
+    else:
+        hits = [found.models[name].hit_rate_at for name in MODELS if name in found.models]
+        if len(hits) < len(MODELS) or not all(FAILED_RANK in rates for rates in hits):
+            return None
+        full, condensed, random = ((1 - rates[FAILED_RANK],) for rates in hits)
+    mean, half_width, seeds = summarise(ours - theirs for ours, theirs in zip(condensed, full, strict=True))
+    others = summarise(ours - theirs for ours, theirs in zip(random, full, strict=True)).mean
+    return FailedChange(low=mean - half_width, mean=mean, high=mean + half_width, random=others, seeds=seeds)
 
 
 def _minus(value: float | None) -> float | None:

@@ -34,7 +34,7 @@ from pocket.roi.report import (
     Period,
     RoiReport,
 )
-from pocket.roi.uncertainty import monte_carlo, sensitivity
+from pocket.roi.uncertainty import failed_as_measured, monte_carlo, sensitivity
 
 _TRAINED: tuple[Trained, ...] = ("full", "condensed", "random", "hybrid")
 
@@ -73,7 +73,8 @@ def compute(inputs: RoiInputs, *, draws: int = 2000, seed: int = 0) -> RoiReport
     flows = [period.net for period in schedule]
     rate = finance.irr(flows)
     verdict, reason = verdict_of(reason_index)
-    tornado, flip = sensitivity(inputs, reason_index)
+    failed = failed_as_measured(inputs)
+    tornado, flip = sensitivity(inputs, reason_index, failed)
     npv = {found.name: found.npv for found in alternatives}
     others: tuple[AlternativeName, ...] = ("hybrid", "nothing")
     return RoiReport(
@@ -104,6 +105,7 @@ def compute(inputs: RoiInputs, *, draws: int = 2000, seed: int = 0) -> RoiReport
         energy=_energy(costs["full"], costs["condensed"], base, months),
         outcomes=monte_carlo(inputs, draws, seed),
         tornado=tornado,
+        failed=failed,
         schedule=schedule,
         years=_years(schedule, inputs),
     )
@@ -183,7 +185,7 @@ def _break_even(inputs: RoiInputs, base: dict[str, float]) -> BreakEven:
     return BreakEven(
         trainings=trainings,
         months=months,
-        date=_later(inputs.start, ceil(months)) if near and inputs.start else None,
+        date=month_later(inputs.start, ceil(months)) if near and inputs.start else None,
     )
 
 
@@ -192,7 +194,7 @@ def condensing_seconds(inputs: RoiInputs) -> float:
     return inputs.seconds_condense.base + (inputs.seconds_teacher.base if inputs.count_teacher else 0.0)
 
 
-def _later(start: date, months: int) -> date:
+def month_later(start: date, months: int) -> date:
     """Return the first day of the ``months``-th month, counting that of ``start`` as the first."""
     index = start.year * 12 + start.month - 1 + max(months - 1, 0)
     return date(index // 12, index % 12 + 1, 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 from typing import ClassVar, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from pocket.roi.economics import Reason, Verdict
 from pocket.roi.finance import IrrReason
@@ -117,13 +117,27 @@ class Decision(_Part):
 
 
 class TornadoRow(_Part):
-    """NPV with one input at its low and at its high, all others at base."""
+    """NPV with one input at its low and at its high, all others at base; failed searches as measured may be one."""
 
     input: str
     low: float
     high: float
     npv_low: float
     npv_high: float
+
+
+class FailedCase(_Part):
+    """NPV and decision with failed searches as measured in place of the assumed link from mAP to them.
+
+    ``change`` is how many more fail than with all data (a difference of shares), ``cost`` what one costs in currency;
+    everything else is at base.
+    """
+
+    change: float
+    cost: float
+    npv: float
+    verdict: Verdict
+    reason: Reason
 
 
 class FanPoint(_Part):
@@ -139,7 +153,11 @@ class FanPoint(_Part):
 
 
 class Outcomes(_Part):
-    """NPV over seeded draws, every input triangular between low, base and high, independently."""
+    """NPV over seeded draws, every input triangular between low, base and high, independently.
+
+    ``break_even`` holds P10 and P90 of the trainings after which condensing is repaid in machine time, each None for
+    "never"; it is None itself in records made before it was counted.
+    """
 
     draws: int
     seed: int
@@ -148,6 +166,7 @@ class Outcomes(_Part):
     p90: float
     p_negative: float
     fan: tuple[FanPoint, ...]
+    break_even: tuple[float | None, float | None] | None = None
 
 
 class RoiReport(Record):
@@ -155,12 +174,15 @@ class RoiReport(Record):
 
     ``npv``, paybacks and ``irr`` compare the condensed set with full data; ``payback`` None means "not
     within the horizon". ``trainings_per_month`` is what the inputs add up to, ``trainings_needed`` how many make
-    the NPV zero (None: no number does). ``years`` is empty where the inputs have no ``start``.
+    the NPV zero (None: no number does). ``years`` is empty where the inputs have no ``start``, ``failed`` where failed
+    searches were not measured: it holds the mean and the ends of their interval, at the base and at the high of what
+    one costs.
     """
 
     kind: ClassVar[str] = "roi"
     version: ClassVar[int] = 3
 
+    sample: bool = Field(default=False, description="made from the sample data of the kit: nothing to decide on")
     inputs: RoiInputs
     axes: Axes
     break_even: BreakEven
@@ -176,6 +198,7 @@ class RoiReport(Record):
     energy: Energy
     outcomes: Outcomes
     tornado: tuple[TornadoRow, ...]
+    failed: tuple[FailedCase, ...] = ()
     schedule: tuple[Period, ...]
     years: tuple[FiscalYear, ...]
 

@@ -17,6 +17,7 @@ RADIUS = 2
 # mean of APs (drawn from beta distributions) in 83 to 87 % of cases at 5 queries, 90 % at 10, 92 % at 20; and at 20
 # they still reach 0.1 to 0.14 to either side.
 ENOUGH_QUERIES = 20
+MODELS = "full data", "IEM", "random subset"  # as ``retrieval.json`` names them
 FAILED_RANK = 10  # a search has failed that finds no match among so many hits
 FEW_THINGS = 5  # of a class among the queries: with fewer its mAP is known to 0.2 or so to either side
 CLEARLY = 0.1  # of the way from chance to 1, from which a class is found at all

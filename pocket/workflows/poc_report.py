@@ -28,11 +28,11 @@ from pocket.roi import RoiReport
 from pocket.runs import ArtefactError, Run, provenance, write_bytes
 from pocket.runs.poc import KeptCell, PlanRecord
 from pocket.runs.records import CondensationRecord, TrainingRecord, strongest_random
-from pocket.runs.retrieval import FAILED_RANK, FailedSearches, RetrievalReport
+from pocket.runs.retrieval import FAILED_RANK, MODELS, FailedSearches, RetrievalReport
 from pocket.runs.verification import note_changed
 from pocket.workflows.poc_cells import Shelf, Spec
 
-FULL, IEM, RANDOM = "full data", "IEM", "random subset"  # as notebook 04 calls them
+FULL, IEM, RANDOM = MODELS
 
 
 def write_cells(shelf: Shelf, kept: list[KeptCell]) -> None:

@@ -20,7 +20,7 @@ from pocket.presentation import benchmark, search_results
 from pocket.presentation.figures import figure_map
 from pocket.presentation.glossary import glossary_block
 from pocket.presentation.html import png_bytes
-from pocket.presentation.i18n import full_date, seeds_of, translator
+from pocket.presentation.i18n import commit_text, full_date, seeds_of, translator
 from pocket.presentation.notebook_html import without_widgets
 from pocket.presentation.page import claims, measured_cells, result_rows
 from pocket.presentation.poc_block import poc_block
@@ -136,7 +136,7 @@ def results_block(run: Run, lang: str) -> str:
     told = "\n".join(f"- {claim}" for claim in claims(cells, lang))
     source = t(
         "results.source",
-        commit=made.commit,
+        commit=commit_text(made.commit, lang, "`"),
         date=full_date(datetime.fromisoformat(made.created).date(), lang),
         protocol=rows[0]["protocol"],
         seeds=seeds_of(len(run.settings.seeds), lang),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import math
 import string
 import tomllib
 from collections.abc import Callable, Iterable
@@ -17,6 +18,7 @@ LANGUAGES: tuple[Language, ...] = get_args(Language)
 Translate = Callable[..., str]
 
 _MINUS, _SPACE = "\N{MINUS SIGN}", "\N{NO-BREAK SPACE}"
+PLUS_MINUS = f"{_SPACE}±{_SPACE}"  # no line breaks within an interval
 _MONTHS = ("January", "February", "March", "April", "May", "June",
            "July", "August", "September", "October", "November", "December")  # fmt: skip
 
@@ -118,10 +120,24 @@ def money(amount: float, currency: str, lang: str, like: float | None = None) ->
 
 def exact(amount: float, currency: str, lang: str) -> str:
     """Return an amount in full: "JPY 1,605,526", 1,605,526円; with cents where these count."""
-    texts(lang)
-    if lang == "ja":
-        return _small(amount, currency) + ("円" if currency == "JPY" else _SPACE + currency)
-    return f"{currency}{_SPACE}{_small(amount, currency)}"
+    return _with_currency(_small(amount, currency), currency, lang)
+
+
+def price(amount: float, currency: str, lang: str) -> str:
+    """Return a small amount with as many digits as it needs: "JPY 10", 0.5円."""
+    return _with_currency(plain(amount), currency, lang)
+
+
+def at_most(amount: float, currency: str, lang: str) -> str:
+    """Return an amount in full, rounded up: a limit on costs that holds all that is planned.
+
+    Examples
+    --------
+    >>> at_most(30_099.2, "JPY", "ja"), at_most(86.712, "JPY", "ja")
+    ('30,100円', '86.72円')
+    """
+    parts = 10 ** _digits(amount, currency)
+    return exact(math.ceil(round(amount * parts, 6)) / parts, currency, lang)
 
 
 def millions(amount: float, currency: str, lang: str) -> str:
@@ -159,8 +175,8 @@ def seeds_of(count: int, lang: str) -> str:
     return translator(lang)("format.seed_one" if count == 1 else "format.seeds", count=number(count))
 
 
-def duration(seconds: float, lang: str) -> str:
-    """Return a time span in its two leading units.
+def duration(seconds: float, lang: str, *, up: bool = False) -> str:
+    """Return a time span in its two leading units; ``up`` rounds up, for a limit.
 
     Raises
     ------
@@ -170,6 +186,10 @@ def duration(seconds: float, lang: str) -> str:
     if not seconds >= 0:
         raise ValueError(f"seconds = {seconds!r} is outside the allowed range: 0 or more")
     t = translator(lang)
+    if up:
+        steps = {1.0: 0.01, 59.95: 0.1, 3599.5: 1.0, 48 * 3600.0: 60.0, math.inf: 3600.0}
+        step = next(step for end, step in steps.items() if seconds < end)
+        seconds = math.ceil(round(seconds / step, 6)) * step
     if seconds < 59.95:
         return t("format.seconds", seconds=number(seconds, 2 if seconds < 1 else 1))
     if seconds < 3599.5:
@@ -200,10 +220,29 @@ def sentences(told: Iterable[str], lang: str) -> str:
     return ("" if lang == "ja" else " ").join(one for one in told if one)
 
 
+def dated(lang: str) -> str:
+    """Return a regular expression of the dates that `date` and `full_date` write, and in Japanese of weeks."""
+    texts(lang)
+    return (
+        r"\d{4}年\d{1,2}月(?:\d{1,2}日)?|\d+週間"
+        if lang == "ja"
+        else rf"(?:\d{{1,2}} )?(?:{'|'.join(_MONTHS)}) \d{{4}}"
+    )
+
+
 def in_brackets(text: str, aside: str, lang: str) -> str:
     """Return a text with an aside in the brackets of its language."""
     texts(lang)
     return f"{text}（{aside}）" if lang == "ja" else f"{text} ({aside})"
+
+
+def commit_text(commit: str | None, lang: str, mark: str = "") -> str:
+    """Return a commit between two ``mark``; a ``+`` at its end, which means uncommitted changes, is told in words."""
+    t = translator(lang)
+    if commit is None:
+        return t("brief.unknown")
+    shown = f"{mark}{commit}{mark}"
+    return in_brackets(shown, t("brief.uncommitted"), lang) if commit.endswith("+") else shown
 
 
 def date(day: datetime.date, lang: str) -> str:
@@ -230,10 +269,20 @@ def _scaled(value: float) -> str:
     return number(value, 1 if abs(value) < 99.95 else 0)
 
 
+def _with_currency(figure: str, currency: str, lang: str) -> str:
+    texts(lang)
+    if lang == "ja":
+        return figure + ("円" if currency == "JPY" else _SPACE + currency)
+    return f"{currency}{_SPACE}{figure}"
+
+
 def _small(amount: float, currency: str) -> str:
-    size = abs(amount)
-    cents = 0.005 <= size < 10 or (currency != "JPY" and 0.005 <= size < 1e4)
-    return number(amount, 2 if cents else 0)
+    return number(amount, _digits(amount, currency))
+
+
+def _digits(amount: float, currency: str) -> int:
+    """Return the decimals of an amount in full: what is small has to add up over months."""
+    return 2 if 0.005 <= abs(amount) < (100 if currency == "JPY" else 1e4) else 0
 
 
 def _flat(table: dict[str, Any], above: str = "") -> list[tuple[str, str]]:
