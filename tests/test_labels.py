@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pocket
 from pocket.data import CondensedSet
 from pocket.hashing import represent
 from pocket.hashing.calibration import calibration
+from pocket.hashing.mixing import Mixes, mixes_of
 from pocket.runs import ArtefactError
 
 IMAGES = image_set(per_class=24)
@@ -96,6 +98,74 @@ def test_half_a_labelled_set_is_refused(subset: CondensedSet, teacher: pocket.Ha
     save_tensors(path, tensors)
     with pytest.raises(ArtefactError, match="is not the file its card was written for"):
         CondensedSet.load(path)
+
+
+MIXED = 3
+
+
+def test_each_patchwork_is_a_view_with_a_rectangle_of_another() -> None:
+    views = torch.arange(5, dtype=torch.uint8)[:, None, None, None] * 16 + torch.arange(8, dtype=torch.uint8)
+    views = views.expand(5, 1, 8, 8).contiguous()  # view i holds 16 i + column: both can be read off a pixel
+    mixes = Mixes.draw(5, MIXED, 8, mirror=True, seed=1)
+    assert (mixes.first.view(MIXED, 5) == torch.arange(5)).all()
+    assert (mixes.second.view(MIXED, 5).sort(dim=1).values == torch.arange(5)).all(), "each is pasted once a round"
+    assert 0 < mixes.flip.float().mean() < 1
+    made = mixes.make(views, torch.arange(15))
+    assert made.dtype == torch.uint8
+    for number, image in enumerate(made[:, 0].tolist()):
+        top, bottom, left, right = mixes.box[number].tolist()
+        for row, column in itertools.product(range(8), range(8)):
+            inside = top <= row < bottom and left <= column < right
+            view, flip = (mixes.second, mixes.first)[not inside][number], mixes.flip[number, int(inside)]
+            assert image[row][column] == 16 * view + (7 - column if flip else column)
+    assert not Mixes.draw(5, MIXED, 8, mirror=False, seed=1).flip.any()
+    covered = Mixes.draw(1000, 1, 100, mirror=False, seed=0).box.double()
+    share = ((covered[:, 1] - covered[:, 0]) * (covered[:, 3] - covered[:, 2])).mean() / 100**2
+    assert 0.25 < share < 0.5, "half of the image is covered on average, less what lies beyond the border"
+
+
+def test_codes_of_patchworks_are_the_teachers_codes_of_these(subset: CondensedSet, teacher: pocket.HashModel) -> None:
+    labelled = pocket.label(subset, teacher, mixes=MIXED, seed=4)
+    views = len(subset) * 4
+    assert labelled.code_targets.dtype == np.int8
+    assert labelled.stored_bytes == subset.stored_bytes + 16 * (MIXED * views + 2 * 3)
+    drawn = mixes_of(labelled)
+    with torch.no_grad():
+        wanted = teacher(drawn.make(subset.decode(), torch.arange(MIXED * views)))
+    found = torch.tensor(labelled.code_targets).float()
+    assert torch.cosine_similarity(found, wanted).min() > 0.999
+    assert (pocket.label(subset, teacher, mixes=MIXED, seed=4).code_targets == labelled.code_targets).all()
+    assert (pocket.label(subset, teacher, mixes=MIXED, seed=5).code_targets != labelled.code_targets).any()
+    with pytest.raises(ValueError, match="mixes=-1: must be 0 or more"):
+        pocket.label(subset, teacher, mixes=-1)
+
+
+def test_what_is_learned_from_patchworks_is_the_teachers_function(
+    subset: CondensedSet, teacher: pocket.HashModel, tmp_path: Path
+) -> None:
+    longer = replace(QUICK, steps=60)
+    agreement = {}
+    for mixes in (0, MIXED):
+        labelled = CondensedSet.load(pocket.label(subset, teacher, mixes=mixes).save(tmp_path / f"{mixes}"))
+        model = pocket.train(labelled, bits=16, width=8, config=longer, device="cpu")
+        again = pocket.train(labelled, bits=16, width=8, config=longer, device="cpu")
+        assert torch.equal(represent(model, IMAGES), represent(again, IMAGES))
+        agreement[mixes] = torch.cosine_similarity(represent(model, IMAGES), represent(teacher, IMAGES)).mean().item()
+    assert agreement[MIXED] > agreement[0]
+
+
+@pytest.mark.parametrize("method", ["dpn", "dhd", "csq", "hashnet"])
+def test_every_hashing_method_learns_from_patchworks(subset: CondensedSet, method: str) -> None:
+    labelled = pocket.label(subset, trained(method), mixes=MIXED)
+    model = pocket.train(labelled, method, 16, width=8, config=QUICK, device="cpu")
+    assert represent(model, IMAGES).isfinite().all()
+
+
+def test_patchworks_that_are_drawn_otherwise_are_refused(subset: CondensedSet, teacher: pocket.HashModel) -> None:
+    labelled = pocket.label(subset, teacher, mixes=MIXED)
+    other = labelled.card.labels.model_copy(update={"drawn_sha256": "0" * 64})
+    with pytest.raises(ArtefactError, match=r"draws other patchworks .* label the set again"):
+        pocket.train(replace(labelled, card=labelled.card.model_copy(update={"labels": other})), bits=16, width=8)
 
 
 @pytest.mark.parametrize("method", ["orthohash", "dpn", "dhd", "csq", "hashnet"])

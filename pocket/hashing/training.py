@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from typing import Self
@@ -17,10 +18,13 @@ from pocket.data import CondensedSet, ImageSet
 from pocket.hashing.augmentation import Augmentation
 from pocket.hashing.bars import steps
 from pocket.hashing.devices import derive, describe, deterministic, generator, pick_device, to_float, warm_up
+from pocket.hashing.mixing import Mixes, mixes_of
 from pocket.hashing.networks import HashModel, TrainingReport
 from pocket.hashing.objectives import objective
 
 _STAGE = 0x7124  # keeps the draws of training apart from those of other stages with the same seed
+
+LossAt = Callable[[HashModel, Tensor, int], Tensor]  # of a model, on the rows of a batch, at a step
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,8 @@ class TrainConfig:
         Middle of its cycle: it falls by 0.05 below it while the learning rate rises, and is 0.05 above it elsewhere.
     weight_decay : float
     weight_codes : float
-        Weight of ``1 - cos(V, stored code)`` beside the hashing loss, for sets with code labels.
+        Weight of ``1 - cos(V, stored code)`` beside the hashing loss, or in its place where the codes are those of
+        patchworks, for sets with code labels.
     augmentation : Augmentation
         Of single images. Flips happen only where the set says that mirrored images keep their class. The default
         warp serves small sets of every method alike: with half of it, random, DM and IEM lose 0.01 to 0.02 at 1
@@ -164,7 +169,12 @@ def train(
     model.targets.data.copy_(codebook)
     model.normalise_by(views)
     codes = None if codes is None else codes.to(where)
-    return _fit(model, views, labels, config, augmentation, seed, codes, started, images.name, progress)
+    mixes = mixes_of(images) if isinstance(images, CondensedSet) else None
+    if codes is not None and mixes is not None:
+        loss_at, count = _imitate(views, mixes.to(where), codes, config), len(codes)
+    else:
+        loss_at, count = _learn(views, labels, augmentation, codes, config, seed), len(views)
+    return _fit(model, views, loss_at, count, config, seed, started, images.name, progress)
 
 
 def fine_tune(
@@ -221,32 +231,65 @@ def fine_tune(
     views = torch.cat([_as_bytes(part) for part, _ in parts])
     labels = torch.cat([part for _, part in parts])
     augmentation = replace(config.augmentation, mirror=real.mirror)
-    return _fit(
-        deepcopy(model).to(where), views, labels, config, augmentation, seed, None, started, real.name, progress
-    )
+    loss_at = _learn(views, labels, augmentation, None, config, seed)
+    return _fit(deepcopy(model).to(where), views, loss_at, len(views), config, seed, started, real.name, progress)
 
 
 def _as_bytes(views: Tensor) -> Tensor:
     return views if views.dtype == torch.uint8 else (views * 255).round().clamp(0, 255).byte()
 
 
+def _learn(
+    views: Tensor, labels: Tensor, augmentation: Augmentation, codes: Tensor | None, config: TrainConfig, seed: int
+) -> LossAt:
+    """Return the loss of augmented views: that of the hashing method, and the cosine to their codes where they have."""
+
+    def loss_at(model: HashModel, rows: Tensor, step: int) -> Tensor:
+        hashing = objective(model.method)
+        source = generator(views.device, seed, _STAGE, step)
+        seen = to_float(views[rows])
+        shown = augmentation.apply(seen, augmentation.draw(len(rows), source))
+        if hashing.two_views:
+            strong = augmentation.stronger()
+            shown = torch.cat([shown, strong.apply(seen, strong.draw(len(rows), source))])
+        v = model(shown)
+        loss = hashing.loss(v, labels[rows], model.targets, step / config.steps)
+        if codes is not None:
+            loss = loss + config.weight_codes * (1 - functional.cosine_similarity(v[: len(rows)], codes[rows]).mean())
+        return loss
+
+    return loss_at
+
+
+def _imitate(views: Tensor, mixes: Mixes, codes: Tensor, config: TrainConfig) -> LossAt:
+    """Return the loss of patchworks: the cosine to their codes alone, for what is true of both views is no class."""
+
+    def loss_at(model: HashModel, rows: Tensor, _: int) -> Tensor:
+        v = model(to_float(mixes.make(views, rows)))
+        return config.weight_codes * (1 - functional.cosine_similarity(v, codes[rows]).mean())
+
+    return loss_at
+
+
 def _fit(
     model: HashModel,
     views: Tensor,
-    labels: Tensor,
+    loss_at: LossAt,
+    count: int,
     config: TrainConfig,
-    augmentation: Augmentation,
     seed: int,
-    codes: Tensor | None,
     started: float,
     name: str,
     progress: bool | str,
 ) -> HashModel:
-    """Run the steps of a configuration on a model in place, and note what they took since ``started``."""
-    where, hashing = views.device, objective(model.method)
-    batches = _batches(len(views), config, seed, where)
+    """Run the steps of a configuration on a model in place, and note what they took since ``started``.
+
+    ``count`` is how many different images there are to draw batches from.
+    """
+    where = views.device
+    batches = _batches(count, config, seed, where)
     loss = torch.zeros((), device=where)
-    peak = config.lr * hashing.lr
+    peak = config.lr * objective(model.method).lr
     optimizer = torch.optim.SGD(
         model.parameters(),
         lr=peak,
@@ -266,19 +309,7 @@ def _fit(
     with deterministic():
         label = progress if isinstance(progress, str) else f"training on {name}"
         for step in steps(range(config.steps), label, shown=bool(progress)):
-            rows = batches[step]
-            source = generator(where, seed, _STAGE, step)
-            seen = to_float(views[rows])
-            shown = augmentation.apply(seen, augmentation.draw(len(rows), source))
-            if hashing.two_views:
-                strong = augmentation.stronger()
-                shown = torch.cat([shown, strong.apply(seen, strong.draw(len(rows), source))])
-            v = model(shown)
-            loss = hashing.loss(v, labels[rows], model.targets, step / config.steps)
-            if codes is not None:
-                loss = loss + config.weight_codes * (
-                    1 - functional.cosine_similarity(v[: len(rows)], codes[rows]).mean()
-                )
+            loss = loss_at(model, batches[step], step)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
