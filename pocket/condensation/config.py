@@ -138,5 +138,5 @@ class IEMConfig:
 
         Zhao and Bilen, "Dataset Condensation with Distribution Matching", WACV 2023.
         """
-        own: dict[str, Any] = {"networks": "random", "formation": 1, "perturb": (0.0, 0.0), "weight_v": 0.0}
+        own: dict[str, Any] = {"networks": "random", "formation": 1, "perturb": (0.0, 0.0), "weight_v": 0.0, "anneal": True}
         return cls(**own | changes)
