@@ -21,7 +21,17 @@ class IEMConfig:
         Step size of Adam, in pixel values of 0 ... 1. Adam and not the usual SGD: its steps do not depend on the
         scale of Z, which changes with width, depth and image size.
     anneal : bool
-        Let the step size fall to 0 along a half cosine, so that the images settle at the end.
+        Let the step size fall to 0 along a half cosine: every step of Adam moves each pixel by about ``lr``, so
+        that with a constant one the images never settle. mAP with hard labels, 10 a class, constant / annealed /
+        annealed from 0.05, seed 0 (IEM as published on digits: mean of seeds 0 and 1):
+
+        =========================== ======================= =======================
+        trial                       Fashion-MNIST, 600 each digits
+        =========================== ======================= =======================
+        DM, 2 x 2 tiles             0.667 / 0.702 / 0.680   0.985 / 0.981 / 0.984
+        DM, whole images            not tried               0.965 / 0.962 / 0.970
+        IEM as published            0.654 / 0.673 / 0.662   0.979 / 0.976 / 0.986
+        =========================== ======================= =======================
     real_batch : int
         Real images per class and step.
     formation : int
@@ -57,7 +67,7 @@ class IEMConfig:
 
     steps: int = 120
     lr: float = 0.02
-    anneal: bool = False
+    anneal: bool = True
     real_batch: int = 32
     formation: int = 2
     networks: Literal["pool", "random", "both"] = "pool"
@@ -129,7 +139,7 @@ class IEMConfig:
         no gain from V at weight 1, its covariance, interpolation, the teacher in the pool or in its place, and a hinge
         that stops where real images are as consistent.
         """
-        own: dict[str, Any] = {"weight_hash": 0.3, "networks": "random", "lr": 0.05, "anneal": True}
+        own: dict[str, Any] = {"weight_hash": 0.3, "networks": "random", "lr": 0.05}
         return cls(**own | changes)
 
     @classmethod
