@@ -13,6 +13,7 @@ from pocket.cli import app
 from pocket.condensation.config import IEMConfig
 from pocket.condensation.gradient import GradientConfig
 from pocket.hashing import TrainConfig
+from pocket.hashing.labelling import MIXES
 from pocket.presentation import benchmark
 from pocket.runs import ArtefactError, results
 from pocket.runs.results import Row
@@ -217,7 +218,7 @@ def test_bench_measures_every_cell_and_goes_on_where_it_stopped(tiny_suite: Path
     full, iem, labelled, random, kcenter, gradient, equal, linear = table
     assert iem.teacher_seconds > 0
     assert iem.pool_seconds == 0, "its networks are random ones"
-    assert labelled.image_bytes == iem.image_bytes + 2 * 16 * (4 * 10 + 10), "codes of 40 views and a codebook"
+    assert labelled.image_bytes == iem.image_bytes + 16 * (MIXES * 4 * 10 // 2 + 2 * 10), "codes and a codebook"
     assert labelled.label_seconds > 0
     assert kcenter.teacher_seconds == full.train_seconds, "it looks through the full-data model"
     assert random.teacher_seconds == 0

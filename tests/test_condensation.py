@@ -80,7 +80,7 @@ def test_small_classes_may_have_fewer_tiles(method: str, tmp_path: Path) -> None
     back = pocket.CondensedSet.load(made.save(tmp_path / "set"))
     assert torch.equal(back.decode(), made.decode())
     model = pocket.train(made, bits=16, width=8, config=pocket.TrainConfig(steps=2, batch=8), device="cpu")
-    assert pocket.label(made, model, device="cpu").code_targets.shape == (18, 16)
+    assert pocket.label(made, model, mixes=2, device="cpu").code_targets.shape == (36, 8)
     alike = pocket.condense(IMAGES, 2, method, formation="auto", config=chosen, **OPTIONS)
     same = pocket.condense(IMAGES, 2, method, config=chosen, **OPTIONS)
     assert alike.card.formations is None
@@ -320,7 +320,7 @@ def test_moments_and_their_distance_by_hand() -> None:
 
 
 @pytest.mark.parametrize(
-    "part", ["weight_hash", "weight_cov", "weight_v", "interpolate", "cache", "augment", "perturb"]
+    "part", ["weight_hash", "weight_cov", "weight_v", "interpolate", "cache", "augment", "perturb", "anneal"]
 )
 def test_each_part_of_iem_changes_the_images_and_can_be_switched_off(part: str) -> None:
     whole = pocket.IEMConfig(

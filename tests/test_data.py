@@ -649,8 +649,9 @@ def tiles() -> CondensedSet:
 
 
 def with_targets(made: CondensedSet) -> CondensedSet:
-    targets = np.random.default_rng(0).normal(size=(len(made) * 4, 8)).astype(np.float16)
-    labels = CodeLabels(method="orthohash", bits=8, teacher_seconds=1.0, teacher_fingerprint="abc")
+    targets = np.random.default_rng(0).integers(0, 256, size=(len(made) * 4 * 2, 4), dtype=np.uint8)
+    drawn = {"mixes": 2, "seed": 0, "drawn_sha256": "0" * 64}
+    labels = CodeLabels(method="orthohash", bits=8, teacher_seconds=1.0, teacher_fingerprint="abc", **drawn)
     codebook = np.ones((made.num_classes, 8), dtype=np.float16)
     card = made.card.model_copy(update={"labels": labels})
     return CondensedSet(made.images, made.labels, card, targets, codebook)
@@ -667,7 +668,7 @@ def test_a_condensed_set_comes_back_as_it_was(tiles: CondensedSet, tmp_path: Pat
     assert (back.code_targets is None) == (not targets)
     if back.code_targets is not None and made.code_targets is not None:
         np.testing.assert_array_equal(back.code_targets, made.code_targets)
-    assert back.stored_bytes == made.stored_bytes == 6 * 3 * 144 + ((24 + 3) * 8 * 2 if targets else 0)
+    assert back.stored_bytes == made.stored_bytes == 6 * 3 * 144 + ((24 + 2 * 3) * 8 if targets else 0)
     assert back.card.model_dump(exclude={"tensors_sha256"}) == made.card.model_dump(exclude={"tensors_sha256"})
     assert torch.equal(back.decode(), made.decode())
 
@@ -731,9 +732,9 @@ def test_a_condensed_set_that_does_not_fit_is_refused(tiles: CondensedSet) -> No
     with pytest.raises(ValueError, match="uint8"):
         CondensedSet(tiles.images.astype(np.float32), tiles.labels, tiles.card)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="come together, or not at all"):
-        CondensedSet(tiles.images, tiles.labels, tiles.card, np.zeros((24, 8), dtype=np.float16))
-    with pytest.raises(ValueError, match=r"code targets of shape \(23, 8\) do not fit 6 images with 24 views"):
-        replace(with_targets(tiles), code_targets=np.zeros((23, 8), dtype=np.float16))
+        CondensedSet(tiles.images, tiles.labels, tiles.card, np.zeros((48, 4), dtype=np.uint8))
+    with pytest.raises(ValueError, match=r"code targets of shape \(47, 4\) do not fit 6 images with 24 views"):
+        replace(with_targets(tiles), code_targets=np.zeros((47, 4), dtype=np.uint8))
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -87,7 +87,7 @@ class Mixes(NamedTuple):
 
 
 def mixes_of(labelled: CondensedSet) -> Mixes | None:
-    """Return the patchworks that a set's codes belong to, row by row; None where they are those of the views.
+    """Return the patchworks that a set's codes belong to, row by row; None where it has no codes.
 
     Raises
     ------
@@ -95,7 +95,7 @@ def mixes_of(labelled: CondensedSet) -> Mixes | None:
         If other patchworks are drawn here than the set was labelled with.
     """
     made = labelled.card.labels
-    if made is None or not made.mixes:
+    if made is None:
         return None
     views = len(labelled.view_images)
     drawn = Mixes.draw(views, made.mixes, labelled.size, mirror=labelled.mirror, seed=made.seed)

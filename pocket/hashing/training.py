@@ -18,6 +18,7 @@ from pocket.data import CondensedSet, ImageSet
 from pocket.hashing.augmentation import Augmentation
 from pocket.hashing.bars import steps
 from pocket.hashing.devices import derive, describe, deterministic, generator, pick_device, to_float, warm_up
+from pocket.hashing.labelling import unpack
 from pocket.hashing.mixing import Mixes, mixes_of
 from pocket.hashing.networks import HashModel, TrainingReport
 from pocket.hashing.objectives import objective
@@ -43,8 +44,7 @@ class TrainConfig:
         Middle of its cycle: it falls by 0.05 below it while the learning rate rises, and is 0.05 above it elsewhere.
     weight_decay : float
     weight_codes : float
-        Weight of ``1 - cos(V, stored code)`` beside the hashing loss, or in its place where the codes are those of
-        patchworks, for sets with code labels.
+        Weight of ``1 - cos(V, stored code)``, which takes the place of the hashing loss for sets with code labels.
     augmentation : Augmentation
         Of single images. Flips happen only where the set says that mirrored images keep their class. The default
         warp serves small sets of every method alike: with half of it, random, DM and IEM lose 0.01 to 0.02 at 1
@@ -173,7 +173,7 @@ def train(
     if codes is not None and mixes is not None:
         loss_at, count = _imitate(views, mixes.to(where), codes, config), len(codes)
     else:
-        loss_at, count = _learn(views, labels, augmentation, codes, config, seed), len(views)
+        loss_at, count = _learn(views, labels, augmentation, config, seed), len(views)
     return _fit(model, views, loss_at, count, config, seed, started, images.name, progress)
 
 
@@ -231,7 +231,7 @@ def fine_tune(
     views = torch.cat([_as_bytes(part) for part, _ in parts])
     labels = torch.cat([part for _, part in parts])
     augmentation = replace(config.augmentation, mirror=real.mirror)
-    loss_at = _learn(views, labels, augmentation, None, config, seed)
+    loss_at = _learn(views, labels, augmentation, config, seed)
     return _fit(deepcopy(model).to(where), views, loss_at, len(views), config, seed, started, real.name, progress)
 
 
@@ -239,10 +239,8 @@ def _as_bytes(views: Tensor) -> Tensor:
     return views if views.dtype == torch.uint8 else (views * 255).round().clamp(0, 255).byte()
 
 
-def _learn(
-    views: Tensor, labels: Tensor, augmentation: Augmentation, codes: Tensor | None, config: TrainConfig, seed: int
-) -> LossAt:
-    """Return the loss of augmented views: that of the hashing method, and the cosine to their codes where they have."""
+def _learn(views: Tensor, labels: Tensor, augmentation: Augmentation, config: TrainConfig, seed: int) -> LossAt:
+    """Return the loss of augmented views: that of the hashing method."""
 
     def loss_at(model: HashModel, rows: Tensor, step: int) -> Tensor:
         hashing = objective(model.method)
@@ -252,11 +250,7 @@ def _learn(
         if hashing.two_views:
             strong = augmentation.stronger()
             shown = torch.cat([shown, strong.apply(seen, strong.draw(len(rows), source))])
-        v = model(shown)
-        loss = hashing.loss(v, labels[rows], model.targets, step / config.steps)
-        if codes is not None:
-            loss = loss + config.weight_codes * (1 - functional.cosine_similarity(v[: len(rows)], codes[rows]).mean())
-        return loss
+        return hashing.loss(model(shown), labels[rows], model.targets, step / config.steps)
 
     return loss_at
 
@@ -331,7 +325,7 @@ def _code_labels(images: ImageSet | CondensedSet, method: str, bits: int) -> tup
             f"{images.name!r} carries codes of {made.method} with {made.bits} bits, which cannot teach {method} with "
             f"{bits}: train with these, or label the set again by a teacher of {method} with {bits} bits (pocket.label)"
         )
-    return torch.tensor(images.code_targets).float(), torch.tensor(images.codebook).float()
+    return unpack(torch.tensor(images.code_targets)), torch.tensor(images.codebook).float()
 
 
 @torch.no_grad()

@@ -22,6 +22,7 @@ from pocket.data import CondensedSet, ImageSet, RetrievalSplit, load
 from pocket.evaluation import evaluate
 from pocket.hashing import HashModel, label, train
 from pocket.hashing.calibration import represent
+from pocket.hashing.labelling import MIXES
 from pocket.hashing.networks import default_width
 from pocket.runs import results
 from pocket.runs.paths import run_dir
@@ -211,7 +212,7 @@ class _Bench:
             return made, 0.0
         teacher = self.teacher(spec, split, spec.hashing, spec.bits)
         started = time.perf_counter()
-        labelled = label(made, teacher, device=self.device)
+        labelled = label(made, teacher, seed=spec.seed, device=self.device)
         return labelled, time.perf_counter() - started
 
     def teacher_seconds(self, spec: Spec, made: CondensedSet | None) -> float:
@@ -307,7 +308,7 @@ class _Bench:
     def same_bytes(self, spec: Spec, split: RetrievalSplit) -> int:
         """Return how many random images a class fill the disk bytes of IEM's set."""
         some = split.train.subset(split.train.pick(10, 0))
-        each = _disk_bytes(some) / len(some) + (2 * spec.bits if spec.labels else 0)  # a code is kept as float16
+        each = _disk_bytes(some) / len(some) + (MIXES * spec.bits / 2 if spec.labels else 0)  # at four bits a value
         return max(1, int(self.of_iem(spec).disk_bytes / each / split.train.num_classes))
 
     def of_iem(self, spec: Spec) -> Row:

@@ -15,6 +15,7 @@ from pocket.condensation.gradient import GradientConfig
 from pocket.condensation.methods import Config, asks_teacher, effective
 from pocket.condensation.pool import early_training
 from pocket.hashing.augmentation import Augmentation
+from pocket.hashing.labelling import MIXES
 from pocket.hashing.training import TrainConfig
 
 SEEDS = (0, 1, 2)
@@ -105,7 +106,7 @@ class Spec:
         """Return all that the trained model depends on."""
         schedule = self._schedule(TrainConfig.full if self.method == "full" else TrainConfig.small)
         teacher = self._schedule(TrainConfig.full) if self.labels else None
-        return [*self.set_identity(), self.labels, self.hashing, self.bits, schedule, teacher]
+        return [*self.set_identity(), self.labels and MIXES, self.hashing, self.bits, schedule, teacher]
 
     def _schedule(self, rule: Callable[[int], TrainConfig]) -> object:
         return _schedules(rule) if self.train is None else asdict(self.train)
