@@ -15,6 +15,7 @@ import pocket
 from pocket.data import CondensedSet
 from pocket.hashing import represent
 from pocket.hashing.calibration import calibration
+from pocket.hashing.labelling import pack, unpack
 from pocket.hashing.mixing import Mixes, mixes_of
 from pocket.runs import ArtefactError
 
@@ -127,17 +128,24 @@ def test_each_patchwork_is_a_view_with_a_rectangle_of_another() -> None:
 def test_codes_of_patchworks_are_the_teachers_codes_of_these(subset: CondensedSet, teacher: pocket.HashModel) -> None:
     labelled = pocket.label(subset, teacher, mixes=MIXED, seed=4)
     views = len(subset) * 4
-    assert labelled.code_targets.dtype == np.int8
-    assert labelled.stored_bytes == subset.stored_bytes + 16 * (MIXED * views + 2 * 3)
+    assert labelled.stored_bytes == subset.stored_bytes + 16 * (MIXED * views // 2 + 2 * 3)
     drawn = mixes_of(labelled)
     with torch.no_grad():
         wanted = teacher(drawn.make(subset.decode(), torch.arange(MIXED * views)))
-    found = torch.tensor(labelled.code_targets).float()
-    assert torch.cosine_similarity(found, wanted).min() > 0.999
+    found = unpack(torch.tensor(labelled.code_targets))
+    assert torch.cosine_similarity(found, wanted).min() > 0.98
     assert (pocket.label(subset, teacher, mixes=MIXED, seed=4).code_targets == labelled.code_targets).all()
     assert (pocket.label(subset, teacher, mixes=MIXED, seed=5).code_targets != labelled.code_targets).any()
     with pytest.raises(ValueError, match="mixes=-1: must be 0 or more"):
         pocket.label(subset, teacher, mixes=-1)
+
+
+def test_four_bits_keep_a_code_up_to_its_scale() -> None:
+    code = torch.tensor([[0.7, -1.4, 0.05, 2.1], [70.0, -140.0, 5.0, 210.0], [0.0, 0.0, 0.0, 0.0]])
+    packed = pack(code)
+    assert packed.shape == (3, 2)
+    # The mean size is 1.0625, so that 7 stands for 3.1875; by hand: 0.7 / 3.1875 * 7 = 1.54, rounded 2.
+    assert unpack(packed).tolist() == [[2, -3, 0, 5], [2, -3, 0, 5], [0, 0, 0, 0]]
 
 
 def test_what_is_learned_from_patchworks_is_the_teachers_function(

@@ -76,8 +76,9 @@ class CondensedSet:
         As stored: an f x f grid of tiles where the card's ``formation`` f of the class is above 1.
     labels : ndarray of int64, shape (M,)
     card : CondensedCard
-    code_targets : ndarray of float16, shape (sum of f^2, bits), or of int8, shape (mixes * sum of f^2, bits), optional
-        A teacher's continuous codes of the decoded views, or of patchworks of them; from `pocket.label`.
+    code_targets : ndarray of float16, shape (sum of f^2, bits), optional
+        A teacher's continuous codes of the decoded views; of patchworks of them uint8, shape
+        (mixes * sum of f^2, bits / 2), two values a byte. From `pocket.label`.
     codebook : ndarray of float16, shape (C, bits), optional
         The teacher's codeword of each class; with ``code_targets``.
     """
@@ -85,7 +86,7 @@ class CondensedSet:
     images: npt.NDArray[np.uint8]
     labels: npt.NDArray[np.int64]
     card: CondensedCard
-    code_targets: npt.NDArray[np.float16] | npt.NDArray[np.int8] | None = None
+    code_targets: npt.NDArray[np.float16] | npt.NDArray[np.uint8] | None = None
     codebook: npt.NDArray[np.float16] | None = None
 
     def __post_init__(self) -> None:
@@ -104,7 +105,8 @@ class CondensedSet:
             raise ValueError("code targets, codebook and the card's labels come together, or not at all")
         if self.code_targets is not None and self.codebook is not None and self.card.labels is not None:
             bits, views = self.card.labels.bits, len(self.view_images)
-            wanted_codes = (views * max(1, self.card.labels.mixes), bits)
+            mixes = self.card.labels.mixes
+            wanted_codes = (views * mixes, bits // 2) if mixes else (views, bits)
             for name, found, wanted in (
                 ("code targets", self.code_targets.shape, wanted_codes),
                 ("codebook", self.codebook.shape, (len(self.card.class_names), bits)),

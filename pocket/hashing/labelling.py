@@ -1,8 +1,8 @@
 """Code labels: what a trained hash model says of every stored view, kept with the set.
 
-They cost ``2 * bits`` bytes a view, or ``bits`` bytes a patchwork of two views (`pocket.hashing.mixing`), whatever the
-number of classes, and any kind of set can have them: random images with them are the comparator of condensed ones with
-them.
+They cost ``2 * bits`` bytes a view, or ``bits / 2`` bytes a patchwork of two views (`pocket.hashing.mixing`), whatever
+the number of classes, and any kind of set can have them: random images with them are the comparator of condensed ones
+with them.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from pocket.hashing.devices import pick_device
 from pocket.hashing.mixing import Mixes
 from pocket.hashing.networks import HashModel
 
+_CLIP = 3.0  # times the mean size of a code's values: the largest that four bits keep
+
 
 @torch.no_grad()
 def label(
@@ -29,6 +31,23 @@ def label(
     Codes of the decoded views (``mixes=0``) are an addition: `pocket.train` adds the cosine to them to the hashing
     loss. Codes of patchworks take its place: each patchwork is learned with its own code, without further
     augmentation. Either way another method or length is refused.
+
+    What more patchworks bring, mAP at seed 0 with 10 images a class in 2 x 2 tiles, IEM / random; "no end" are new ones
+    at every step of training:
+
+    ============================ ============= ============= =============
+    codes                        Fashion-MNIST digits        CIFAR-10
+    ============================ ============= ============= =============
+    none                         0.740 / -     0.984 / 0.925 0.277 / 0.193
+    of the views                 0.748 / 0.623 0.990 / 0.949 0.290 / 0.234
+    10 patchworks                0.804 / 0.767 0.990 / 0.980 0.303 / 0.275
+    20 patchworks                0.803 / 0.776 0.990 / 0.983 0.314 / 0.290
+    no end                       0.812 / 0.778 0.989 / 0.983 0.327 / 0.298
+    full data                    0.867         0.995         0.486
+    ============================ ============= ============= =============
+
+    Fashion-MNIST and CIFAR-10 with 600 and 500 train images a class, width 32; of the patchworks of digits and CIFAR-10
+    every other one was a mean of two views (mixup), which was worse on Fashion-MNIST (0.797 with 10).
 
     Parameters
     ----------
@@ -46,7 +65,8 @@ def label(
     Returns
     -------
     CondensedSet
-        ``code_targets`` float16 of shape (M * f^2, bits), of patchworks int8 of shape (mixes * M * f^2, bits);
+        ``code_targets`` float16 of shape (M * f^2, bits), of patchworks uint8 of shape
+        (mixes * sum of f^2, bits / 2), see `pack`;
         ``codebook`` float16 of shape (num_classes, bits). Both count in ``stored_bytes``.
 
     Raises
@@ -71,7 +91,7 @@ def label(
         codes = torch.cat([network(part).cpu().half() for part in views.split(256)])
     else:
         patchworks, rows = drawn.to(where), torch.arange(len(views) * mixes, device=where)
-        codes = torch.cat([_rounded(network(patchworks.make(views, part)).cpu()) for part in rows.split(256)])
+        codes = torch.cat([pack(network(patchworks.make(views, part)).cpu()) for part in rows.split(256)])
     model.cpu()
     made = CodeLabels(
         method=model.method,
@@ -90,6 +110,18 @@ def label(
     )
 
 
-def _rounded(values: Tensor) -> Tensor:
-    """Return each code as int8, its largest value 127: training takes the cosine, to which the scale is no matter."""
-    return (values * (127 / values.abs().amax(1, keepdim=True).clamp_min(1e-12))).round().to(torch.int8)
+def pack(values: Tensor) -> Tensor:
+    """Return continuous codes at four bits a value, uint8 of shape (N, bits / 2).
+
+    Each code is kept up to a factor, since training takes the cosine to it. Four bits lose nothing that could be
+    measured: Fashion-MNIST, IEM, 10 patchworks a view, seed 0: mAP 0.804 from float16 and from four bits, 0.793 from
+    the signs alone; random tiles 0.767, 0.765, 0.758.
+    """
+    full = _CLIP * values.abs().mean(1, keepdim=True).clamp_min(1e-12)
+    level = ((values / full * 7).round().clamp(-7, 7) + 8).to(torch.uint8)
+    return (level[:, 0::2] << 4) | level[:, 1::2]
+
+
+def unpack(packed: Tensor) -> Tensor:
+    """Return what `pack` kept, float32 of shape (N, bits), values -7 ... 7."""
+    return torch.stack([packed >> 4, packed & 15], dim=2).flatten(1).float() - 8

@@ -18,6 +18,7 @@ from pocket.data import CondensedSet, ImageSet
 from pocket.hashing.augmentation import Augmentation
 from pocket.hashing.bars import steps
 from pocket.hashing.devices import derive, describe, deterministic, generator, pick_device, to_float, warm_up
+from pocket.hashing.labelling import unpack
 from pocket.hashing.mixing import Mixes, mixes_of
 from pocket.hashing.networks import HashModel, TrainingReport
 from pocket.hashing.objectives import objective
@@ -331,7 +332,8 @@ def _code_labels(images: ImageSet | CondensedSet, method: str, bits: int) -> tup
             f"{images.name!r} carries codes of {made.method} with {made.bits} bits, which cannot teach {method} with "
             f"{bits}: train with these, or label the set again by a teacher of {method} with {bits} bits (pocket.label)"
         )
-    return torch.tensor(images.code_targets).float(), torch.tensor(images.codebook).float()
+    codes = torch.tensor(images.code_targets)
+    return unpack(codes) if made.mixes else codes.float(), torch.tensor(images.codebook).float()
 
 
 @torch.no_grad()
