@@ -31,6 +31,23 @@ def label(
     `pocket.train` then learns each patchwork with its own code, in place of the hashing loss and without further
     augmentation, and refuses another method or length.
 
+    What more patchworks bring, mAP at seed 0 with 10 images a class in 2 x 2 tiles, IEM / random; "no end" are new ones
+    at every step of training:
+
+    ============================ ============= ============= =============
+    codes                        Fashion-MNIST digits        CIFAR-10
+    ============================ ============= ============= =============
+    none                         not tried     0.984 / 0.925 0.277 / 0.193
+    of the views                 0.748 / 0.623 0.990 / 0.949 0.290 / 0.234
+    10 patchworks                0.804 / 0.767 0.990 / 0.980 0.303 / 0.275
+    20 patchworks                0.803 / 0.776 0.990 / 0.983 0.314 / 0.290
+    no end                       0.812 / -     0.989 / 0.983 0.327 / 0.298
+    full data                    0.867         0.995         0.486
+    ============================ ============= ============= =============
+
+    Fashion-MNIST and CIFAR-10 with 600 and 500 train images a class, width 32; of the patchworks of digits and CIFAR-10
+    every other one was a mean of two views (mixup), which was worse on Fashion-MNIST (0.797 with 10).
+
     Parameters
     ----------
     condensed : CondensedSet
