@@ -282,7 +282,9 @@ def _small(amount: float, currency: str) -> str:
 
 def _digits(amount: float, currency: str) -> int:
     """Return the decimals of an amount in full: what is small has to add up over months."""
-    return 2 if 0.005 <= abs(amount) < (100 if currency == "JPY" else 1e4) else 0
+    if currency == "JPY":  # a yen has no cents, so that none are written where there are none
+        return 2 if abs(amount) < 100 and not round(amount, 2).is_integer() else 0
+    return 2 if 0.005 <= abs(amount) < 1e4 else 0
 
 
 def _flat(table: dict[str, Any], above: str = "") -> list[tuple[str, str]]:
