@@ -82,6 +82,7 @@ def test_limits_on_time_and_money_round_up() -> None:
 def test_small_amounts_add_up_over_the_months() -> None:
     assert exact(14.749, "JPY", "ja") == "14.75円" and exact(87.4, "JPY", "ja") == "87.40円"
     assert exact(100.4, "JPY", "ja") == "100円" and exact(0, "JPY", "ja") == "0円"
+    assert exact(58.998, "JPY", "ja") == "59円", "whole yen stand beside whole yen"
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)

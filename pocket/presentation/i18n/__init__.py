@@ -283,7 +283,7 @@ def _small(amount: float, currency: str) -> str:
 def _digits(amount: float, currency: str) -> int:
     """Return the decimals of an amount in full: what is small has to add up over months."""
     if currency == "JPY":  # a yen has no cents, so that none are written where there are none
-        return 2 if abs(amount) < 100 and not round(amount, 2).is_integer() else 0
+        return 2 if abs(amount) < 100 and not float(round(amount, 2)).is_integer() else 0
     return 2 if 0.005 <= abs(amount) < 1e4 else 0
 
 
