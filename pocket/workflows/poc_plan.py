@@ -62,9 +62,9 @@ class Asked(NamedTuple):
     @classmethod
     def of(cls, plan: Plan) -> Asked:
         """Return what a plan was asked for, as far as it can be asked of `pocket poc`."""
-        sizes = {"ipc": plan.ipc, "ratio": plan.ratio} if plan.sized_by == "asked" else {}
+        ipc, ratio = (plan.ipc, plan.ratio) if plan.sized_by == "asked" else (None, None)
         resolution = plan.resolution if plan.size_by == "asked" else None
-        return cls(len(plan.seeds), plan.bits, resolution=resolution, minutes=plan.minutes, **sizes)
+        return cls(len(plan.seeds), plan.bits, ipc, ratio, resolution, plan.minutes)
 
 
 def plan_of(check: CheckRecord, asked: Asked, device: str = "auto") -> Plan:

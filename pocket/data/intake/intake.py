@@ -26,8 +26,6 @@ from pocket.data.intake.sizes import choose_size
 from pocket.data.intake.splits import QUERY_SHARE
 from pocket.data.intake.tables import read_groups
 from pocket.data.intake.units import SEED, queries_of, things_of, units_of
-from pocket.runs.artefacts import ArtefactError
-from pocket.runs.paths import cache_dir, home
 
 TABLES = (".csv", ".tsv", ".txt")
 
@@ -305,43 +303,11 @@ def _stop_for_want_of_classes(listing: Listing, names: list[str], findings: Find
     raise findings.stop("empty" if empty else "no_classes", message, *tables, *parquets)
 
 
-def stored_split(listing: Listing, fit: Fit | None = None) -> SplitRecord | None:
-    """Return the split that was made before for these very images, by a check or by `load`; else None.
-
-    Where it was kept for another ``fit``, who asks stays, and the size is chosen anew: it depends on what is seen.
-    """
-    places = [_store(listing), *sorted((home() / "runs").glob("*/split.json"))]
-    for place in places:
-        try:
-            record = SplitRecord.load(place)
-        except (ArtefactError, OSError):
-            continue
-        if record.key == listing.key and listing.groups_key in ("", record.groups_key):
-            if fit in (None, record.fit):
-                return record
-            size = Size(**choose_size(look_at_all(listing.open(), len(listing), fit=fit))._asdict())
-            return record.model_copy(update={"fit": fit, "size": size})
-    return None
-
-
-def store_split(intake: Intake) -> SplitRecord:
-    """Keep a split, so that whatever loads these images takes the same."""
-    record = intake.record
-    record.save(_store(intake.listing))
-    return record
-
-
-def _store(listing: Listing) -> Path:
-    return cache_dir() / "splits" / f"{listing.key[:32]}.json"
-
-
 __all__ = [
     "ENDINGS",
     "Intake",
     "IntakeError",
     "list_images",
     "require_classes",
-    "store_split",
-    "stored_split",
     "take_in",
 ]
