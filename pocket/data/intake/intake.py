@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from pocket.data.decoding import Fit
+from pocket.data.decoding import FAULTS, Fit
 from pocket.data.intake.contents import contents_of
 from pocket.data.intake.copies import NearCopies, Pairs, exact_copies, linked, near_copies
 from pocket.data.intake.findings import Findings, IntakeError
 from pocket.data.intake.folders import GROUPS_FILE, list_folder
 from pocket.data.intake.listing import ENDINGS, Listing
-from pocket.data.intake.look import Looks, Progress, look_at_all
+from pocket.data.intake.look import Looks, Progress, Trouble, look_at_all
 from pocket.data.intake.manifests import list_manifest
 from pocket.data.intake.names import shown
 from pocket.data.intake.parquets import list_parquet
@@ -193,16 +193,9 @@ class Intake:
         )
 
 
-def trouble_text(trouble: tuple[str, str]) -> str:
+def trouble_text(trouble: Trouble) -> str:
     """Return why an image cannot be used, in English."""
-    kind, detail = trouble
-    words = {
-        "zero_bytes": "the file is empty (0 bytes)",
-        "too_large": f"too many pixels ({detail})",
-        "locked": f"may not be read ({detail})",
-        "broken": f"not a whole image ({detail})",
-    }
-    return words[kind]
+    return FAULTS[trouble.fault].format(words=trouble.detail)
 
 
 def take_in(
@@ -234,7 +227,9 @@ def take_in(
     require_classes(listing, np.ones(len(listing), dtype=bool), findings)
     looks = look_at_all(listing.open(), len(listing), progress, fit)
     if not looks.good.any():
-        findings.say("none_readable", ((listing.names[i], trouble_text(t)) for i, t in looks.troubles.items()))
+        for i, trouble in looks.troubles.items():
+            fault = {"fault": trouble.fault, "words": trouble.detail}
+            findings.add("none_readable", listing.names[i], trouble_text(trouble), **fault)
         raise findings.stop("none_readable", f"{listing.root}: none of its {len(listing)} images could be read")
     usable, single = require_classes(listing, looks.good, findings)
     exact = exact_copies(looks.digests)
