@@ -61,7 +61,7 @@ def test_what_is_wrong_with_an_image_is_said_in_the_language_of_the_page(
         with pytest.raises(UnreadableError, match=re.escape(FAULTS[fault].format(words=words))):
             decode_image(root / "dent" / name, 16)
     assert (lang == "en") == ("not a whole image" in page)
-    assert not re.search("cannot identify|file is truncated|data stream", page + lines), "the decoder's own words add nothing"
+    assert not re.search("cannot identify|file is truncated|data stream", page + lines), "words that add nothing"
     for image in root.rglob("*.png"):
         image.write_bytes(b"no image")
     (root / "free" / "00.png").write_bytes(b"")
