@@ -180,10 +180,9 @@ def over_what(found: MeanInterval, lang: str) -> str:
 
 def few_groups(found: MeanInterval, lang: str) -> str:
     """Say that no decision can rest on so few groups, or on so few queries where there are no groups; else nothing."""
-    things = found.queries if found.groups is None else found.groups
-    if things >= ENOUGH_QUERIES:
+    if found.things >= ENOUGH_QUERIES:
         return ""
-    return translator(lang)("over.few", things=number(things), least=number(ENOUGH_QUERIES))
+    return translator(lang)("over.few", things=number(found.things), least=number(ENOUGH_QUERIES))
 
 
 def provenance_lines(run: Run, cell: Cell, lang: str) -> list[tuple[str, str]]:
