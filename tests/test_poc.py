@@ -203,7 +203,7 @@ def test_it_says_plan_time_and_verdict(done: tuple[Done, Path, list[str]]) -> No
     assert len(run_of(done).path("relabel.csv").read_bytes().splitlines()) == 1, "no label is doubted"
     beside = "brief.ja.html, roi.en.xlsx, roi.ja.xlsx, roi.csv, check.html"
     assert said[said.index(f"Report: {found}") + 1] == t("poc.beside", files=beside), "no PDF was asked for"
-    assert f"Report: {found}" in text and "95\xa0% intervals over" in text
+    assert f"Report: {found}" in text and "95 % intervals over" in text
 
 
 def test_groups_never_straddle_and_intervals_are_over_them(done: tuple[Done, Path, list[str]]) -> None:
@@ -629,11 +629,10 @@ def test_killed_at_any_moment_it_ends_with_the_same_numbers(done: tuple[Done, Pa
         assert not (folder / "poc.json").exists()
     subprocess.run([sys.executable, "-c", _SCRIPT, str(images)], env=environment, check=True, stdout=subprocess.DEVNULL)
     assert scores(folder) == scores(run_of(done).folder)
-    # Scores, sets and split above are equal to the bit, and on an AVX-512 processor so are all the diagnostics, as
-    # often as it was tried. Once, on another machine, a few were not: codes and stored pixels are rounded, but these
-    # floats are of embeddings. The number of threads (1 to 64, also as if for AVX2 and SSE4.2) and where in memory the
-    # factors of a product lie did not move them; another instruction set did, 33 of 538, by more than this. The cause
-    # is not known.
+    # Scores, sets and split above are equal to the bit: codes and stored pixels are rounded. Floats of embeddings once
+    # were not, on one machine of several. Not the cause: threads (1 to 64 with AVX-512, 1 to 8 as if for AVX2 and for
+    # SSE4.2) and where in memory the factors of a product lie; killed as here, all was equal to the bit with AVX-512.
+    # Another instruction set moves 33 of 538 numbers, most by more than this; within a machine that does not change.
     resumed, whole = diagnostics(folder), diagnostics(run_of(done).folder)
     assert resumed.keys() == whole.keys()
     numbers = {name: value for name, value in whole.items() if isinstance(value, float)}
