@@ -126,6 +126,11 @@ def test_saving_begins_where_the_plan_switches_all_traffic(
         assert ("set that input" in no_saving(report, lang, trial=trial)) is False
 
 
+def test_no_more_months_are_said_to_be_charged_than_are(run: Run) -> None:  # noqa: F811
+    report = compute(RoiInputs.from_run(run).with_base("overlap_months", 8).with_base("horizon_months", 6), draws=10)
+    assert "for these 6 months" in no_saving(report, "en")
+
+
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_an_overlap_shorter_than_the_plan_is_said(run: Run, lang: str) -> None:  # noqa: F811
     report = compute(RoiInputs.from_run(run).with_base("overlap_months", 1), draws=10)

@@ -505,6 +505,25 @@ def test_the_overlap_of_the_roll_out_is_paid_once_by_all_that_replaces_full_data
     assert some.energy.kwh_condensed == pytest.approx(none.energy.kwh_condensed + hours * 0.3)
 
 
+def test_no_more_overlap_is_paid_than_the_horizon_holds() -> None:
+    whole, beyond = (
+        compute(changed(paying(), horizon_months=6, overlap_months=months), draws=10) for months in (6, 60)
+    )
+    assert whole.alternative("condensed").once["overlap"] > 0
+    assert [a.once for a in beyond.alternatives] == [a.once for a in whole.alternatives]
+    assert (beyond.npv, beyond.energy) == (whole.npv, whole.energy)
+
+
+@pytest.mark.parametrize(("overlap", "month"), [(0, date(2027, 2, 1)), (4, date(2027, 6, 1)), (2.5, date(2027, 5, 1))])
+def test_the_date_of_the_break_even_counts_from_the_switch(overlap: float, month: date) -> None:
+    few = changed(example(), search_trials_per_month=0, comparisons_per_month=0, recondensations_per_year=0)
+    # 24 s are repaid by 3.84 trainings of 6.25 s less; with 2.5 a month that is in the second month that saves.
+    inputs = changed(few, retrainings_per_month=2.5, overlap_months=overlap).with_setting(start=date(2027, 1, 1))
+    found = compute(inputs, draws=10).break_even
+    assert (found.trainings, found.months) == pytest.approx((3.84, 1.536)), "the overlap changes none of them"
+    assert found.date == month
+
+
 def test_doing_nothing_costs_a_quality_that_falls_month_by_month() -> None:
     inputs = changed(paying(), horizon_months=3, map_decay_per_month=0.01, discount_rate=0)
     nothing = compute(inputs, draws=10).alternative("nothing")

@@ -266,8 +266,9 @@ class RoiInputs(Record):
         Hard labels; the condensed set is IEM's; the random subset is the stronger of whole images and
         tiles. The teacher is counted where the set was condensed with one. Base is the mean over seeds, for seconds
         their median. Low and high are the 95 % interval for mAP (over seeds or over groups of queries, the
-        wider one), the fastest and the slowest seed for seconds (see `measure` for equal trainings). Hybrid operation is assumed to retrieve no
-        better than the condensed set, for one more training on that set a time, where the run has not measured it.
+        wider one), the fastest and the slowest seed for seconds (of equal trainings see `pocket.roi.measured.measure`).
+        Hybrid operation is assumed to retrieve no better than the condensed set, for one more training on that set a
+        time, where the run has not measured it.
 
         Parameters
         ----------

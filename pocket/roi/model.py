@@ -182,10 +182,11 @@ def _break_even(inputs: RoiInputs, base: dict[str, float]) -> BreakEven:
         return BreakEven(trainings=trainings, months=None, date=None)
     months = trainings / each_month
     near = months <= 1200
+    switched = base["overlap_months"] + months  # until all traffic is switched, full data are trained beside
     return BreakEven(
         trainings=trainings,
         months=months,
-        date=month_later(inputs.start, ceil(months)) if near and inputs.start else None,
+        date=month_later(inputs.start, ceil(switched)) if near and inputs.start else None,
     )
 
 

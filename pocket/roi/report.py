@@ -33,6 +33,7 @@ class Axes(_Part):
 class BreakEven(_Part):
     """Trainings (months, date) after which condensing is repaid in machine time; None is "never".
 
+    The months count from the switch of all traffic, before which nothing is saved; the date is the month they end in.
     What condensing again takes, spread over the trainings, is subtracted from what each of them saves.
     """
 
