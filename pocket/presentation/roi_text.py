@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from pocket.presentation.i18n import (
+    about,
     currency_name,
     data_size,
     date,
@@ -120,6 +121,19 @@ def count(value: float) -> str:
     return number(value, 1 if value < 100 else 0)
 
 
+def rough(value: float, lang: str) -> str:
+    """Return a number of trainings that follows from assumptions: of many, only two figures."""
+    return count(value) if value < 10_000 else about(value, lang)
+
+
+def still_stop(report: RoiReport, lang: str) -> str:
+    """Say why the decision to stop stays at the trainings that make the NPV zero; an empty text where it does not."""
+    t, reason = translator(lang), report.trainings_needed_reason
+    if report.decision.verdict != "stop" or report.trainings_needed_verdict != "stop":
+        return ""
+    return t(f"roi.still_{reason}", verdict=t("verdict.stop"))
+
+
 def axes(report: RoiReport, lang: str, steps: int | None = None) -> list[Line]:
     """Return the three axes, quality once against all data and once against the random subset.
 
@@ -183,7 +197,8 @@ def key_figures(report: RoiReport, lang: str) -> list[Line]:
         trainings(report, lang),
         Line(
             t("roi.trainings_needed"),
-            _never(report, lang) if needed is None else t("roi.trainings_value", total=count(needed)),
+            _never(report, lang) if needed is None else t("roi.trainings_value", total=rough(needed, lang)),
+            still_stop(report, lang),
         ),
     ]
 
