@@ -175,8 +175,8 @@ class RoiReport(Record):
 
     ``npv``, paybacks and ``irr`` compare the condensed set with full data; ``payback`` None means "not
     within the horizon". ``trainings_per_month`` is what the inputs add up to, ``trainings_needed`` how many make
-    the NPV zero (None: no number does). ``trainings_needed_verdict`` and ``trainings_needed_reason`` are the decision at
-    that number, which may still be to stop; None: there is no number, or the record was made before they were kept.
+    the NPV zero (None: no number does). ``trainings_needed_verdict`` and ``trainings_needed_reason`` are the decision
+    at that number, which may still be to stop; None: there is no number, or the record was made before they were kept.
     ``years`` is empty where the inputs have no ``start``, ``failed`` where failed searches were not measured: it holds
     the mean and the ends of their interval, at the base and at the high of what one costs.
     """
