@@ -278,7 +278,7 @@ def years(report: RoiReport, lang: str) -> tuple[list[str], list[list[str]]]:
         return [], []
     names = [t("roi.year_months", year=t("format.fiscal_year", year=y.year), months=y.months) for y in found]
     names.append(t("roi.years_total", months=sum(y.months for y in found)))
-    columns = [(y.full, y.condensed, y.net, y.discounted) for y in found]
+    columns: list[tuple[float, ...]] = [(y.full, y.condensed, y.net, y.discounted) for y in found]
     columns.append(tuple(map(fsum, zip(*columns, strict=True))))
     amount = amounts((value for row in columns for value in row), report.inputs.currency, lang)
     heads = [t(f"roi.{key}") for key in ("year", "cost_full", "cost_condensed", "saved", "saved_discounted")]
