@@ -37,14 +37,14 @@ def first_page(text: str, lang: str) -> str:
 def test_the_first_page_says_what_of_the_saving_is_the_setting_of_fewer_steps(run: Run, lang: str) -> None:  # noqa: F811
     full, condensed, _ = alternatives(run.folder)
     report = compute(RoiInputs.from_run(run), draws=10)
-    told = fewer_steps(report, full, condensed, lang)
+    told = fewer_steps(report.inputs, full, condensed, lang)
     assert all(figure in told for figure in ("600", "200", "67")) and told in first_page(read(run, lang), lang)
     assert [evidence_row("", cells, lang).steps for cells in (full, condensed)] == ["600", "200"]
-    assert fewer_steps(report, full, [cell("iem", 0, steps=600)], lang) == ""
-    more = fewer_steps(report, full, [cell("iem", 0, steps=700)], lang)
+    assert fewer_steps(report.inputs, full, [cell("iem", 0, steps=600)], lang) == ""
+    more = fewer_steps(report.inputs, full, [cell("iem", 0, steps=700)], lang)
     assert "700" in more and "67" not in more
     by_hand = compute(report.inputs.with_base("seconds_full", 20), draws=10)
-    assert fewer_steps(by_hand, full, condensed, lang) == "", "nothing is known of the steps of those seconds"
+    assert fewer_steps(by_hand.inputs, full, condensed, lang) == "", "nothing is known of the steps of those seconds"
 
 
 def amounts(text: str) -> list[float]:
@@ -56,7 +56,9 @@ def amounts(text: str) -> list[float]:
 @pytest.mark.parametrize("lang", LANGUAGES)
 @pytest.mark.parametrize("scale", [1, 37, 4000])
 def test_no_limit_is_below_the_plan_and_each_names_what_it_holds(run: Run, lang: str, scale: float) -> None:  # noqa: F811
-    report = compute(RoiInputs.from_run(run).with_base("workload_scale", scale), draws=10)
+    inputs = RoiInputs.from_run(run).with_base("workload_scale", scale)
+    allowing = Thresholds.model_validate({"go_npv": -1e12, "stop_npv": -1e12})
+    report = compute(inputs.model_copy(update={"thresholds": allowing}), draws=10)
     full, condensed, _ = alternatives(run.folder)
     monthly = {name: report.alternative(name).monthly for name in ("full", "condensed")}  # type: ignore[arg-type]
     plan, beside = sum(monthly["condensed"].values()), monthly["full"]["training"] + monthly["full"]["energy"]
@@ -69,6 +71,46 @@ def test_no_limit_is_below_the_plan_and_each_names_what_it_holds(run: Run, lang:
     (target,) = amounts(cost.target)
     assert plan <= target < plan + 1
     assert amounts(cost.how) == [pytest.approx(assumed, abs=0.5), pytest.approx(beside, abs=0.5)]
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_costs_that_do_not_pay_are_no_limit(run: Run, lang: str) -> None:  # noqa: F811
+    report = compute(RoiInputs.from_run(run), draws=10)
+    assert report.npv < report.inputs.thresholds.go_npv
+    full, condensed, _ = alternatives(run.folder)
+    (cost,) = [kpi for kpi in kpis(run, report, full, condensed, lang) if amounts(kpi.full)]
+    assert not amounts(cost.target) and not amounts(stages(report, lang)[2].go)
+    set_in = {"en": "set in stage 1", "ja": "第1段階"}[lang]
+    assert set_in in cost.target and set_in in stages(report, lang)[2].go
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_the_first_page_says_what_the_npv_is_made_of(run: Run, lang: str) -> None:  # noqa: F811
+    undiscounted = RoiInputs.from_run(run).with_base("discount_rate", 0)
+    report = compute(undiscounted, draws=10)
+    page = first_page(read(run, lang, report), lang)
+    start = {"en": "NPV by part", "ja": "NPVの内訳"}[lang]
+    (line,) = [line for line in page.splitlines() if start in line]
+    found = [
+        float(figure.replace(",", "").replace("−", "-"))
+        for figure in re.findall(r"−?[\d,]+\.?\d*(?=円|[;,.] |\.$)", line)
+    ]
+    assert sum(found) == pytest.approx(report.npv, abs=len(found)), "without discounting the parts are the NPV"
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+@pytest.mark.parametrize(("loss", "said"), [(0.02, "go"), (0.08, "pilot"), (0.2, "stop")])
+def test_the_loss_is_told_by_the_limit_that_it_meets(run: Run, lang: str, loss: float, said: str) -> None:  # noqa: F811
+    inputs = RoiInputs.from_run(run)
+    report = compute(inputs.with_base("map_condensed", inputs.map_full.base - loss), draws=10)
+    page = first_page(read(run, lang, report), lang)
+    told = {
+        "go": ("within the 5.0", "満たしています"),
+        "pilot": ("more than the 5.0", "満たしていません"),
+        "stop": ("above the 15.0", "見送りの基準（15.0ポイント）を超えています"),
+    }
+    for case, texts in told.items():
+        assert (texts[lang == "ja"] in page) == (case == said)
 
 
 def test_limits_on_time_and_money_round_up() -> None:
@@ -189,7 +231,7 @@ def test_a_break_even_that_some_draws_never_reach_is_open_or_never(run: Run) -> 
 def test_quality_and_its_limits_stand_beside_the_verdict(run: Run, lang: str) -> None:  # noqa: F811
     text = unescape(write_brief(run, lang).read_text(encoding="utf-8"))
     decision = text[text.index('class="decision"') : text.index('id="axes"')]
-    assert all(f"{figure}{' points' if lang == 'en' else 'ポイント'}" in decision for figure in ("2.6", "5.0", "15.0"))
+    assert all(f"{figure}{' points' if lang == 'en' else 'ポイント'}" in decision for figure in ("2.6", "5.0"))
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)

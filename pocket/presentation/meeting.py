@@ -85,6 +85,7 @@ def _faster(report: RoiReport, lang: str) -> list[str]:
         "full": duration(inputs.seconds_full.base * scale, lang),
         "condensed": duration(inputs.seconds_condensed.base * scale, lang),
         "make": duration(making_seconds(report)[0], lang),
+        "times": plain(inputs.recondensations_per_year.base),
     }
     if roi_text.equally_long(report):
         return [t("meeting.faster_equal", full=said["full"], make=said["make"])]
@@ -118,7 +119,10 @@ def _random(report: RoiReport, condensed: list[Cell], random: list[Cell], lang: 
     ours, theirs = (report.alternative(name).npv for name in ("condensed", "random"))
     money_of = money(abs(ours - theirs), inputs.currency, lang)
     months = len(report.schedule) - 1
-    told.append(t(f"meeting.random_{'cheaper' if theirs >= ours else 'money'}", amount=money_of, months=months))
+    again = inputs.recondensations_per_year.base * inputs.engineer_day_rate.base
+    labour = money(again, inputs.currency, lang)
+    key = "cheaper" if theirs >= ours else "money"
+    told.append(t(f"meeting.random_{key}", amount=money_of, months=months, labour=labour))
     return [*told, t("meeting.random_both")] if max(ours, theirs) < 0 else told
 
 
