@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from runs_for_tests import cell, make_run, run  # noqa: F401 (run is a fixture)
 
-from pocket.presentation import roi_text
+from pocket.presentation import roi_html, roi_text
 from pocket.presentation.brief import write_brief
 from pocket.presentation.brief_evidence import evidence_row, fewer_steps
 from pocket.presentation.html import visible
@@ -168,6 +168,11 @@ def test_saving_begins_where_the_plan_switches_all_traffic(
         assert ("set that input" in no_saving(report, lang, trial=trial)) is False
 
 
+def test_no_more_months_are_said_to_be_charged_than_are(run: Run) -> None:  # noqa: F811
+    report = compute(RoiInputs.from_run(run).with_base("overlap_months", 8).with_base("horizon_months", 6), draws=10)
+    assert "for these 6 months" in no_saving(report, "en")
+
+
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_an_overlap_shorter_than_the_plan_is_said(run: Run, lang: str) -> None:  # noqa: F811
     report = compute(RoiInputs.from_run(run).with_base("overlap_months", 1), draws=10)
@@ -197,7 +202,7 @@ def test_the_range_of_the_break_even_stands_on_the_first_page(run: Run, lang: st
     ends = report.outcomes.break_even
     assert ends is not None and ends[0] is not None and ends[1] is not None
     assert report.break_even.trainings is not None and ends[0] < report.break_even.trainings < ends[1]
-    low, high = (f"{end:.1f}" for end in ends if end is not None)
+    low, high = (f"{end:.0f}" for end in ends if end is not None)
     shown = {"en": f"P10 to P90: {low} to {high}", "ja": f"P10〜P90：{low}〜{high}回"}
     drawn = {
         "en": "(seed 0) from triangular distributions",
@@ -209,7 +214,8 @@ def test_the_range_of_the_break_even_stands_on_the_first_page(run: Run, lang: st
 
 def test_a_break_even_that_some_draws_never_reach_is_open_or_never(run: Run) -> None:  # noqa: F811
     inputs = RoiInputs.from_run(run)
-    some = compute(inputs.with_base("seconds_condensed", 8.9).with_end("seconds_condensed", "high", 12))
+    near = inputs.with_base("seconds_condensed", 8.9)
+    some = compute(near.with_end("seconds_condensed", "low", 8.6).with_end("seconds_condensed", "high", 12))
     assert some.outcomes.break_even is not None and some.outcomes.break_even[0] is not None
     assert some.outcomes.break_even[1] is None
     help_ = roi_text.key_figures(some, "en")[0].detail
@@ -253,6 +259,34 @@ def test_no_date_and_no_interval_breaks_over_lines(run: Run, lang: str) -> None:
     assert all(re.search(day, text) for text in held)
     assert not re.search(r"± (?=\d)|\d ±|95 % int|\(95 %", page), "these hold no-break spaces"
     assert ".kept { white-space: nowrap; }" in run.path(f"brief.{lang}.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_the_fiscal_years_are_summed_up_to_the_npv(run: Run, lang: str) -> None:  # noqa: F811
+    report = compute(RoiInputs.from_run(run), draws=10)
+    heads, rows = roi_text.years(report, lang)
+    assert heads[3] == {"en": "Saving (negative: added cost)", "ja": "削減額（マイナスは費用増）"}[lang]
+    *years, total = rows
+    assert len(years) == len(report.years) and total[0] == {"en": "Total (36 months)", "ja": "合計（36か月）"}[lang]
+    full, condensed = (report.alternative(name).total for name in ("full", "condensed"))  # type: ignore[arg-type]
+    sums = full, condensed, full - condensed, report.npv
+    assert total[1:] == [exact(value, "JPY", lang) for value in sums]
+    for place in range(1, 5):
+        assert sum(amount_of(row[place]) for row in years) == pytest.approx(amount_of(total[place]), abs=2)
+    panel = roi_html.outcome_html(report, lang)
+    assert panel.count("<tr class=total>") == 1
+    for page in (visible(panel), visible(write_brief(run, lang, report).read_text(encoding="utf-8"))):
+        found = re.sub(r"\s+", "", unescape(page))
+        assert re.sub(r"\s+", "", "".join(total)) in found and re.sub(r"\s+", "", heads[3]) in found
+
+
+def amount_of(text: str) -> float:
+    return float(re.sub(r"[^\d.−]", "", text).replace("−", "-"))
+
+
+def test_without_a_start_there_are_no_fiscal_years_to_sum_up(run: Run) -> None:  # noqa: F811
+    report = compute(RoiInputs.from_run(run).with_setting(start=None), draws=10)
+    assert roi_text.years(report, "en") == ([], [])
 
 
 @pytest.mark.parametrize("sample", [False, True])

@@ -136,8 +136,11 @@ def _pays(report: RoiReport, lang: str) -> list[str]:
 def _flip(report: RoiReport, lang: str) -> list[str]:
     told = [roi_text.flip(report, lang).value, roi_failed.flip(report, lang)]
     if report.decision.verdict != "go" and report.trainings_needed is not None:
-        needed, now = roi_text.count(report.trainings_needed), plain(report.trainings_per_month)
-        told.append(translator(lang)("meeting.flip_needed", needed=needed, now=now))
+        still = roi_text.still_stop(report, lang)
+        said = {"needed": roi_text.rough(report.trainings_needed, lang), "now": plain(report.trainings_per_month)}
+        told.append(
+            translator(lang)("meeting.flip_needed_still" if still else "meeting.flip_needed", **said, still=still)
+        )
     return told
 
 

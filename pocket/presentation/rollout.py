@@ -113,7 +113,7 @@ def stages(report: RoiReport, lang: str, *, trial: bool = False) -> list[Stage]:
 def no_saving(report: RoiReport, lang: str, *, trial: bool = False) -> str:
     """Say for how many months the sums count no saving, and whether that is until all traffic is switched."""
     overlap, switch = report.inputs.overlap_months.base, _plan(report.inputs, trial=trial)["full"].month
-    words = {"months": plain(overlap), "switch": switch}
+    words = {"months": plain(min(overlap, len(report.schedule) - 1)), "switch": switch}  # charged within the horizon
     return translator(lang)("rollout.no_saving" if overlap > switch - 1 else "rollout.saving_early", **words)
 
 

@@ -118,6 +118,22 @@ def money(amount: float, currency: str, lang: str, like: float | None = None) ->
     return exact(amount, currency, lang)
 
 
+def about(value: float, lang: str) -> str:
+    """Return a large number of things with two significant figures.
+
+    Examples
+    --------
+    >>> about(2_512_345, "en"), about(25_123, "en"), about(2_512_345, "ja"), about(25_123, "ja")
+    ('about 2.5\\xa0million', 'about 25,000', '約250万', '約2.5万')
+    """
+    texts(lang)
+    value = float(f"{value:.2g}")
+    units = ((1e12, "兆"), (1e8, "億"), (1e4, "万")) if lang == "ja" else ((1e9, "billion"), (1e6, "million"))
+    unit, word = next(((unit, word) for unit, word in units if value >= unit), (1.0, ""))
+    figure = with_unit(plain(value / unit), word) if word else plain(value)
+    return f"約{figure}" if lang == "ja" else f"about {figure}"
+
+
 def exact(amount: float, currency: str, lang: str) -> str:
     """Return an amount in full: "JPY 1,605,526", 1,605,526円; with cents where these count."""
     return _with_currency(_small(amount, currency), currency, lang)
