@@ -240,7 +240,7 @@ def test_tax_mean_and_commit_are_named(run: Run, lang: str) -> None:  # noqa: F8
     made = record.provenance.model_copy(update={"commit": "0123456789ab+"})
     run.save(record.model_copy(update={"provenance": made}), "training.json")
     text = read(run, lang)
-    tax = {"en": "consumption tax excluded, before corporate income tax", "ja": "消費税抜、法人税考慮前"}[lang]
+    tax = {"en": "consumption tax excluded, before corporate income tax", "ja": "消費税抜き、法人税等考慮前"}[lang]
     assert text.count(tax) == 2, "beside the NPV and above the fiscal years"
     assert {"en": "the mean over the horizon", "ja": "対象期間の平均です"}[lang] in text
     aside = {"en": " (with uncommitted changes)", "ja": "（未コミットの変更を含みます）"}
