@@ -203,7 +203,7 @@ def test_it_says_plan_time_and_verdict(done: tuple[Done, Path, list[str]]) -> No
     assert len(run_of(done).path("relabel.csv").read_bytes().splitlines()) == 1, "no label is doubted"
     beside = "brief.ja.html, roi.en.xlsx, roi.ja.xlsx, roi.csv, check.html"
     assert said[said.index(f"Report: {found}") + 1] == t("poc.beside", files=beside), "no PDF was asked for"
-    assert f"Report: {found}" in text and "95 % intervals over" in text
+    assert f"Report: {found}" in text and "95\xa0% intervals over" in text
 
 
 def test_groups_never_straddle_and_intervals_are_over_them(done: tuple[Done, Path, list[str]]) -> None:
