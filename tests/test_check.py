@@ -492,6 +492,7 @@ def test_a_look_at_damaged_bytes_never_raises(tmp_path: Path) -> None:
     assert len(looks.troubles) > 100
     assert all(t.kind in KINDS for t in looks.troubles.values())
     assert not set(range(60, len(sources), 61)) & set(looks.troubles)
+    assert {t.fault for t in looks.troubles.values()} >= {"no_image", "cut_off", "damaged", "other"}
 
 
 # --- lists, groups, Parquet -----------------------------------------------------------------------------

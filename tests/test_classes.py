@@ -155,12 +155,29 @@ def test_page_one_says_where_an_overall_score_is_mostly_chance(classed: Run, lan
     assert len(warnings(classed, lang)) == 2, "of classes of equal size it would be no news"
 
 
-def shown_classes(run: Run, *scores: ClassScore, chance: float = 0.1) -> dict[str, Check]:  # noqa: F811
-    """The checklist of the run with the sample's diagnostics and these scores by class."""
+def shown_classes(
+    run: Run,  # noqa: F811
+    *scores: ClassScore,
+    chance: float = 0.1,
+    things: int = 99,
+    disturbed: dict[str, float] | None = None,
+) -> dict[str, Check]:
+    """The checklist of the run with these scores by class, of so many things, and the sample's diagnostics, in which
+    both models have these mAPs by class under disturbances, and the same of each disturbance.
+    """
     for name in ("retrieval.json", "diagnostics.json"):
         shutil.copy(SAMPLE / name, run.path(name))
     record = RetrievalComparison.load(run.path("retrieval.json"))
-    run.save(record.model_copy(update={"by_class": ByClass(chance=chance, classes=scores)}), "retrieval.json")
+    one = MeanInterval(mean=0.9, low=0.8, high=1.0, macro=0.9, queries=400, groups=things, seeds=3)
+    over = OverQueries(full=one, condensed=one, random=one, against_full=one, against_random=one)
+    classes = ByClass(chance=chance, classes=scores)
+    run.save(record.model_copy(update={"by_class": classes, "over": over}), "retrieval.json")
+    if disturbed is not None:
+        found = DiagnosticsRecord.load(run.path("diagnostics.json"))
+        by_name = {name: (score,) * 5 for name, score in disturbed.items()}
+        robust = found.models["full data"].robustness.model_copy(update={"class_mean": by_name})
+        models = {name: model.model_copy(update={"robustness": robust}) for name, model in found.models.items()}
+        run.save(found.model_copy(update={"models": models}), "diagnostics.json")
     return {line.key: line for line in checklist(run, compute(RoiInputs.from_run(run), draws=10), "en")}
 
 
@@ -222,8 +239,22 @@ def test_a_class_that_cannot_be_judged_is_never_called_the_worst(run: Run, lang:
 
 
 def test_too_few_queries_judge_no_disturbance(run: Run) -> None:  # noqa: F811
-    line = shown_classes(run, score("a", 0.97, 0.1, things=19))["shift"]
-    assert line.state == "unjudged" and "Only 19 independent queries" in line.found
+    both = score("a", 0.97, 0.1, things=12), score("b", 0.97, 0.1, things=12)
+    line = shown_classes(run, *both, things=19)["shift"]
+    assert line.state == "unjudged", "a thing under two labels is one thing, as the intervals count it"
+    assert "Only 19 independent queries" in line.found
+    assert shown_classes(run, *both, things=20)["shift"].state == "partly"
+
+
+def test_a_disturbance_is_judged_class_by_class_where_that_says_something(run: Run) -> None:  # noqa: F811
+    def line(thin: float, things: int = 20) -> Check:
+        scores = score("firm", 0.97, 0.1), score("thin", 0.97, 0.1, things=things)
+        return shown_classes(run, *scores, disturbed={"firm": 0.8, "thin": thin})["shift"]
+
+    assert line(0.8).state == "met"
+    near, few = line(0.15), line(0.8, things=4)
+    assert near.state == "partly" and "full-data model hardly finds thin:" in near.found
+    assert few.state == "partly" and "asked for of thin:" in few.found
 
 
 def test_no_sentence_after_a_however_begins_with_another(run: Run) -> None:  # noqa: F811

@@ -263,6 +263,19 @@ def test_diagnose_on_real_digits(digits, tmp_path):
     assert set(bare.skipped) == {"neighbours", "diversity", "leakage", "anomalies"}
 
 
+def test_robustness_by_class_adds_up_to_that_of_all_queries(digits):
+    model = pocket.train(digits.train, bits=16, width=8, config=pocket.TrainConfig(steps=20), seed=0)
+    some = digits.query.subset(np.flatnonzero(digits.query.labels != 3))
+    database = pocket.encode(model, digits.database)
+    found = diagnostics.robustness(model, some, database, corruptions=("fog", "contrast"), severities=(1, 5))
+    assert found.class_mean is not None
+    assert list(found.class_mean) == [name for name in some.class_names if name != some.class_names[3]], "not asked for"
+    counts = [some.counts[some.class_names.index(name)] for name in found.class_mean]
+    for place, mean in enumerate(found.mean):
+        each = [maps[place] for maps in found.class_mean.values()]
+        assert np.average(each, weights=counts) == pytest.approx(mean) and min(each) < mean < max(each)
+
+
 def test_a_model_that_diverged_is_named(digits):
     model = pocket.train(digits.train, bits=8, width=8, config=pocket.TrainConfig(steps=1), seed=0)
     model.scale[0] = np.nan

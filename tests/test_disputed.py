@@ -131,6 +131,19 @@ def test_of_a_list_that_came_split_they_are_left_out_and_of_parquet_reported(tmp
     assert [(row.query, row.query_units) for row in record.classes] == [(5, 4), (6, 5)]
 
 
+def test_halves_of_parquet_that_disagree_are_named_on_both_sides(tmp_path: Path, home: Path) -> None:
+    train, test = [noise(i) for i in range(20)], [noise(600 + i) for i in range(10)]
+    parquet(tmp_path / "set" / "train-0.parquet", [*train, train[4]], [*(i % 2 for i in range(20)), 1])
+    copies = [train[0], train[2].resize((60, 54))]
+    parquet(tmp_path / "set" / "test-0.parquet", [*test, *copies], [*(i % 2 for i in range(10)), 1, 1])
+    record = checked(tmp_path / "set", home)
+    ours, theirs = ["0 0.png", "2 2.png", "4 4.png", "20 20.png"], ["10 10.png", "11 11.png"]
+    named = [f"{half}-0.parquet#{place}" for half, some in (("train", ours), ("test", theirs)) for place in some]
+    assert kinds(record)["disputed"] == named
+    assert len(kinds(record)["copies_disagree"]) == 3
+    assert [(row.images, row.units) for row in record.classes] == [(15, 12), (18, 15)], "none is a thing of its class"
+
+
 def test_a_barred_image_bars_its_unit() -> None:
     labels, units = np.repeat([0, 1], 20), np.arange(40) // 2
     barred = np.zeros(40, dtype=bool)

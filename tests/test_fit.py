@@ -134,7 +134,7 @@ def test_the_check_warns_of_classes_that_lose_much_and_says_how_much_of_each(tmp
     page = (home / "runs" / "check-images" / "check.html").read_text(encoding="utf-8")
     assert "<td>40\N{NO-BREAK SPACE}%</td>" in page and "bar 40\N{NO-BREAK SPACE}%, plate 75\N{NO-BREAK SPACE}%" in page
     japanese = called("check", root, "--lang", "ja")[1]
-    assert "半数の画像では、残るのは40%以下です" in japanese and "bar 40%、plate 75%、tile 100%" in japanese
+    assert "半数の画像で、残る割合が40%以下です" in japanese and "bar 40%、plate 75%、tile 100%" in japanese
 
 
 def test_with_padding_nothing_is_lost_and_the_next_command_says_so(tmp_path: Path, home: Path) -> None:

@@ -129,7 +129,9 @@ def test_search_writes_a_table_and_a_sheet(run: pocket.Run, split: RetrievalSpli
     assert Image.open(sheet).format == "PNG"
     assert len([line for line in said if line.startswith("  full ")]) == 6
     assert [line.split("\n")[1] for line in said if line.startswith("\n")] == ["same.png", "same.png (2)"]
-    assert [line.split(": ", 1)[1][:21] for line in unreadable] == ["there is no such file", "not a whole image (ca"]
+    assert [line.split(": ", 1)[1][:21] for line in unreadable] == ["there is no such file", "not a whole image (no"]
+    with pytest.raises(ValueError, match="対応する形式の画像として認識できません"):
+        search_images(run, [tmp_path / "broken.jpg"], models=["full"], lang="ja", say=said.append)
     assert before == (tmp_path / "a" / "same.png").read_bytes()
     first = sheet.read_bytes()
     other, _ = search_images(run, [sheet], models=["FULL"], k=20, say=said.append)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from bad_data_for_tests import clean_folder, noise
 from test_fit import wide_images
 
 import pocket
-from pocket.data.intake import SplitRecord
+from pocket.data.intake import Findings, SplitRecord, keeping, list_images, stored_split
 from pocket.presentation.i18n import translator
 from pocket.runs import Run
 from pocket.runs.paths import cache_dir
@@ -50,6 +51,26 @@ def test_a_tour_keeps_to_the_split_by_groups_that_a_check_has_made(tmp_path: Pat
     assert len(images_of(run, say=said.append).query) == len(kept.query) and said == []
     pairs(root, root / "groups.csv")
     with pytest.raises(ValueError, match="groups of the images"):
+        tour("own", first="04", say=said.append)
+
+
+def test_a_tour_of_an_older_kit_whose_split_is_by_a_table_of_a_check_goes_on(tmp_path: Path, home: Path) -> None:
+    root, said = clean_folder(tmp_path / "images", each=12), []
+    check(root, groups=pairs(root, tmp_path / "g.csv"), say=lambda _: None)
+    tour("own", dataset=str(root), say=said.append)
+    run = Run.read(home / "runs" / "own")
+    of_check = stored_split(list_images(root, Findings()))
+    assert of_check is not None and of_check.groups_key
+    run.save(of_check, "split.json")  # as it was noted then, with the groups of the check
+    before = run.path("split.json").read_bytes()
+    for again in (lambda: None, lambda: [os.utime(file) for file in root.rglob("*.png")]):
+        again()  # the same images at another time are looked at
+        tour("own", first="04", say=said.append)
+        assert images_of(run, say=said.append).query.files == own_split(run).query.files
+    assert run.path("split.json").read_bytes() == before and said == []
+    assert own_split(run).query.independent is not None, "its things stand in the split"
+    pairs(root, root / "groups.csv").write_text("path,group\ndent/00.png,x\ndent/01.png,x\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"groups of the images.*a run of their own: --run own-2"):
         tour("own", first="04", say=said.append)
 
 
@@ -127,7 +148,9 @@ def test_a_run_of_another_fit_is_refused_before_anything_is_written(tmp_path: Pa
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
 
 
-def test_a_split_that_was_kept_for_another_fit_lends_its_sides_and_not_its_size(tmp_path: Path, home: Path) -> None:
+def test_a_split_that_was_kept_for_another_fit_lends_its_sides_and_not_its_size(
+    tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Of strips eight times as long as wide, whole images need more pixels than their central squares."""
     root = tmp_path / "images"
     for c, name in enumerate(("dent", "free")):
@@ -144,6 +167,8 @@ def test_a_split_that_was_kept_for_another_fit_lends_its_sides_and_not_its_size(
     assert cropped.size.resolution < fresh.size.resolution
     assert sizes == {"crop": cropped.size.resolution, "pad": fresh.size.resolution}
     assert (kept.fit, kept.size, kept.query, kept.train) == ("pad", fresh.size, stored.query, stored.train)
+    monkeypatch.setattr(keeping, "look_at_all", None)  # what was looked at once for this fit is not looked at again
+    assert pocket.load(root, fit="pad").query.size == fresh.size.resolution
     loaded = own_split(Run.read(home / "runs" / "own"))
     assert (loaded.query.fit, loaded.query.size) == ("pad", fresh.size.resolution)
 

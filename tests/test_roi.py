@@ -235,11 +235,38 @@ def test_equal_steps_save_nothing_whatever_the_clock_says(
     assert not {"seconds_full", "seconds_condensed", "seconds_random"} & {row.input for row in report.tornado}
 
 
-def test_unequal_steps_are_taken_as_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("POCKET_HOME", str(tmp_path))
-    inputs = RoiInputs.from_run(make_run())
-    assert (inputs.seconds_full.base, inputs.seconds_condensed.base) == pytest.approx((9.25, 3.0))
-    assert inputs.seconds_full.low < inputs.seconds_full.high and "steps" not in inputs.seconds_full.note
+def random_run(run: Run, **changes: object) -> RoiInputs:  # noqa: F811
+    """The inputs of the run with other trainings of the random subset, tiles: condensed ones take 2.9, 3.0 and 3.1."""
+    cells = [cell("full", seed) for seed in (0, 1, 2)]
+    cells += [cell("random", seed, formation=2, map=0.912, **changes) for seed in (0, 1, 2)]
+    run.save(TrainingRecord(cells=tuple(cells), provenance=provenance()), "training.json")
+    return RoiInputs.from_run(run)
+
+
+@pytest.mark.parametrize("seconds", [2.0, 4.0])
+def test_one_time_stands_for_equal_small_sets_whatever_the_clock_says(run: Run, seconds: float) -> None:  # noqa: F811
+    inputs, names = random_run(run, train_seconds=seconds), ("seconds_condensed", "seconds_random")
+    middle = (2.9 + 2.0) / 2 if seconds < 3 else (3.1 + 4.0) / 2
+    for name in names:
+        found = inputs.estimate(name)
+        assert found.low == found.base == found.high == pytest.approx(middle)
+        assert (found.source, found.note) == ("measured", "equal_sets")
+        assert all("{" not in roi_text.note(name, inputs, lang) for lang in ("en", "ja"))
+    assert inputs.seconds_full.low < inputs.seconds_full.high, "full data take more steps: their time is their own"
+    report = compute(changed(inputs, workload_scale=1e6), draws=10)
+    monthly = [report.alternative(name).monthly["training"] for name in ("condensed", "random")]  # type: ignore[arg-type]
+    assert monthly[0] == monthly[1]
+    assert not set(names) & {row.input for row in report.tornado}
+    assert report.decision.flip is None or report.decision.flip.input not in names
+
+
+@pytest.mark.parametrize("changes", [{"steps": 210}, {"images": 99}])
+def test_unequal_trainings_are_taken_as_measured(run: Run, changes: dict[str, object]) -> None:  # noqa: F811
+    inputs = random_run(run, train_seconds=2.8, **changes)
+    found = inputs.seconds_full, inputs.seconds_condensed, inputs.seconds_random
+    assert [e.base for e in found] == pytest.approx([9.25, 3.0, 2.8])
+    assert [e.note for e in found] == ["median"] * 3
+    assert found[0].low < found[0].high and found[1].low < found[1].high
 
 
 @pytest.mark.parametrize("seconds", [9.25, 9.3])
@@ -476,6 +503,25 @@ def test_the_overlap_of_the_roll_out_is_paid_once_by_all_that_replaces_full_data
     assert some.break_even == none.break_even, "it repays the making of the set, in machine time"
     hours = 2.5 * some.trainings_per_month * 9.25 / 3600 * 5000
     assert some.energy.kwh_condensed == pytest.approx(none.energy.kwh_condensed + hours * 0.3)
+
+
+def test_no_more_overlap_is_paid_than_the_horizon_holds() -> None:
+    whole, beyond = (
+        compute(changed(paying(), horizon_months=6, overlap_months=months), draws=10) for months in (6, 60)
+    )
+    assert whole.alternative("condensed").once["overlap"] > 0
+    assert [a.once for a in beyond.alternatives] == [a.once for a in whole.alternatives]
+    assert (beyond.npv, beyond.energy) == (whole.npv, whole.energy)
+
+
+@pytest.mark.parametrize(("overlap", "month"), [(0, date(2027, 2, 1)), (4, date(2027, 6, 1)), (2.5, date(2027, 5, 1))])
+def test_the_date_of_the_break_even_counts_from_the_switch(overlap: float, month: date) -> None:
+    few = changed(example(), search_trials_per_month=0, comparisons_per_month=0, recondensations_per_year=0)
+    # 24 s are repaid by 3.84 trainings of 6.25 s less; with 2.5 a month that is in the second month that saves.
+    inputs = changed(few, retrainings_per_month=2.5, overlap_months=overlap).with_setting(start=date(2027, 1, 1))
+    found = compute(inputs, draws=10).break_even
+    assert (found.trainings, found.months) == pytest.approx((3.84, 1.536)), "the overlap changes none of them"
+    assert found.date == month
 
 
 def test_doing_nothing_costs_a_quality_that_falls_month_by_month() -> None:

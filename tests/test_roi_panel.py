@@ -11,9 +11,9 @@ import pytest
 from runs_for_tests import cell, run  # noqa: F401 (run is a fixture)
 
 from pocket.presentation import dashboard, roi_figures, roi_text
-from pocket.presentation.brief_evidence import saving_noise
-from pocket.presentation.html import as_html, table
-from pocket.presentation.i18n import LANGUAGES, translator
+from pocket.presentation.brief_evidence import fewer_steps, saving_noise
+from pocket.presentation.html import as_html, escape, table
+from pocket.presentation.i18n import LANGUAGES, sentences, translator
 from pocket.presentation.roi_form import LIMITS, form, shown, slider, values
 from pocket.presentation.roi_html import compare_html, outcome_html, static_html, top_html
 from pocket.presentation.roi_panel import CHARTS, PAUSE, RoiPanel
@@ -158,8 +158,9 @@ def test_a_saving_within_the_noise_is_said_below_the_axes_while_it_is_the_measur
     run: Run,  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    clear = RoiPanel(RoiInputs.from_run(run), run=run)
-    assert "caution" not in clear.widget.top
+    inputs = RoiInputs.from_run(run)
+    steps = fewer_steps(inputs, *alternatives(run.folder)[:2], "en")
+    assert f"<p class='caution'>{escape(steps)}</p>" in RoiPanel(inputs, run=run).widget.top, "where the saving is from"
     noisy = [cell("full", seed, train_seconds=3 + 6 * seed) for seed in (0, 1, 2)]
     record = TrainingRecord.load(run.path("training.json"))
     others = [c for c in record.cells if c.method != "full"]
@@ -168,7 +169,8 @@ def test_a_saving_within_the_noise_is_said_below_the_axes_while_it_is_the_measur
     for lang in ("en", "ja"):
         ask(panel, do="language", code=lang)
         full, condensed, _ = alternatives(run.folder)
-        said = f"<p class='caution'>{saving_noise(full, condensed, lang)}"
+        told = (fewer_steps(panel.inputs, full, condensed, lang), saving_noise(full, condensed, lang))
+        said = f"<p class='caution'>{escape(sentences(told, lang))}"
         assert f"</ol>{said}" in panel.widget.top and said in static_html(panel.report, lang, run)
         for name, value in dashboard.environment(run, lang).items():
             monkeypatch.setenv(name, value)

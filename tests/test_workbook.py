@@ -105,6 +105,7 @@ def test_every_value_written_is_what_a_spreadsheet_computes(inputs: RoiInputs, l
         "never_pays": inputs.with_base("seconds_condensed", 20),
         "equally_long": inputs.with_base("seconds_condensed", inputs.seconds_full.base),
         "no_training": no_training(inputs),
+        "overlap_beyond_horizon": inputs.with_base("horizon_months", 3).with_base("overlap_months", 8),
         **of_each_reason(inputs),
     }
     reports = {name: compute(case, draws=10) for name, case in cases.items()}

@@ -14,7 +14,9 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from pocket.runs.errors import ToldError
 
 # A decompression bomb is refused before it is decoded.
 MAX_PIXELS = 90_000_000
@@ -57,8 +59,51 @@ DAMAGED = (
 _FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 
 
-class TooLargeError(ValueError):
+# What keeps an image from being used, in English; in other languages it stands under [check.fault].
+FAULTS = {
+    "zero_bytes": "the file is empty (0 bytes)",
+    "too_large": "too many pixels ({words})",
+    "locked": "may not be read",
+    "no_image": "not a whole image (none of the formats that pocket reads)",
+    "cut_off": "not a whole image (cut off before its end)",
+    "not_numbers": "not a whole image (it has pixels that are not numbers)",
+    "damaged": "not a whole image (its data are damaged)",
+    "other": "not a whole image ({words})",
+}
+_NOT_NUMBERS = "it has pixels that are not numbers"
+# What Pillow says of an image whose end is missing, and of damage of which it knows no more.
+_CUT_OFF = ("truncated", "end of file", "not enough", "no enough")
+_DAMAGED = ("data stream", "decoder error", "could not create decoder", "failed to read next frame")
+
+
+class UnreadableError(ToldError):
+    """An image cannot be used, by one of `FAULTS`; ``words`` are the decoder's own, where they say more."""
+
+    def __init__(self, fault: str, words: str = "") -> None:
+        super().__init__(FAULTS[fault].format(words=words), f"check.fault.{fault}", words=words)
+
+
+class TooLargeError(UnreadableError):
     """An image has more than `MAX_PIXELS`."""
+
+    def __init__(self) -> None:
+        super().__init__("too_large", f"> {MAX_PIXELS:,} px")
+
+
+def fault_of(error: Exception) -> tuple[str, str]:
+    """Return which of `FAULTS` a decoder's error tells of, and the decoder's words where they say more than that."""
+    words = str(error) or type(error).__name__
+    if isinstance(error, TooLargeError | Image.DecompressionBombError):
+        return "too_large", f"> {MAX_PIXELS:,} px"
+    if isinstance(error, PermissionError):
+        return "locked", error.strerror or words
+    if isinstance(error, UnidentifiedImageError):
+        return "no_image", ""
+    if isinstance(error, EOFError | struct.error) or any(sign in words.lower() for sign in _CUT_OFF):
+        return "cut_off", ""
+    if words == _NOT_NUMBERS:
+        return "not_numbers", ""
+    return ("damaged", "") if any(sign in words for sign in _DAMAGED) else ("other", words)
 
 
 def open_image(source: Source) -> Image.Image:
@@ -87,8 +132,10 @@ def decode_image(source: Source, size: int, channels: int | None = None, fit: Fi
 
     Raises
     ------
+    UnreadableError
+        If it is not a whole image or is larger than `MAX_PIXELS`.
     ValueError
-        If it is not a whole image or is larger than `MAX_PIXELS`, or ``fit`` is neither.
+        If ``fit`` is neither.
     """
     known_fit(fit)
     try:
@@ -97,7 +144,7 @@ def decode_image(source: Source, size: int, channels: int | None = None, fit: Fi
     except TooLargeError:
         raise
     except DAMAGED as error:
-        raise ValueError(f"not a whole image ({error})") from None
+        raise UnreadableError(*fault_of(error)) from None
     mode = {1: "L", 3: "RGB", None: upright.mode}[channels]
     upright = upright.convert(mode)
     if upright.size != (size, size):
@@ -153,7 +200,7 @@ def opened(source: Source) -> Iterator[Image.Image]:
     with open_image(source) as image:
         pixels = image.width * image.height
         if pixels > MAX_PIXELS:
-            raise TooLargeError(f"{image.width} x {image.height} pixels are more than the {MAX_PIXELS:,} allowed")
+            raise TooLargeError
         with _big if pixels > BIG_PIXELS else nullcontext():
             yield image
 
@@ -213,7 +260,7 @@ def _scaled(values: npt.NDArray[Any]) -> Image.Image:
     """Scale deep values by their own range, where Pillow would clip them at 255; some rows at a time."""
     low, high = float(values.min()), float(values.max())
     if not np.isfinite([low, high]).all():
-        raise OSError("it has pixels that are not numbers")
+        raise OSError(_NOT_NUMBERS)
     levels = np.empty(values.shape, dtype=np.uint8)
     for top in range(0, len(values), 256):
         rows = values[top : top + 256].astype(np.float64)

@@ -14,7 +14,7 @@ from pocket.presentation.brief_setting import random_name, random_text, setting_
 from pocket.presentation.checklist import checklist, diagnosed, real_images
 from pocket.presentation.glossary import glossary, occurring
 from pocket.presentation.html import escape, png_uri, unbroken, visible
-from pocket.presentation.i18n import colon, dated, duration, exact, money, number, plain, sentences, translator
+from pocket.presentation.i18n import colon, dated, duration, exact, listed, money, number, plain, sentences, translator
 from pocket.presentation.meeting import phrases
 from pocket.presentation.roi_files import report_of
 from pocket.roi import SPECS, RoiInputs, RoiReport, alternatives, ceiling, equal_steps
@@ -27,7 +27,10 @@ from pocket.runs.poc import is_trial
 RISKS = {"quality": "ml", "drift": "ops", "cost": "finance", "privacy": "privacy", "lock": "it"}
 # The first page is the whole decision: these of the key figures stand there, all others behind it.
 FIRST_PAGE = ("roi.break_even", "roi.payback", "roi.npv", "roi.range")
-NOT_SHOWN = ("labour", "scale", "codes", "online", "device", "shift", "independent", "overlap")
+_PAID = ("once", "monthly")
+_EFFORT = ("migration", "monitoring", "lost_quality")
+_EFFORT_INPUTS = ("migration_days", "engineer_day_rate", "monitoring_days_per_month", "failure_share_per_point")
+NOT_SHOWN = ("labour", "running", "scale", "codes", "online", "device", "shift", "independent", "overlap")
 
 
 def write_brief(run: Run, lang: str, report: RoiReport | None = None) -> Path:
@@ -124,6 +127,7 @@ def _content(run: Run, report: RoiReport, lang: str) -> dict[str, Any]:
         "failed": roi_failed.told(report, lang),
         "better": roi_text.better(report, lang),
         "quality": _quality(report, lang),
+        "makeup": _makeup(report, lang),
         "axes": roi_text.axes(report, lang, equal_steps(full, condensed)),
         "spreads": brief_quality.spreads(run, report, cells, lang),
         "first": first,
@@ -145,7 +149,7 @@ def _content(run: Run, report: RoiReport, lang: str) -> dict[str, Any]:
         "saving_noise": (noise := evidence.saving_noise(full, condensed, lang)),
         "busy": evidence.busy_text([*full, *condensed, *random], lang),
         "saving_notes": [
-            *([steps] if (steps := evidence.fewer_steps(report, full, condensed, lang)) else []),
+            *([steps] if (steps := evidence.fewer_steps(inputs, full, condensed, lang)) else []),
             *_saving_notes(report, noise, lang),
         ],
         "over": evidence.over_queries_table(run, lang, random_name(random, lang)),
@@ -195,12 +199,16 @@ def _advice(report: RoiReport, trial: bool, lang: str) -> str:
 def _saving_notes(report: RoiReport, noise: str, lang: str) -> list[str]:
     """Say on the first page that the saving of a training is noise, and the most it could come to where we stop."""
     # Equal steps are told by the axis above these notes.
-    notes = [noise] if noise and not roi_text.equally_long(report) else []
+    t, notes = translator(lang), [noise] if noise and not roi_text.equally_long(report) else []
     if report.decision.verdict == "stop":
         most = ceiling(report.inputs)
         amount = money(most.amount, most.currency, lang)
         key = "brief.ceiling_deleted" if most.deleted else "brief.ceiling"
-        notes.append(translator(lang)(key, amount=amount, months=most.months))
+        costs = {found.name: found.total for found in report.alternatives if found.name != "nothing"}
+        told = [t(key, amount=amount, months=most.months)]
+        if min(costs, key=lambda name: costs[name]) == "full":
+            told.append(t("brief.stay"))
+        notes.append(sentences(told, lang))
     return notes
 
 
@@ -210,7 +218,27 @@ def _quality(report: RoiReport, lang: str) -> str:
     loss = max(-report.axes.map_against_full, 0.0)
     shown = {"loss": loss, "go": limits.go_map_loss, "stop": limits.stop_map_loss}
     said = {name: t("format.points", value=number(100 * value, 1)) for name, value in shown.items()}
-    return t("brief.quality", **said)
+    verdict = "stop" if loss > limits.stop_map_loss else "pilot" if loss > limits.go_map_loss else "go"
+    return t(f"brief.quality_{verdict}", **said)
+
+
+def _makeup(report: RoiReport, lang: str) -> str:
+    """Say what the NPV is made of: effort and failed searches one by one, all that machines cost in one figure."""
+    t, inputs, months = translator(lang), report.inputs, len(report.schedule) - 1
+    ours, theirs = (report.alternative(name) for name in ("condensed", "full"))
+
+    def more(part: str) -> float:
+        """Return how much more of one component the condensed set costs over the horizon."""
+        once, monthly = (getattr(ours, kind).get(part, 0.0) - getattr(theirs, kind).get(part, 0.0) for kind in _PAID)
+        return once + months * monthly
+
+    costs = {part: more(part) for part in _EFFORT}
+    costs["machine"] = ours.total - theirs.total - sum(costs.values())
+    shown = roi_text.amounts(costs.values(), inputs.currency, lang)
+    signed = {part: f"{'+' if cost < 0 else ''}{shown(-cost)}" for part, cost in costs.items() if cost}
+    parts = [t(f"brief.part_{part}", amount=amount) for part, amount in signed.items()]
+    assumed = all(inputs.estimate(name).source == "assumption" for name in _EFFORT_INPUTS)
+    return t("brief.makeup_assumed" if assumed else "brief.makeup", months=months, parts=listed(parts, lang))
 
 
 def _labour(inputs: RoiInputs, lang: str) -> dict[str, str]:

@@ -33,6 +33,13 @@ def scores_of(run: Run) -> ByClass | None:
     return RetrievalComparison.load(path).by_class if path.is_file() else None
 
 
+def things_of(run: Run) -> int | None:
+    """Return how many different things all queries show, as the intervals are over them; None: not known."""
+    path = run.path("retrieval.json")
+    over = RetrievalComparison.load(path).over if path.is_file() else None
+    return over.full.things if over else None
+
+
 def class_table(run: Run, lang: str) -> ClassTable | None:
     """Return the table of the classes; None: not measured."""
     found = scores_of(run)

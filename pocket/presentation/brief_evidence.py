@@ -97,17 +97,21 @@ def saving_noise(full: list[Cell], condensed: list[Cell], lang: str) -> str:
     return translator(lang)("brief.saving_noise", mean=number(mean, 1, signed=True), spread=number(half_width, 1))
 
 
-def fewer_steps(report: RoiReport, full: list[Cell], condensed: list[Cell], lang: str) -> str:
+def fewer_steps(inputs: RoiInputs, full: list[Cell], condensed: list[Cell], lang: str) -> str:
     """Say which part of the saving is the setting of fewer steps, and no work of the condensed images; else nothing.
 
     Nothing where either takes as many steps, or where seconds were entered by hand.
     """
-    measured = all(report.inputs.estimate(f"seconds_{side}").source == "measured" for side in ("full", "condensed"))
+    seconds = [inputs.estimate(f"seconds_{side}") for side in ("full", "condensed")]
+    measured = all(estimate.source == "measured" for estimate in seconds)
     today, later = (statistics.median(cell.steps for cell in cells) for cells in (full, condensed))
     if not measured or later == today:
         return ""
-    words = {"full": number(today), "condensed": number(later), "share": percent(1 - later / today, lang, 0)}
-    return translator(lang)(f"brief.{'fewer' if later < today else 'more'}_steps", **words)
+    share, reduction = 1 - later / today, 1 - seconds[1].base / seconds[0].base
+    words = {"full": number(today), "condensed": number(later), "share": percent(share, lang, 0)}
+    fewer = "fewer_steps_most" if 0 < reduction < 2 * share else "fewer_steps"
+    key = fewer if later < today else "more_steps"
+    return translator(lang)(f"brief.{key}", reduction=percent(reduction, lang, 0), **words)
 
 
 def busy_text(cells: list[Cell], lang: str) -> str:
@@ -180,10 +184,9 @@ def over_what(found: MeanInterval, lang: str) -> str:
 
 def few_groups(found: MeanInterval, lang: str) -> str:
     """Say that no decision can rest on so few groups, or on so few queries where there are no groups; else nothing."""
-    things = found.queries if found.groups is None else found.groups
-    if things >= ENOUGH_QUERIES:
+    if found.things >= ENOUGH_QUERIES:
         return ""
-    return translator(lang)("over.few", things=number(things), least=number(ENOUGH_QUERIES))
+    return translator(lang)("over.few", things=number(found.things), least=number(ENOUGH_QUERIES))
 
 
 def provenance_lines(run: Run, cell: Cell, lang: str) -> list[tuple[str, str]]:

@@ -47,7 +47,10 @@ def told(finding: Finding, lang: str, shown: int = SHOWN) -> Told:
     rest = len(finding.affected) - shown
 
     def detail(one: Affected) -> str:
-        return t(f"check.kind.{finding.kind}.each", **_written(one.values)) if one.values else one.detail
+        if not one.values:
+            return one.detail
+        fault = one.values.get("fault")
+        return t(f"check.fault.{fault}" if fault else f"check.kind.{finding.kind}.each", **_written(one.values))
 
     return Told(
         finding.kind,

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Literal, NamedTuple
 
-from pocket.presentation.brief_classes import joined, scores_of
+from pocket.presentation.brief_classes import joined, scores_of, things_of
 from pocket.presentation.i18n import listed, number, percent, points, translator
 from pocket.roi import RoiReport
 from pocket.runs import Run
-from pocket.runs.diagnostics import DiagnosticReport, DiagnosticsRecord, Drift, Leakage, RareClasses
+from pocket.runs.diagnostics import DiagnosticReport, DiagnosticsRecord, Drift, Leakage, RareClasses, Robustness
 from pocket.runs.retrieval import CLEARLY, ENOUGH_QUERIES, FEW_THINGS, MODELS, ByClass
 
 State = Literal["met", "partly", "todo", "unjudged", "unmeasured"]
@@ -58,14 +58,15 @@ def checklist(run: Run, report: RoiReport, lang: str) -> list[Check]:
     A loss is met within ``thresholds.go_map_loss``, near copies up to the share that chance gives. Where scores by
     class are known, a class that the full-data model does not find counts as to do, whatever its loss; one of too few
     things is not judged, and nothing is where the full-data model itself is near chance. Partly met is a mean within
-    the loss of which a single part is not, and an alarm that was tested on one window of each kind.
+    the loss where a single disturbance is not or not every class could be looked at, and an alarm that was tested on
+    one window of each kind.
     """
     t, found, limit = translator(lang), diagnosed(run), report.inputs.thresholds.go_map_loss
     classes = scores_of(run)
     measured: dict[str, tuple[State, str] | None] = {
         "bias": _bias(found, classes, limit, lang),
         "rare": _rare(found, classes, limit, lang),
-        "shift": _shift(found, classes, limit, lang),
+        "shift": _shift(found, classes, things_of(run), limit, lang),
         "copies": _copies(found, lang),
         "membership": None,
         "drift": _drift(found, lang),
@@ -180,10 +181,17 @@ def _near_chance(rare: RareClasses, classes: ByClass | None) -> bool:
     if not chances:
         return False
     chance = sum(chances) / len(chances)
-    return rare.rarest_map[-1] - chance < CLEARLY * (1 - chance)
+    return _by_chance(rare.rarest_map[-1], chance)
 
 
-def _shift(found: Diagnosed | None, classes: ByClass | None, limit: float, lang: str) -> tuple[State, str] | None:
+def _by_chance(score: float, chance: float) -> bool:
+    """Return whether a score is hardly better than that of a random order."""
+    return score - chance < CLEARLY * (1 - chance)
+
+
+def _shift(
+    found: Diagnosed | None, classes: ByClass | None, things: int | None, limit: float, lang: str
+) -> tuple[State, str] | None:
     if found is None or found.condensed.robustness.severities != found.full.robustness.severities:
         return None
     t, ours, theirs = translator(lang), found.condensed.robustness, found.full.robustness
@@ -196,18 +204,50 @@ def _shift(found: Diagnosed | None, classes: ByClass | None, limit: float, lang:
         worst=disturbance(ours.worst, lang),
         worst_map=number(ours.map[ours.worst][-1], 3),
     )
-    if classes is not None and theirs.mean[-1] - classes.chance < CLEARLY * (1 - classes.chance):
+    if classes is not None and _by_chance(theirs.mean[-1], classes.chance):
         told = t("checklist.shifted", map=number(theirs.mean[-1], 3), chance=number(classes.chance, 3))
         return "unjudged", text + told
-    things = ENOUGH_QUERIES if classes is None else sum(score.things for score in classes.classes)
-    if things < ENOUGH_QUERIES:
+    if things is not None and things < ENOUGH_QUERIES:
         return "unjudged", text + t("checklist.shift_few", things=number(things))
     lost = {name: maps[-1] - theirs.map[name][-1] for name, maps in ours.map.items()}
     if beyond := [name for name in lost if -lost[name] > limit]:
         most = min(beyond, key=lambda name: lost[name])
         words = {"name": disturbance(most, lang), "loss": points(lost[most], lang)}
         text += t("checklist.shift_single", count=len(beyond), **words)
-    return "todo" if -change > limit else "partly" if beyond else "met", text
+    state, told = _shift_by_class(ours, theirs, classes, limit, lang)
+    if -change > limit:
+        state = "todo"
+    return "partly" if state == "met" and beyond else state, text + told
+
+
+def _shift_by_class(
+    ours: Robustness, theirs: Robustness, classes: ByClass | None, limit: float, lang: str
+) -> tuple[State, str]:
+    """Return how the classes stand under disturbances, each in the mean over all of them, and what to say of it."""
+    t = translator(lang)
+    if ours.class_mean is None or theirs.class_mean is None:
+        return "partly", t("checklist.shift_overall")
+    scores = {score.name: score for score in classes.classes} if classes else {}
+    few = [name for name, score in scores.items() if not score.judged and name in theirs.class_mean]
+    near = [
+        name
+        for name, maps in theirs.class_mean.items()
+        if name in scores and name not in few and _by_chance(maps[-1], scores[name].chance)
+    ]
+    lost = {
+        name: maps[-1] - theirs.class_mean[name][-1]
+        for name, maps in ours.class_mean.items()
+        if name not in (*few, *near)
+    }
+    told = ""
+    if lost:
+        worst = min(lost, key=lambda name: lost[name])
+        told = t("checklist.shift_class", name=worst, loss=points(lost[worst], lang))
+    told += t("checklist.shift_near", names=joined(near, lang)) if near else ""
+    told += t("checklist.few", few=FEW_THINGS, names=joined(few, lang)) if few else ""
+    if any(-change > limit for change in lost.values()):
+        return "todo", told
+    return "partly" if few or near else "met", told
 
 
 def _leakage(found: Diagnosed | None) -> Leakage | None:

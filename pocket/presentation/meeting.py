@@ -85,6 +85,7 @@ def _faster(report: RoiReport, lang: str) -> list[str]:
         "full": duration(inputs.seconds_full.base * scale, lang),
         "condensed": duration(inputs.seconds_condensed.base * scale, lang),
         "make": duration(making_seconds(report)[0], lang),
+        "times": plain(inputs.recondensations_per_year.base),
     }
     if roi_text.equally_long(report):
         return [t("meeting.faster_equal", full=said["full"], make=said["make"])]
@@ -118,7 +119,10 @@ def _random(report: RoiReport, condensed: list[Cell], random: list[Cell], lang: 
     ours, theirs = (report.alternative(name).npv for name in ("condensed", "random"))
     money_of = money(abs(ours - theirs), inputs.currency, lang)
     months = len(report.schedule) - 1
-    told.append(t(f"meeting.random_{'cheaper' if theirs >= ours else 'money'}", amount=money_of, months=months))
+    again = inputs.recondensations_per_year.base * inputs.engineer_day_rate.base
+    labour = money(again, inputs.currency, lang)
+    key = "cheaper" if theirs >= ours else "money"
+    told.append(t(f"meeting.random_{key}", amount=money_of, months=months, labour=labour))
     return [*told, t("meeting.random_both")] if max(ours, theirs) < 0 else told
 
 
@@ -132,8 +136,11 @@ def _pays(report: RoiReport, lang: str) -> list[str]:
 def _flip(report: RoiReport, lang: str) -> list[str]:
     told = [roi_text.flip(report, lang).value, roi_failed.flip(report, lang)]
     if report.decision.verdict != "go" and report.trainings_needed is not None:
-        needed, now = roi_text.count(report.trainings_needed), plain(report.trainings_per_month)
-        told.append(translator(lang)("meeting.flip_needed", needed=needed, now=now))
+        still = roi_text.still_stop(report, lang)
+        said = {"needed": roi_text.rough(report.trainings_needed, lang), "now": plain(report.trainings_per_month)}
+        told.append(
+            translator(lang)("meeting.flip_needed_still" if still else "meeting.flip_needed", **said, still=still)
+        )
     return told
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple, Self
 
-from pocket.presentation.brief_evidence import busy_text, saving_noise
+from pocket.presentation.brief_evidence import busy_text, fewer_steps, saving_noise
 from pocket.presentation.i18n import sentences
 from pocket.roi import RoiInputs, alternatives
 from pocket.runs import Run
@@ -27,10 +27,11 @@ class MeasuredSaving(NamedTuple):
         return cls(RoiInputs.from_run(run, ipc or None), *alternatives(run.folder, ipc or None))
 
     def caution(self, inputs: RoiInputs, lang: str) -> str:
-        """Say that the seconds are noise or disturbed, where they are and ``inputs`` still hold them; else nothing."""
+        """Say where the saving is from, and that it is noise or disturbed, while ``inputs`` still hold its seconds."""
         if any(inputs.estimate(name) != self.inputs.estimate(name) for name in _SECONDS):
             return ""
         told = (
+            fewer_steps(self.inputs, self.full, self.condensed, lang),
             saving_noise(self.full, self.condensed, lang),
             busy_text([*self.full, *self.condensed, *self.random], lang),
         )

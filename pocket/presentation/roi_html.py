@@ -60,7 +60,7 @@ def outcome_html(report: RoiReport, lang: str) -> str:
         _stacked(*roi_text.alternatives(report, lang), t("roi.alternatives")),
     ]
     if report.years:
-        parts.append(_stacked(*roi_text.years(report, lang), t("roi.years", tax=tax)))
+        parts.append(_stacked(*roi_text.years(report, lang), t("roi.years", tax=tax), total=True))
     return "".join(parts)
 
 
@@ -102,11 +102,14 @@ def compare_html(scenarios: Mapping[str, RoiInputs], lang: str) -> str:
     return _stacked([t("roi.measure"), *scenarios], rows, t("panel.compare"))
 
 
-def _stacked(heads: Sequence[str], rows: Sequence[Sequence[str]], caption: str) -> str:
-    """Return a table whose rows become blocks on a phone: each cell carries the name of its column."""
+def _stacked(heads: Sequence[str], rows: Sequence[Sequence[str]], caption: str, *, total: bool = False) -> str:
+    """Return a table whose rows become blocks on a phone: each cell carries the name of its column.
+
+    ``total`` marks the last row as the sum of the others.
+    """
     top = "".join(f'<th scope="col">{escape(head)}</th>' for head in heads)
     body = "".join(
-        f'<tr><th scope="row">{escape(row[0])}</th>'
+        f'<tr{" class=total" if total and row is rows[-1] else ""}><th scope="row">{escape(row[0])}</th>'
         + "".join(f'<td data-label="{escape(h)}">{escape(c)}</td>' for h, c in zip(heads[1:], row[1:], strict=True))
         + "</tr>"
         for row in rows

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from math import fsum
 from typing import NamedTuple
 
 from pocket.presentation.i18n import (
+    about,
     currency_name,
     data_size,
     date,
@@ -120,6 +122,19 @@ def count(value: float) -> str:
     return number(value, 1 if value < 100 else 0)
 
 
+def rough(value: float, lang: str) -> str:
+    """Return a number of trainings that follows from assumptions: of many, only two figures."""
+    return count(value) if value < 10_000 else about(value, lang)
+
+
+def still_stop(report: RoiReport, lang: str) -> str:
+    """Say why the decision to stop stays at the trainings that make the NPV zero; an empty text where it does not."""
+    t, reason = translator(lang), report.trainings_needed_reason
+    if report.decision.verdict != "stop" or report.trainings_needed_verdict != "stop":
+        return ""
+    return t(f"roi.still_{reason}", verdict=t("verdict.stop"))
+
+
 def axes(report: RoiReport, lang: str, steps: int | None = None) -> list[Line]:
     """Return the three axes, quality once against all data and once against the random subset.
 
@@ -183,7 +198,8 @@ def key_figures(report: RoiReport, lang: str) -> list[Line]:
         trainings(report, lang),
         Line(
             t("roi.trainings_needed"),
-            _never(report, lang) if needed is None else t("roi.trainings_value", total=count(needed)),
+            _never(report, lang) if needed is None else t("roi.trainings_value", total=rough(needed, lang)),
+            still_stop(report, lang),
         ),
     ]
 
@@ -252,19 +268,21 @@ def _rests_on(name: AlternativeName, inputs: RoiInputs, lang: str) -> str:
 
 
 def years(report: RoiReport, lang: str) -> tuple[list[str], list[list[str]]]:
-    """Return heads and rows of a table of the fiscal years; no rows where the inputs have no start."""
+    """Return heads and rows of a table of the fiscal years, the last row their total, whose last amount is the NPV.
+
+    No rows where the inputs have no start.
+    """
     t = translator(lang)
-    columns = [(found.full, found.condensed, found.net, found.discounted) for found in report.years]
+    found = report.years
+    if not found:
+        return [], []
+    names = [t("roi.year_months", year=t("format.fiscal_year", year=y.year), months=y.months) for y in found]
+    names.append(t("roi.years_total", months=sum(y.months for y in found)))
+    columns: list[tuple[float, ...]] = [(y.full, y.condensed, y.net, y.discounted) for y in found]
+    columns.append(tuple(map(fsum, zip(*columns, strict=True))))
     amount = amounts((value for row in columns for value in row), report.inputs.currency, lang)
     heads = [t(f"roi.{key}") for key in ("year", "cost_full", "cost_condensed", "saved", "saved_discounted")]
-    rows = [
-        [
-            t("roi.year_months", year=t("format.fiscal_year", year=found.year), months=found.months),
-            *map(amount, row),
-        ]
-        for found, row in zip(report.years, columns, strict=True)
-    ]
-    return heads, rows
+    return heads, [[name, *map(amount, row)] for name, row in zip(names, columns, strict=True)]
 
 
 def break_even(report: RoiReport, lang: str) -> str:
@@ -284,7 +302,8 @@ def _break_even_help(report: RoiReport, lang: str) -> str:
     if ends is None:
         return t("roi.break_even_help")
     # P90 of never is the highest there is, so that P10 can be never only where P90 is.
-    known = {name: count(end) for name, end in zip(("low", "high"), ends, strict=True) if end is not None}
+    # Whole ones: another seed of the draws moves the ends by more than a decimal.
+    known = {name: number(end) for name, end in zip(("low", "high"), ends, strict=True) if end is not None}
     spread = t(f"roi.break_even_{('never', 'open', 'range')[len(known)]}", **known)
     return t("format.between").join((spread, t("roi.break_even_help")))
 

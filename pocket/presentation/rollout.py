@@ -102,7 +102,7 @@ def stages(report: RoiReport, lang: str, *, trial: bool = False) -> list[Stage]:
         Stage(
             t(f"rollout.{key}", **said),
             t("rollout.done") if trial and key == "poc" else _when(inputs.start, plan, lang),
-            t(f"rollout.{key}_go", **said),
+            t(f"rollout.{key}_go{'_unset' if key == 'part' and not _pays(report) else ''}", **said),
             t(f"rollout.{key}_stop", **said),
             t(f"brief.owner_{plan.owner}"),
         )
@@ -113,7 +113,7 @@ def stages(report: RoiReport, lang: str, *, trial: bool = False) -> list[Stage]:
 def no_saving(report: RoiReport, lang: str, *, trial: bool = False) -> str:
     """Say for how many months the sums count no saving, and whether that is until all traffic is switched."""
     overlap, switch = report.inputs.overlap_months.base, _plan(report.inputs, trial=trial)["full"].month
-    words = {"months": plain(overlap), "switch": switch}
+    words = {"months": plain(min(overlap, len(report.schedule) - 1)), "switch": switch}  # charged within the horizon
     return translator(lang)("rollout.no_saving" if overlap > switch - 1 else "rollout.saving_early", **words)
 
 
@@ -161,7 +161,9 @@ def kpis(run: Run, report: RoiReport, full: list[Cell], condensed: list[Cell], l
     sides: tuple[AlternativeName, ...] = ("full", "condensed")
     each = {name: _monthly_cost(report, name) for name in sides}
     costs = {name: amounts(each.values(), inputs.currency, lang)(value) for name, value in each.items()}
-    limit = t("kpi.at_most", value=at_most(each["condensed"], inputs.currency, lang))
+    pays = _pays(report)
+    limit = t("kpi.at_most", value=at_most(each["condensed"], inputs.currency, lang)) if pays else t("kpi.cost_unset")
+    how = "cost_how" if pays else "cost_unset_how"
     before, after, told = _failed(run, report, lang)
     rise = t("kpi.rise", value=_rise(limits.go_map_loss, inputs.failure_share_per_point.base))
     failed = line("failed", before, after, rise, "ops", rank=FAILED_RANK)
@@ -176,7 +178,7 @@ def kpis(run: Run, report: RoiReport, full: list[Cell], condensed: list[Cell], l
             t("kpi.at_most", value=duration(later, lang, up=True)),
             "ml",
         ),
-        line("cost", costs["full"], costs["condensed"], limit, "finance", **_named(report, lang)),
+        line("cost", costs["full"], costs["condensed"], limit, "finance", how=how, **_named(report, lang)),
         line(
             "drift",
             "–",
@@ -220,6 +222,11 @@ def _rise(loss: float, per_point: float) -> str:
 
 def _monthly_cost(report: RoiReport, name: AlternativeName) -> float:
     return sum(report.alternative(name).monthly.values())
+
+
+def _pays(report: RoiReport) -> bool:
+    """Whether the planned costs can be limits: where they bring no NPV that a go allows, whoever kept to them lost."""
+    return report.npv >= report.inputs.thresholds.go_npv
 
 
 def _beside(report: RoiReport) -> float:

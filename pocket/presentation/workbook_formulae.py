@@ -33,7 +33,7 @@ def costs(name: str, growing: str) -> tuple[dict[str, str], dict[str, str]]:
     monthly = {"training": f"{training}*compute_price", "energy": f"{training}*{_POWER}", "storage": stored}
     if name == "full":
         return {}, monthly
-    beside = f"overlap_months*trainings_per_month*seconds_full*{_HOURS}"
+    beside = f"MIN(overlap_months,{HORIZON})*trainings_per_month*seconds_full*{_HOURS}"
     once = {"migration": "migration_days*engineer_day_rate", "overlap": f"{beside}*(compute_price+{_POWER})"}
     monthly["monitoring"] = "monitoring_days_per_month*engineer_day_rate"
     monthly["lost_quality"] = lost_quality(f"MAX(map_full-map_{name},0)")

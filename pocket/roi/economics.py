@@ -169,7 +169,8 @@ def costs_of(name: Trained, v: Values, inputs: RoiInputs) -> Costs:
         monthly["lost_quality"] = lost_quality(v, v["map_full"] - v[f"map_{name}"])
     else:
         monthly["lost_quality"] = v["searches_per_month"] * rise * v["failure_cost"]
-    overlap_hours = v["overlap_months"] * trainings * v["seconds_full"]
+    beside = np.minimum(v["overlap_months"], whole_months(v["horizon_months"]))  # beyond it nothing else is counted
+    overlap_hours = beside * trainings * v["seconds_full"]
     once = {
         "migration": v["migration_days"] * v["engineer_day_rate"],
         "condensing": condense_hours * (v["compute_price"] + energy_price),

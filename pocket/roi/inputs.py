@@ -22,7 +22,16 @@ from pocket.roi.fields import (
     InputError,
     Thresholds,
 )
-from pocket.roi.measured import EQUAL_STEPS, MEDIAN, OVER_QUERIES, FailedChange, Measured, MeasuredOn, measure
+from pocket.roi.measured import (
+    EQUAL_SETS,
+    EQUAL_STEPS,
+    MEDIAN,
+    OVER_QUERIES,
+    FailedChange,
+    Measured,
+    MeasuredOn,
+    measure,
+)
 from pocket.runs import Record, Run
 
 Tax = Literal["excluded", "included"]
@@ -121,7 +130,7 @@ class RoiInputs(Record):
             for value in (estimate.low, estimate.base, estimate.high):
                 if not spec.minimum <= value <= spec.maximum:
                     raise InputError(name, value, spec.minimum, spec.maximum)
-            if estimate.note in (MEASURED, MEDIAN, EQUAL_STEPS, OVER_QUERIES) and self.measured_on is None:
+            if estimate.note in (MEASURED, MEDIAN, EQUAL_STEPS, EQUAL_SETS, OVER_QUERIES) and self.measured_on is None:
                 raise ValueError(
                     f"{name}: note {estimate.note!r} needs measured_on: the device, the seeds and the protocol"
                 )
@@ -257,8 +266,9 @@ class RoiInputs(Record):
         Hard labels; the condensed set is IEM's; the random subset is the stronger of whole images and
         tiles. The teacher is counted where the set was condensed with one. Base is the mean over seeds, for seconds
         their median. Low and high are the 95 % interval for mAP (over seeds or over groups of queries, the
-        wider one), the fastest and the slowest seed for seconds. Hybrid operation is assumed to retrieve no
-        better than the condensed set, for one more training on that set a time, where the run has not measured it.
+        wider one), the fastest and the slowest seed for seconds (of equal trainings see `pocket.roi.measured.measure`).
+        Hybrid operation is assumed to retrieve no better than the condensed set, for one more training on that set a
+        time, where the run has not measured it.
 
         Parameters
         ----------

@@ -24,7 +24,7 @@ from pocket.runs.retrieval import FAILED_RANK, MODELS, RetrievalComparison
 
 Range = tuple[float, float, float]
 # Keys of notes, see `pocket.roi.fields.Estimate`.
-EQUAL_STEPS, OVER_QUERIES, MEDIAN = "equal_steps", "over_queries", "median"
+EQUAL_STEPS, EQUAL_SETS, OVER_QUERIES, MEDIAN = "equal_steps", "equal_sets", "over_queries", "median"
 # Times as long as the fastest from which equal work was disturbed; below a second they differ by chance.
 SPREAD, LEAST_SECONDS = 1.5, 1.0
 
@@ -112,6 +112,11 @@ def alternatives(folder: Path, ipc: int | None = None) -> Alternatives:
     return found
 
 
+def _equal_sets(condensed: list[Cell], random: list[Cell]) -> bool:
+    """Return whether the condensed and the random set take the same steps on as many images: the same work."""
+    return len({(cell.steps, cell.images) for cell in (*condensed, *random)}) == 1
+
+
 def equal_steps(full: list[Cell], condensed: list[Cell]) -> int | None:
     """Return the steps of a training where full data and the condensed set take the same, else None.
 
@@ -156,7 +161,8 @@ def measure(folder: Path, ipc: int | None = None) -> Measured:
 
     Seconds are medians over seeds: one training that other work on the machine has slowed down does not move them.
     Where all trainings take the same steps, one time stands for all of them, without a range: drawn apart, their noise
-    would look like a saving.
+    would look like a saving. So it does for the condensed and the random set where these take the same steps on as many
+    images: the median over all of them, lest noise say which of the two is worth more.
     """
     full, condensed, random = alternatives(folder, ipc)
     made = TrainingRecord.load(folder / "training.json").provenance
@@ -178,9 +184,15 @@ def measure(folder: Path, ipc: int | None = None) -> Measured:
     on = MeasuredOn(device=full[0].device, seeds=seeds, protocol=full[0].protocol)
     notes = dict.fromkeys([name for name in figures if name.startswith("seconds_")], MEDIAN) if seeds > 1 else {}
     if equal_steps(full, condensed):
-        middle, names = figures["seconds_full"][1], ("seconds_full", "seconds_condensed", "seconds_random")
+        middle = figures["seconds_full"][1]
+        names: tuple[str, ...] = ("seconds_full", "seconds_condensed", "seconds_random")
         figures |= dict.fromkeys(names, (middle, middle, middle))
         notes |= dict.fromkeys(names, EQUAL_STEPS)
+    elif _equal_sets(condensed, random):
+        middle = statistics.median(cell.train_seconds for cell in (*condensed, *random))
+        names = ("seconds_condensed", "seconds_random")
+        figures |= dict.fromkeys(names, (middle, middle, middle))
+        notes |= dict.fromkeys(names, EQUAL_SETS)
     if wider := _over_queries(folder, figures):
         figures |= wider
         notes |= dict.fromkeys(wider, OVER_QUERIES)

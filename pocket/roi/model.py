@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from math import ceil
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,7 +12,10 @@ from pocket.roi import finance
 from pocket.roi.economics import (
     Array,
     Costs,
+    Economics,
+    Reason,
     Trained,
+    Verdict,
     annuity,
     base_values,
     costs_of,
@@ -76,6 +80,7 @@ def compute(inputs: RoiInputs, *, draws: int = 2000, seed: int = 0) -> RoiReport
     failed = failed_as_measured(inputs)
     tornado, flip = sensitivity(inputs, reason_index, failed)
     npv = {found.name: found.npv for found in alternatives}
+    needed = _trainings_needed(inputs)
     others: tuple[AlternativeName, ...] = ("hybrid", "nothing")
     return RoiReport(
         inputs=inputs,
@@ -100,7 +105,9 @@ def compute(inputs: RoiInputs, *, draws: int = 2000, seed: int = 0) -> RoiReport
         irr=rate.yearly,
         irr_reason=rate.reason,
         trainings_per_month=float(trainings_per_month(values)[0]),
-        trainings_needed=_trainings_needed(inputs),
+        trainings_needed=needed.trainings,
+        trainings_needed_verdict=needed.verdict,
+        trainings_needed_reason=needed.reason,
         alternatives=alternatives,
         energy=_energy(costs["full"], costs["condensed"], base, months),
         outcomes=monte_carlo(inputs, draws, seed),
@@ -182,10 +189,11 @@ def _break_even(inputs: RoiInputs, base: dict[str, float]) -> BreakEven:
         return BreakEven(trainings=trainings, months=None, date=None)
     months = trainings / each_month
     near = months <= 1200
+    switched = base["overlap_months"] + months  # until all traffic is switched, full data are trained beside
     return BreakEven(
         trainings=trainings,
         months=months,
-        date=month_later(inputs.start, ceil(months)) if near and inputs.start else None,
+        date=month_later(inputs.start, ceil(switched)) if near and inputs.start else None,
     )
 
 
@@ -214,16 +222,32 @@ def _energy(full_costs: Costs, condensed_costs: Costs, base: dict[str, float], m
     )
 
 
-def _trainings_needed(inputs: RoiInputs) -> float | None:
+class _Needed(NamedTuple):
+    """The trainings a month at which the NPV is zero (None: no number), and the decision there."""
+
+    trainings: float | None
+    verdict: Verdict | None = None
+    reason: Reason | None = None
+
+
+def _trainings_needed(inputs: RoiInputs) -> _Needed:
     """Return the trainings a month at which the NPV is zero: it is linear in them."""
     if inputs.seconds_full.base <= inputs.seconds_condensed.base:
-        return None
+        return _Needed(None)
     many = SPECS["retrainings_per_month"].maximum
-    values = {name: np.repeat(value, 2) for name, value in base_values(inputs).items()}
-    values |= {"search_trials_per_month": np.zeros(2), "comparisons_per_month": np.zeros(2)}
-    values["retrainings_per_month"] = np.array([0.0, many])
-    at_none, at_many = economics(values, inputs).npv_condensed.tolist()
+    at_none, at_many = _at_trainings(inputs, [0.0, many]).npv_condensed.tolist()
     if at_many <= at_none:
-        return None
+        return _Needed(None)
     needed = max(-at_none / (at_many - at_none), 0.0) * many
-    return needed if np.isfinite(needed) else None
+    if not np.isfinite(needed):
+        return _Needed(None)
+    # A trifle more, lest the last digit of an NPV of zero make it a loss.
+    return _Needed(needed, *verdict_of(int(_at_trainings(inputs, [needed * (1 + 1e-6)]).reason[0])))
+
+
+def _at_trainings(inputs: RoiInputs, counts: list[float]) -> Economics:
+    """Compute what follows from so many trainings a month, everything else at its base."""
+    size = len(counts)
+    values = {name: np.repeat(value, size) for name, value in base_values(inputs).items()}
+    values |= {"search_trials_per_month": np.zeros(size), "comparisons_per_month": np.zeros(size)}
+    return economics(values | {"retrainings_per_month": np.array(counts)}, inputs)

@@ -33,6 +33,7 @@ class Axes(_Part):
 class BreakEven(_Part):
     """Trainings (months, date) after which condensing is repaid in machine time; None is "never".
 
+    The months count from the switch of all traffic, before which nothing is saved; the date is the month they end in.
     What condensing again takes, spread over the trainings, is subtracted from what each of them saves.
     """
 
@@ -174,9 +175,10 @@ class RoiReport(Record):
 
     ``npv``, paybacks and ``irr`` compare the condensed set with full data; ``payback`` None means "not
     within the horizon". ``trainings_per_month`` is what the inputs add up to, ``trainings_needed`` how many make
-    the NPV zero (None: no number does). ``years`` is empty where the inputs have no ``start``, ``failed`` where failed
-    searches were not measured: it holds the mean and the ends of their interval, at the base and at the high of what
-    one costs.
+    the NPV zero (None: no number does). ``trainings_needed_verdict`` and ``trainings_needed_reason`` are the decision
+    at that number, which may still be to stop; None: there is no number, or the record was made before they were kept.
+    ``years`` is empty where the inputs have no ``start``, ``failed`` where failed searches were not measured: it holds
+    the mean and the ends of their interval, at the base and at the high of what one costs.
     """
 
     kind: ClassVar[str] = "roi"
@@ -194,6 +196,8 @@ class RoiReport(Record):
     irr_reason: IrrReason | None
     trainings_per_month: float
     trainings_needed: float | None
+    trainings_needed_verdict: Verdict | None = None
+    trainings_needed_reason: Reason | None = None
     alternatives: tuple[Alternative, ...]
     energy: Energy
     outcomes: Outcomes

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import shlex
+from contextlib import suppress
 from typing import TYPE_CHECKING
+
+from pocket.runs.artefacts import ArtefactError
 
 if TYPE_CHECKING:
     from pocket.runs.run import Run
@@ -17,10 +20,17 @@ def command(*words: object, lang: str = "en") -> str:
 
 
 def command_of(run: Run, lang: str = "en") -> str:
-    """Return the command that makes a run, and goes on with it; the run itself remembers its table of groups."""
-    asked = run.settings
+    """Return the command that makes a run, and goes on with it; the run itself remembers its groups and its fit."""
     if not run.path("check.json").is_file():
         return command("tour", "--run", run.name)  # it speaks English only
-    seeds = ["--seeds", len(asked.seeds)] if len(asked.seeds) != SEEDS else []
-    bits = ["--bits", asked.bits] if asked.bits != BITS else []
-    return command("poc", asked.dataset, "--run", run.name, *seeds, *bits, lang=lang)
+    return command("poc", run.settings.dataset, "--run", run.name, *_options(run), lang=lang)
+
+
+def _options(run: Run) -> list[object]:
+    """Return the options of `pocket poc` that a run was made with, as far as it knows them."""
+    from pocket.runs.poc import AskedRecord
+
+    with suppress(ArtefactError):  # of an older kit, or damaged: the next call writes it anew
+        return list(AskedRecord.load(run.path("asked.json")).options)
+    seeds, bits = len(run.settings.seeds), run.settings.bits
+    return [*(["--seeds", seeds] if seeds != SEEDS else []), *(["--bits", bits] if bits != BITS else [])]

@@ -65,6 +65,9 @@ class Robustness(Part):
     clean: float = Field(ge=0, le=1, description="mAP of the same queries before")
     map: dict[str, tuple[float, ...]] = Field(description="by corruption, one a severity")
     mean: tuple[float, ...] = Field(description="over corruptions, one a severity")
+    class_mean: dict[str, tuple[float, ...]] | None = Field(
+        None, description="the same of each class's queries; None: not measured, by an older kit"
+    )
 
     @property
     def worst(self) -> str:

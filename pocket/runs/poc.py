@@ -48,6 +48,13 @@ class PlanRecord(Record):
     plan: Plan
 
 
+class AskedRecord(Record):
+    """``asked.json``: the options that a proof of concept was called with last, so that its command can be named."""
+
+    kind: ClassVar[str] = "poc-asked"
+    options: tuple[str, ...]
+
+
 def is_trial(run: Run) -> bool:
     """Return whether a run is a proof of concept on someone's own images: the first stage of a roll-out, done."""
     return run.path("plan.json").is_file() or run.path("poc.json").is_file()

@@ -111,6 +111,11 @@ class MeanInterval(BaseModel):
     seeds: PositiveInt
 
     @property
+    def things(self) -> int:
+        """Different things that the queries show, each counted once, also where it has several labels."""
+        return self.queries if self.groups is None else self.groups
+
+    @property
     def sign(self) -> int:
         """1 where the interval lies above 0, -1 where it lies below, else 0."""
         if self.low is None or self.high is None:

@@ -28,7 +28,7 @@ from pocket.workflows.check import UsageError, refuse_nowhere
 from pocket.workflows.measure import own_split
 from pocket.workflows.poc_cells import Shelf, Spec
 from pocket.workflows.poc_images import checked_images
-from pocket.workflows.poc_plan import Asked, estimate, measure_speed, plan_of
+from pocket.workflows.poc_plan import Asked, estimate, keep_asked, measure_speed, plan_of
 from pocket.workflows.poc_report import (
     IEM,
     readable,
@@ -244,7 +244,8 @@ def planned_run(path: Path, name: str, groups: Path | None, plan: Plan, fit: Fit
     for place in (run.folder, run.path("cells"), run.path("models")):
         for left in place.glob(".*.*"):  # temporary files of a process that was killed
             left.unlink(missing_ok=True)
-    files = ("check.json", "check.html", "split.json", "relabel.csv", "plan.json")
+    keep_asked(run, plan)
+    files = ("check.json", "check.html", "split.json", "relabel.csv", "asked.json", "plan.json")
     note_changed(run, [run.path(file) for file in files])
     return run
 

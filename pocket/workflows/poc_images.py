@@ -20,6 +20,7 @@ from pocket.data.intake import (
     take_in,
 )
 from pocket.data.intake.contents import changes, contents_of
+from pocket.data.intake.listing import Listing
 from pocket.data.intake.look import look_at_all
 from pocket.data.intake.names import shown
 from pocket.data.sources import registry
@@ -127,16 +128,24 @@ def hold_to_images(run: Run, say: Say, *, begins: bool) -> None:
 
 def _refuse_others(run: Run, lang: str, say: Say) -> None:
     path, groups = Path(run.settings.dataset), Path(run.settings.groups) if run.settings.groups else None
-    if not _unchanged(path, run.folder, groups):
-        _refuse_changes(path, run.folder, groups, lang, say)
+    toured = not run.path("check.json").is_file()
+    if not _unchanged(path, run.folder, groups, toured=toured):
+        _refuse_changes(path, run.folder, groups, lang, say, toured=toured)
 
 
-def _unchanged(path: Path, out: Path, groups: Path | None) -> bool:
+def _unchanged(path: Path, out: Path, groups: Path | None, *, toured: bool = False) -> bool:
     """Whether names, times and groups are those that the split was drawn of: then nothing need be looked at."""
     with suppress(ArtefactError, IntakeError):
         split, listing = SplitRecord.load(out / "split.json"), list_images(path, Findings(), groups)
-        return (split.key, split.groups_key) == (listing.key, listing.groups_key)
+        return split.key == listing.key and _same_groups(split, listing, toured=toured)
     return False
+
+
+def _same_groups(split: SplitRecord, listing: Listing, *, toured: bool) -> bool:
+    """Whether groups are those of the split. A tour is told of no table, but may have taken the split of a check that
+    was given one, and earlier tours noted its groups: where the images come with none, there is nothing to contradict.
+    """
+    return split.groups_key == listing.groups_key or (toured and not listing.groups_key)
 
 
 def _kept(path: Path, out: Path, groups: Path | None) -> CheckRecord | None:
@@ -148,7 +157,7 @@ def _kept(path: Path, out: Path, groups: Path | None) -> CheckRecord | None:
     return None
 
 
-def _refuse_changes(path: Path, out: Path, groups: Path | None, lang: str, say: Say) -> None:
+def _refuse_changes(path: Path, out: Path, groups: Path | None, lang: str, say: Say, *, toured: bool = False) -> None:
     """Refuse other images under a run's name, before anything in its folder is written over: its brief is of the old.
 
     Files that were only copied anew, with other times or in another format, are the same images.
@@ -178,5 +187,5 @@ def _refuse_changes(path: Path, out: Path, groups: Path | None, lang: str, say: 
                 free=free,
             )
         )
-    if listing.groups_key != before.groups_key:
+    if not _same_groups(before, listing, toured=toured):
         raise ValueError(t("poc.regrouped", path=shown(path), run=out.name, free=free))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 import warnings
+from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 from typing import Literal, NamedTuple
@@ -23,8 +24,9 @@ from pocket.evaluation import evaluate
 from pocket.evaluation.diagnostics import CORRUPTIONS, SEVERITIES
 from pocket.hashing import HashModel, TrainConfig, train
 from pocket.hashing.devices import pick_device
+from pocket.runs import ArtefactError, Run
 from pocket.runs.commands import BITS, SEEDS
-from pocket.runs.poc import Plan
+from pocket.runs.poc import AskedRecord, Plan
 
 SizedBy = Literal["imbalance", "few", "check", "asked"]
 MINUTES = 15.0
@@ -56,6 +58,13 @@ class Asked(NamedTuple):
         names = ("seeds", "bits", "ipc", "ratio", "resolution", "minutes")
         asked = {name: getattr(self, name) for name in names if getattr(self, name) != self._field_defaults[name]}
         return [word for name, value in asked.items() for word in (f"--{name}", f"{value:.12g}")]
+
+    @classmethod
+    def of(cls, plan: Plan) -> Asked:
+        """Return what a plan was asked for, as far as it can be asked of `pocket poc`."""
+        ipc, ratio = (plan.ipc, plan.ratio) if plan.sized_by == "asked" else (None, None)
+        resolution = plan.resolution if plan.size_by == "asked" else None
+        return cls(len(plan.seeds), plan.bits, ipc, ratio, resolution, plan.minutes)
 
 
 def plan_of(check: CheckRecord, asked: Asked, device: str = "auto") -> Plan:
@@ -107,6 +116,15 @@ def plan_of(check: CheckRecord, asked: Asked, device: str = "auto") -> Plan:
         fits=True,
     )
     return _fitted(plan, check.size.channels, pick_device(device).type, bool(asked.resolution))
+
+
+def keep_asked(run: Run, plan: Plan) -> None:
+    """Note in the run what was asked, before anything is made of it: a run that was stopped names its command."""
+    asked, path = AskedRecord(options=tuple(Asked.of(plan).options())), run.path("asked.json")
+    with suppress(ArtefactError):
+        if AskedRecord.load(path) == asked:
+            return
+    asked.save(path)
 
 
 def _sizes(check: CheckRecord, asked: Asked, train_counts: np.ndarray) -> tuple[float | None, int | None, SizedBy]:

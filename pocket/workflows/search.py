@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from pocket.data.decoding import decode_image
+from pocket.data.decoding import UnreadableError, decode_image
 from pocket.hashing import HashModel
 from pocket.presentation.i18n import Translate, number, translator
 from pocket.runs import Run, write_bytes
@@ -96,8 +96,8 @@ def search_images(
     for path in (path for path, trouble in zip(paths, troubles, strict=True) if not trouble):
         try:
             images[_title(path, images)] = decode_image(path, database.size, database.channels, database.fit)
-        except ValueError as error:
-            unreadable.append(f"{path}: {error}")
+        except UnreadableError as error:
+            unreadable.append(f"{path}: {t(error.key, **error.values)}")
     if not images:
         raise ValueError(t("format.between").join(unreadable))
     say(t("search.encoding", count=number(len(database)), name=database.name, models=", ".join(models)))

@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from pocket.data.decoding import Fit
+from pocket.data.decoding import FAULTS, Fit
 from pocket.data.intake.contents import contents_of
 from pocket.data.intake.copies import NearCopies, Pairs, exact_copies, linked, near_copies
 from pocket.data.intake.findings import Findings, IntakeError
 from pocket.data.intake.folders import GROUPS_FILE, list_folder
 from pocket.data.intake.listing import ENDINGS, Listing
-from pocket.data.intake.look import Looks, Progress, look_at_all
+from pocket.data.intake.look import Looks, Progress, Trouble, look_at_all
 from pocket.data.intake.manifests import list_manifest
 from pocket.data.intake.names import shown
 from pocket.data.intake.parquets import list_parquet
@@ -26,8 +26,6 @@ from pocket.data.intake.sizes import choose_size
 from pocket.data.intake.splits import QUERY_SHARE
 from pocket.data.intake.tables import read_groups
 from pocket.data.intake.units import SEED, queries_of, things_of, units_of
-from pocket.runs.artefacts import ArtefactError
-from pocket.runs.paths import cache_dir, home
 
 TABLES = (".csv", ".tsv", ".txt")
 
@@ -195,16 +193,9 @@ class Intake:
         )
 
 
-def trouble_text(trouble: tuple[str, str]) -> str:
+def trouble_text(trouble: Trouble) -> str:
     """Return why an image cannot be used, in English."""
-    kind, detail = trouble
-    words = {
-        "zero_bytes": "the file is empty (0 bytes)",
-        "too_large": f"too many pixels ({detail})",
-        "locked": f"may not be read ({detail})",
-        "broken": f"not a whole image ({detail})",
-    }
-    return words[kind]
+    return FAULTS[trouble.fault].format(words=trouble.detail)
 
 
 def take_in(
@@ -236,7 +227,9 @@ def take_in(
     require_classes(listing, np.ones(len(listing), dtype=bool), findings)
     looks = look_at_all(listing.open(), len(listing), progress, fit)
     if not looks.good.any():
-        findings.say("none_readable", ((listing.names[i], trouble_text(t)) for i, t in looks.troubles.items()))
+        for i, trouble in looks.troubles.items():
+            fault = {"fault": trouble.fault, "words": trouble.detail}
+            findings.add("none_readable", listing.names[i], trouble_text(trouble), **fault)
         raise findings.stop("none_readable", f"{listing.root}: none of its {len(listing)} images could be read")
     usable, single = require_classes(listing, looks.good, findings)
     exact = exact_copies(looks.digests)
@@ -305,43 +298,11 @@ def _stop_for_want_of_classes(listing: Listing, names: list[str], findings: Find
     raise findings.stop("empty" if empty else "no_classes", message, *tables, *parquets)
 
 
-def stored_split(listing: Listing, fit: Fit | None = None) -> SplitRecord | None:
-    """Return the split that was made before for these very images, by a check or by `load`; else None.
-
-    Where it was kept for another ``fit``, who asks stays, and the size is chosen anew: it depends on what is seen.
-    """
-    places = [_store(listing), *sorted((home() / "runs").glob("*/split.json"))]
-    for place in places:
-        try:
-            record = SplitRecord.load(place)
-        except (ArtefactError, OSError):
-            continue
-        if record.key == listing.key and listing.groups_key in ("", record.groups_key):
-            if fit in (None, record.fit):
-                return record
-            size = Size(**choose_size(look_at_all(listing.open(), len(listing), fit=fit))._asdict())
-            return record.model_copy(update={"fit": fit, "size": size})
-    return None
-
-
-def store_split(intake: Intake) -> SplitRecord:
-    """Keep a split, so that whatever loads these images takes the same."""
-    record = intake.record
-    record.save(_store(intake.listing))
-    return record
-
-
-def _store(listing: Listing) -> Path:
-    return cache_dir() / "splits" / f"{listing.key[:32]}.json"
-
-
 __all__ = [
     "ENDINGS",
     "Intake",
     "IntakeError",
     "list_images",
     "require_classes",
-    "store_split",
-    "stored_split",
     "take_in",
 ]

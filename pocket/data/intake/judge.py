@@ -41,7 +41,8 @@ def judge_images(intake: Intake, findings: Findings) -> None:
     """Note what single images are like: damaged, too large, named wrongly, of another mode, turned, animated."""
     listing, looks = intake.listing, intake.looks
     for i, trouble in looks.troubles.items():
-        findings.add(trouble.kind, listing.names[i], trouble.detail)
+        fault = {"fault": trouble.fault, "words": trouble.detail} if trouble.kind == "broken" else {}
+        findings.add(trouble.kind, listing.names[i], trouble.detail, **fault)
     if any(trouble.kind == "too_large" for trouble in looks.troubles.values()):
         findings.say("too_large", pixels=f"{MAX_PIXELS:,}")
     large = looks.large

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from pocket.data.decoding import LARGE_PIXELS, MAX_PIXELS, TURNED, Fit, Source, TooLargeError, opened, to_8_bit
+from pocket.data.decoding import LARGE_PIXELS, TURNED, Fit, Source, fault_of, opened, to_8_bit
 
 THUMB = 32  # pixels a side, grey
 TINT = 8  # pixels a side, colour
@@ -30,10 +30,11 @@ Progress = Callable[[int, int], None]
 
 
 class Trouble(NamedTuple):
-    """Why an image cannot be used: a kind of `findings.KINDS`, and the reader's own words."""
+    """Why an image cannot be used: a kind of `findings.KINDS`, the reader's own words, and which of `FAULTS` it is."""
 
     kind: str
     detail: str
+    fault: str
 
 
 class Look(NamedTuple):
@@ -119,7 +120,7 @@ def look_at(source: Source, *, detail: bool = False, fit: Fit = "crop") -> Look 
         Of its central square, or of the whole.
     """
     if isinstance(source, bytes) and not source:
-        return Trouble("zero_bytes", "")
+        return Trouble("zero_bytes", "", "zero_bytes")
     try:
         with opened(source) as image:
             width, height, mode, form = *image.size, image.mode, image.format or ""
@@ -127,15 +128,14 @@ def look_at(source: Source, *, detail: bool = False, fit: Fit = "crop") -> Look 
             transparent = mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in image.info
             turned = image.getexif().get(TURNED, 1) in range(2, 9)  # not after: turning it takes the mark away
             upright = to_8_bit(image, at_least=2 * SIZES[-1])
-    except (TooLargeError, Image.DecompressionBombError):
-        return Trouble("too_large", f"> {MAX_PIXELS:,} px")
-    except PermissionError as error:
-        return Trouble("locked", error.strerror or str(error))
     except Exception as error:
         # Not all of Pillow's decoders were written to raise OSError, and one file must never end the check.
         if isinstance(source, Path) and _is_empty(source):
-            return Trouble("zero_bytes", "")
-        return Trouble("broken", _reason(error))
+            return Trouble("zero_bytes", "", "zero_bytes")
+        fault, words = fault_of(error)
+        if fault in ("too_large", "locked"):
+            return Trouble(fault, words, fault)
+        return Trouble("broken", _reason(error), fault)
     digest = hashlib.blake2b(f"{upright.mode} {upright.size}".encode(), digest_size=16)
     digest.update(upright.tobytes())
     small = upright.resize((THUMB, THUMB), Image.Resampling.BILINEAR)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from pocket.data import ImageSet
@@ -10,6 +11,7 @@ from pocket.evaluation.diagnostics.corruptions import CORRUPTIONS, SEVERITIES, c
 from pocket.evaluation.report import evaluate_codes
 from pocket.hashing import HashModel
 from pocket.runs.diagnostics import Robustness
+from pocket.runs.retrieval import RetrievalReport
 
 
 def robustness(
@@ -47,11 +49,22 @@ def robustness(
     if not corruptions or not severities:
         raise ValueError("robustness needs at least one corruption and one severity")
 
-    def score(images: ImageSet) -> float:
-        return evaluate_codes(encode(model, images, device=device), database).map
+    def score(images: ImageSet) -> RetrievalReport:
+        return evaluate_codes(encode(model, images, device=device), database, class_names=query.class_names)
 
-    maps = {
-        name: tuple(score(corrupt(query, name, severity, seed=seed)) for severity in severities) for name in corruptions
+    found = [[score(corrupt(query, name, severity, seed=seed)) for severity in severities] for name in corruptions]
+    by_class = {
+        name: tuple(
+            math.fsum(report.class_map[place] or 0.0 for report in column) / len(found)
+            for column in zip(*found, strict=True)
+        )
+        for place, name in enumerate(query.class_names)
+        if found[0][0].class_map[place] is not None  # asked for, and in the database: under every corruption alike
     }
-    means = tuple(sum(column) / len(maps) for column in zip(*maps.values(), strict=True))
-    return Robustness(severities=tuple(severities), clean=score(query), map=maps, mean=means)
+    return Robustness(
+        severities=tuple(severities),
+        clean=score(query).map,
+        map={name: tuple(report.map for report in row) for name, row in zip(corruptions, found, strict=True)},
+        mean=tuple(sum(report.map for report in column) / len(found) for column in zip(*found, strict=True)),
+        class_mean=by_class,
+    )

@@ -118,6 +118,22 @@ def money(amount: float, currency: str, lang: str, like: float | None = None) ->
     return exact(amount, currency, lang)
 
 
+def about(value: float, lang: str) -> str:
+    """Return a large number of things with two significant figures.
+
+    Examples
+    --------
+    >>> about(2_512_345, "en"), about(25_123, "en"), about(2_512_345, "ja"), about(25_123, "ja")
+    ('about 2.5\\xa0million', 'about 25,000', '約250万', '約2.5万')
+    """
+    texts(lang)
+    value = float(f"{value:.2g}")
+    units = ((1e12, "兆"), (1e8, "億"), (1e4, "万")) if lang == "ja" else ((1e9, "billion"), (1e6, "million"))
+    unit, word = next(((unit, word) for unit, word in units if value >= unit), (1.0, ""))
+    figure = with_unit(plain(value / unit), word) if word else plain(value)
+    return f"約{figure}" if lang == "ja" else f"about {figure}"
+
+
 def exact(amount: float, currency: str, lang: str) -> str:
     """Return an amount in full: "JPY 1,605,526", 1,605,526円; with cents where these count."""
     return _with_currency(_small(amount, currency), currency, lang)
@@ -282,7 +298,9 @@ def _small(amount: float, currency: str) -> str:
 
 def _digits(amount: float, currency: str) -> int:
     """Return the decimals of an amount in full: what is small has to add up over months."""
-    return 2 if 0.005 <= abs(amount) < (100 if currency == "JPY" else 1e4) else 0
+    if currency == "JPY":  # a yen has no cents, so that none are written where there are none
+        return 2 if abs(amount) < 100 and not float(round(amount, 2)).is_integer() else 0
+    return 2 if 0.005 <= abs(amount) < 1e4 else 0
 
 
 def _flat(table: dict[str, Any], above: str = "") -> list[tuple[str, str]]:
