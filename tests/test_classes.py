@@ -163,7 +163,7 @@ def shown_classes(
     disturbed: dict[str, float] | None = None,
 ) -> dict[str, Check]:
     """The checklist of the run with these scores by class, of so many things, and the sample's diagnostics, in which
-    both models have these mAPs by class under disturbances, and the same of each disturbance.
+    both models have these mAPs by class under disturbances, and the same of each disturbance; else none by class.
     """
     for name in ("retrieval.json", "diagnostics.json"):
         shutil.copy(SAMPLE / name, run.path(name))
@@ -172,12 +172,16 @@ def shown_classes(
     over = OverQueries(full=one, condensed=one, random=one, against_full=one, against_random=one)
     classes = ByClass(chance=chance, classes=scores)
     run.save(record.model_copy(update={"by_class": classes, "over": over}), "retrieval.json")
+    found = DiagnosticsRecord.load(run.path("diagnostics.json"))
+    by_name = None if disturbed is None else {name: (score,) * 5 for name, score in disturbed.items()}
+    both = {name: model.robustness for name, model in found.models.items()}
     if disturbed is not None:
-        found = DiagnosticsRecord.load(run.path("diagnostics.json"))
-        by_name = {name: (score,) * 5 for name, score in disturbed.items()}
-        robust = found.models["full data"].robustness.model_copy(update={"class_mean": by_name})
-        models = {name: model.model_copy(update={"robustness": robust}) for name, model in found.models.items()}
-        run.save(found.model_copy(update={"models": models}), "diagnostics.json")
+        both = dict.fromkeys(both, both["full data"])
+    models = {
+        name: model.model_copy(update={"robustness": both[name].model_copy(update={"class_mean": by_name})})
+        for name, model in found.models.items()
+    }
+    run.save(found.model_copy(update={"models": models}), "diagnostics.json")
     return {line.key: line for line in checklist(run, compute(RoiInputs.from_run(run), draws=10), "en")}
 
 

@@ -15,7 +15,7 @@ from pocket.presentation.checklist import checklist, diagnosed, real_images
 from pocket.presentation.glossary import glossary, occurring
 from pocket.presentation.html import escape, png_uri, unbroken, visible
 from pocket.presentation.i18n import colon, dated, duration, exact, listed, money, number, plain, sentences, translator
-from pocket.presentation.meeting import phrases
+from pocket.presentation.meeting import labour_again, phrases
 from pocket.presentation.roi_files import report_of
 from pocket.roi import SPECS, RoiInputs, RoiReport, alternatives, ceiling, equal_steps
 from pocket.runs import Run, write_text
@@ -243,9 +243,7 @@ def _makeup(report: RoiReport, lang: str) -> str:
 
 def _labour(inputs: RoiInputs, lang: str) -> dict[str, str]:
     """Return how often one condenses again in a year, and the cost of a person-day each time, which no sum holds."""
-    times = inputs.recondensations_per_year.base
-    cost = money(times * inputs.engineer_day_rate.base, inputs.currency, lang)
-    return {"times": plain(times), "amount": cost}
+    return {"times": plain(inputs.recondensations_per_year.base), "amount": labour_again(inputs, lang)}
 
 
 def _checklist_text(run: Run, report: RoiReport, lang: str) -> str:

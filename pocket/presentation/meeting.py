@@ -20,7 +20,7 @@ from pocket.presentation.i18n import (
     translator,
 )
 from pocket.presentation.rollout import PLAN, making_seconds
-from pocket.roi import RoiReport
+from pocket.roi import RoiInputs, RoiReport
 from pocket.runs import Run
 from pocket.runs.poc import is_trial
 from pocket.runs.records import Cell, summarise
@@ -119,11 +119,15 @@ def _random(report: RoiReport, condensed: list[Cell], random: list[Cell], lang: 
     ours, theirs = (report.alternative(name).npv for name in ("condensed", "random"))
     money_of = money(abs(ours - theirs), inputs.currency, lang)
     months = len(report.schedule) - 1
-    again = inputs.recondensations_per_year.base * inputs.engineer_day_rate.base
-    labour = money(again, inputs.currency, lang)
+    labour = labour_again(inputs, lang)
     key = "cheaper" if theirs >= ours else "money"
     told.append(t(f"meeting.random_{key}", amount=money_of, months=months, labour=labour))
     return [*told, t("meeting.random_both")] if max(ours, theirs) < 0 else told
+
+
+def labour_again(inputs: RoiInputs, lang: str) -> str:
+    """Return what one person-day each time one condenses again would cost a year; no sum holds it."""
+    return money(inputs.recondensations_per_year.base * inputs.engineer_day_rate.base, inputs.currency, lang)
 
 
 def _pays(report: RoiReport, lang: str) -> list[str]:

@@ -78,9 +78,8 @@ def input_range(name: str, low: float, high: float, inputs: RoiInputs, lang: str
     ends = [_LAST_FIGURE.fullmatch(end) for end in (first, last)]
     if ends[0] and ends[1] and ends[0][1] == ends[1][1] and ends[0][3] == ends[1][3]:
         before, figure, after = ends[0].groups()
-        if (
-            not before or name == FAILED or SPECS[name].unit != "seconds"
-        ):  # "3 min 0 – 30 s" would read as 3 minutes to 30 seconds
+        seconds = name != FAILED and SPECS[name].unit == "seconds"
+        if not before or not seconds:  # "3 min 0 – 30 s" would read as 3 minutes to 30 seconds
             first, last = before + figure, ends[1][2] + after
     return translator(lang)("format.range", low=first, high=last)
 
