@@ -7,13 +7,15 @@ for all images, or an array with one number an image.
 
 from __future__ import annotations
 
+from functools import cache
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, device
 
 Formation = int | npt.NDArray[np.int64]
 
@@ -98,22 +100,29 @@ def _kinds(formation: npt.NDArray[np.int64]) -> list[tuple[int, npt.NDArray[np.i
 
 def _decode(images: Tensor, factor: int) -> Tensor:
     import torch
-    from torch.nn import functional
 
     if factor == 1:
         return images
+    # A bilinear resize as two matrix products, whose gradients, unlike those of torch's own, add up in a fixed order
+    # on a GPU: a condensation there that is resumed ends in the same bits.
+    down, across = (_enlargements(side, factor, images.device) for side in images.shape[2:])
     edges_y, edges_x = tile_edges(images.shape[2], factor), tile_edges(images.shape[3], factor)
     tiles = [
-        functional.interpolate(
-            images[:, :, edges_y[i] : edges_y[i + 1], edges_x[j] : edges_x[j + 1]],
-            size=images.shape[2:],
-            mode="bilinear",
-            align_corners=False,
-        )
+        down[i] @ images[:, :, edges_y[i] : edges_y[i + 1], edges_x[j] : edges_x[j + 1]] @ across[j].T
         for i in range(factor)
         for j in range(factor)
     ]
     return torch.stack(tiles, dim=1).flatten(0, 1)
+
+
+@cache
+def _enlargements(size: int, factor: int, device: device) -> list[Tensor]:
+    """Return, for each tile along one side, the matrix that enlarges it, shape (size, pixels of the tile)."""
+    import torch
+    from torch.nn import functional
+
+    tiles = (last - first for first, last in pairwise(tile_edges(size, factor)))
+    return [functional.interpolate(torch.eye(n)[None], size=size, mode="linear")[0].T.to(device) for n in tiles]
 
 
 def _encode(views: Tensor, factor: int) -> Tensor:

@@ -88,9 +88,11 @@ class Augmentation:
 
     def apply(self, images: Tensor, draw: Draw) -> Tensor:
         """Transform images in [0, 1], shape (N, C, H, W), by parameters of N groups; differentiable."""
-        if self.scale or self.rotate or self.shift or self.mirror:
+        if self.rotate:
             grid = functional.affine_grid(draw.theta, list(images.shape), align_corners=False)
             images = functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
+        elif self.scale or self.shift or self.mirror:
+            images = _resample(images, draw.theta)
         if draw.colour is not None:
             images = self._colour(images, draw.colour[:, :, None, None, None])
         if draw.hole is not None:
@@ -114,3 +116,23 @@ class Augmentation:
         in_x = (x - centre[:, 1:]).abs() < self.cutout / 2
         hole = (in_y[:, :, None] & in_x[:, None, :])[:, None]
         return images * ~hole + images.mean(dim=(2, 3), keepdim=True) * hole
+
+
+def _resample(images: Tensor, theta: Tensor) -> Tensor:
+    """Do what `grid_sample` does where nothing is rotated, rows and columns by themselves.
+
+    Its gradients add up in a fixed order, so that condensing gives the same bits every time on a GPU too, where those
+    of `grid_sample` do not. On one core it takes 0.8 to 0.9 of the time at 28 to 48 px, 1.6 at 224 px.
+    """
+    height, width = images.shape[2:]
+    columns = _hats(theta[:, 0, 0], theta[:, 0, 2], width)
+    rows = _hats(theta[:, 1, 1], theta[:, 1, 2], height)
+    return rows[:, None] @ images @ columns[:, None].mT
+
+
+def _hats(scale: Tensor, shift: Tensor, size: int) -> Tensor:
+    """Return the share of every input pixel in every output pixel along one side, shape (N, size, size)."""
+    pixel = torch.arange(size, device=scale.device)
+    centre = (2 * pixel + 1) / size - 1  # in -1 ... 1
+    source = (((scale[:, None] * centre + shift[:, None] + 1) * size - 1) / 2).clamp(0, size - 1)
+    return (1 - (source[:, :, None] - pixel).abs()).clamp_min(0)

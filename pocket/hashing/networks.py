@@ -243,8 +243,9 @@ def initialise(model: nn.Module, seed: int) -> None:
     """Draw all weights anew from ``seed``, pretrained ones too; statistics and targets stay.
 
     Convolutions and linear layers: U(-1/sqrt(fan_in), 1/sqrt(fan_in)), PyTorch's own default; norms: weight 1,
-    bias 0; networks of torchvision: as torchvision draws them. A `HashModel` gets the weights of a new one of that
-    seed. The global generator is left alone.
+    bias 0; networks of torchvision: as torchvision draws them. They are drawn where the model lies, which spares a
+    GPU to wait for them: on the CPU, a `HashModel` gets the weights of a new one of that seed. The global generator is
+    left alone.
     """
     for module in model.modules():
         if isinstance(module, TorchvisionNet):
@@ -255,7 +256,8 @@ def initialise(model: nn.Module, seed: int) -> None:
 @torch.no_grad()
 def _draw(model: nn.Module, seed: int) -> None:
     """Draw the weights outside torchvision's networks."""
-    source = generator(torch.device("cpu"), seed, 0x1417)
+    where = next(model.parameters()).device
+    source = generator(where, seed, 0x1417)
     foreign = {id(m) for net in model.modules() if isinstance(net, TorchvisionNet) for m in net.modules()}
     for module in model.modules():
         if id(module) in foreign or isinstance(module, HashModel):  # a model's own parameters are its targets
@@ -263,7 +265,7 @@ def _draw(model: nn.Module, seed: int) -> None:
         if isinstance(module, nn.Conv2d | nn.Linear):
             bound = 1 / math.sqrt(module.weight[0].numel())
             for parameter in module.parameters():
-                drawn = torch.rand(parameter.shape, generator=source)
+                drawn = torch.rand(parameter.shape, generator=source, device=where)
                 parameter.copy_((drawn * 2 - 1) * bound)
         elif isinstance(module, nn.GroupNorm | nn.LayerNorm | nn.BatchNorm1d | nn.BatchNorm2d):
             module.reset_parameters()  # draws nothing

@@ -162,6 +162,7 @@ class _Bench:
         assert spent is not None
         small = training if isinstance(training, CondensedSet) else None
         steps = effective(spec.method, spec.config).get("steps", 0) if spec.config else 0
+        disk_bytes = _disk_bytes(training)
         for protocol in spec.protocols:
             split = self.split(spec, protocol)
             started = time.perf_counter()
@@ -184,7 +185,7 @@ class _Bench:
                 condense_steps=0 if isinstance(spec.config, GradientConfig) else steps,
                 label_seconds=label_seconds,
                 evaluate_seconds=seconds,
-                disk_bytes=_disk_bytes(training),
+                disk_bytes=disk_bytes,
                 accuracy=_accuracy(model, split, self.device) if spec.hashing == "linear" else None,
                 peak_mb=peak_mb() or 0.0,
                 threads=torch.get_num_threads(),
