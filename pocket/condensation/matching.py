@@ -40,6 +40,7 @@ from pocket.hashing.augmentation import Draw
 from pocket.hashing.bars import steps
 from pocket.hashing.devices import deterministic, pick_device, warm_up
 from pocket.hashing.objectives import objective
+from pocket.hashing.replay import Replay
 
 
 class Step(NamedTuple):
@@ -146,6 +147,17 @@ def match(
     optimizer = torch.optim.Adam([synthetic], lr=config.lr, betas=(0.5, 0.9))
     first, spent = checkpoint.restore(synthetic, optimizer) if checkpoint else (0, 0.0)
     loss = torch.zeros((), device=where)
+
+    def apart(drawn: Draw, target: Moments, scale: Moments) -> Tensor:
+        z, v, off = views(synthetic, labels, formation, real.augmentation, drawn, networks.stage, judge, config)
+        ours = moments(z, v, classes, cov=config.weight_cov > 0, counts=rows)
+        if not equal:
+            ours = _where(made, ours, target)
+        return config.weight_hash * off + distance(ours, target, scale, config)
+
+    # Unequal classes and tiles are put in order with numbers that come from the processor.
+    own = networks.stage.own and (judge is None or judge.own)
+    descend = Replay(apart, [synthetic], where, on=own and equal and isinstance(formation, int))
     started = time.perf_counter()
 
     def seconds() -> float:
@@ -162,21 +174,14 @@ def match(
                 initial=first,
                 total=config.steps,
             ):
-                network, drawn, target, scale = real.at(step)
-                z, v, loss = views(synthetic, labels, formation, real.augmentation, drawn, network, judge, config)
-                ours = moments(z, v, classes, cov=config.weight_cov > 0, counts=rows)
-                if not equal:
-                    ours = _where(made, ours, target)
-                loss = config.weight_hash * loss + distance(ours, target, scale, config)
+                loss = descend(*real.at(step))
                 for group in optimizer.param_groups:
                     group["lr"] = config.lr * config.decay(step)
-                optimizer.zero_grad(set_to_none=True)
-                loss.backward()
                 optimizer.step()
                 with torch.no_grad():
                     synthetic.clamp_(0, 1)
                 if watch:
-                    watch(Step(step + 1, synthetic.detach(), loss.detach()))
+                    watch(Step(step + 1, synthetic.detach(), loss))
                 if checkpoint:
                     checkpoint.keep(step + 1, synthetic, optimizer, seconds())
     except KeyboardInterrupt:
@@ -231,8 +236,10 @@ def views(
 
     def embed(part: Tensor, part_labels: Tensor, start: int) -> tuple[Tensor, Tensor, Tensor]:
         own = formation if isinstance(formation, int) else formation[start : start + len(part)]
-        many = own**2 if isinstance(own, int) else torch.as_tensor(own**2, device=part.device)
-        of = part_labels.repeat_interleave(many)
+        if isinstance(own, int):
+            of = part_labels[:, None].expand(-1, own**2).flatten()
+        else:
+            of = part_labels.repeat_interleave(torch.as_tensor(own**2, device=part.device))
         shown = augmentation.apply(decode(part, own), drawn.at(of))
         z, v = network.embed(shown)
         if teacher is None or judge is None:

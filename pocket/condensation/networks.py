@@ -16,7 +16,13 @@ from pocket.hashing.networks import initialise
 
 
 class Networks:
-    """The condensing networks: a pool to draw from, or a new random one each step; one module for all."""
+    """The condensing networks: a pool to draw from, or a new random one each step.
+
+    Attributes
+    ----------
+    stage : HashModel
+        The one module that `draw` fills with weights, in place.
+    """
 
     def __init__(
         self,
@@ -29,14 +35,14 @@ class Networks:
         device: torch.device,
     ) -> None:
         self._seed, self._config, self._device = seed, config, device
-        self._stage = HashModel(
+        self.stage = HashModel(
             channels=images.channels,
             size=images.size,
             num_classes=images.num_classes,
             **shape,
         ).to(device)
-        self._stage.eval().requires_grad_(False)
-        self._stage.normalise_by(images.images)
+        self.stage.eval().requires_grad_(False)
+        self.stage.normalise_by(images.images)
         pairs = zip(pool.starts, pool.models, strict=True) if pool else ()
         self._pool = [(self._state(start), self._state(end)) for start, end in pairs]
 
@@ -47,12 +53,12 @@ class Networks:
         """Return the network of a step."""
         tossed = self._config.networks == "both" and derive(self._seed, 0xD5, instance) % 2
         if not self._pool or tossed:
-            initialise(self._stage, derive(self._seed, 0xD3, instance))
-            return self._stage
+            initialise(self.stage, derive(self._seed, 0xD3, instance))
+            return self.stage
         start, end = self._pool[derive(self._seed, 0xD4, instance) % len(self._pool)]
         share = torch.ones((), device=self._device)
         if self._config.interpolate:
             share = torch.rand((), generator=source, device=self._device)
-        load_blend(self._stage, start, end, share)
-        perturb(self._stage, self._config.perturb, source)
-        return self._stage
+        load_blend(self.stage, start, end, share)
+        perturb(self.stage, self._config.perturb, source)
+        return self.stage

@@ -55,8 +55,8 @@ class RealStatistics:
         self._known: dict[int, tuple[Moments, Moments]] = {}
 
     @torch.no_grad()
-    def at(self, step: int) -> tuple[HashModel, Draw, Moments, Moments]:
-        """Return network, augmentation parameters per class, real moments and their scales at a step."""
+    def at(self, step: int) -> tuple[Draw, Moments, Moments]:
+        """Draw the network of a step, and return augmentation parameters per class, real moments and their scales."""
         instance = step % self._config.cache if self._config.cache else step
         source = generator(self._device, self._seed, _STAGE, instance)
         network = self._networks.draw(instance, source)
@@ -64,9 +64,9 @@ class RealStatistics:
         if instance not in self._known:
             found = self._measure(network, drawn, source)
             if not self._config.cache:
-                return network, drawn, *found
+                return drawn, *found
             self._known[instance] = found
-        return network, drawn, *self._known[instance]
+        return drawn, *self._known[instance]
 
     def _measure(self, network: HashModel, drawn: Draw, source: torch.Generator) -> tuple[Moments, Moments]:
         batch = self._real.batch(self._config.real_batch, source)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from functools import cache
+from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -76,7 +78,26 @@ class ConvNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return Z, shape (N, dim)."""
+        if x.is_cuda and _fuses() and x.shape[2] * x.shape[3] <= 64 * 64:
+            return self._fused(x).flatten(1)
         return self.blocks(x).flatten(1)
+
+    def _fused(self, x: Tensor) -> Tensor:
+        """Return the last map, all that follows a convolution computed by one kernel."""
+        from pocket.hashing.kernels import NormReluHalve
+
+        layers = list(self.blocks)
+        for start in range(0, len(layers), 4):
+            norm = layers[start + 1]
+            last = start + 4 == len(layers)
+            x = NormReluHalve.apply(layers[start](x), norm.weight, norm.bias, norm.eps, last)
+        return x
+
+
+@cache
+def _fuses() -> bool:
+    """Return whether Triton is here to compile our kernels; without it torch's own layers compute the same, slower."""
+    return find_spec("triton") is not None
 
 
 def _convolution(inputs: int, outputs: int, side: int) -> list[nn.Module]:

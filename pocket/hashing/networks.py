@@ -150,6 +150,11 @@ class HashModel(nn.Module):
         """Length of Z."""
         return self.backbone.dim
 
+    @property
+    def own(self) -> bool:
+        """Whether the backbone is ours: one of torchvision may do in a step what a CUDA graph cannot record."""
+        return not self.shape["backbone"].startswith("torchvision:")
+
     def embed(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return ``(Z, V)`` for images in [0, 1], float32 of shapes (N, dim) and (N, bits).
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -12,7 +11,8 @@ from torch.nn import functional
 
 from pocket.hashing.codebooks import bernoulli_codebook, hadamard_codebook, no_targets, one_hot_rows, proxies
 
-Loss = Callable[[Tensor, Tensor, Tensor, float], Tensor]
+Progress = float | Tensor  # a scalar tensor where a GPU must not wait to be told
+Loss = Callable[[Tensor, Tensor, Tensor, Progress], Tensor]
 Targets = Callable[[int, int, int], Tensor]
 Head = Callable[[int, int], nn.Module]
 
@@ -51,7 +51,7 @@ class Objective:
 
 
 def orthohash(
-    v: Tensor, labels: Tensor, targets: Tensor, progress: float = 1.0, *, scale: float = 8.0, margin: float = 0.2
+    v: Tensor, labels: Tensor, targets: Tensor, progress: Progress = 1.0, *, scale: float = 8.0, margin: float = 0.2
 ) -> Tensor:
     """Cross-entropy on scaled cosines to fixed codewords, with a margin on the true class.
 
@@ -63,7 +63,7 @@ def orthohash(
     v : Tensor of float, shape (N, K)
     labels : Tensor of int64, shape (N,)
     targets : Tensor of +1 / -1, shape (num_classes, K)
-    progress : float
+    progress : float or scalar Tensor
         Not used.
     scale, margin : float
         s and m.
@@ -78,7 +78,7 @@ def orthohash(
     return functional.cross_entropy(scale * cosine, labels)
 
 
-def dpn(v: Tensor, labels: Tensor, targets: Tensor, progress: float = 1.0, *, margin: float = 1.0) -> Tensor:
+def dpn(v: Tensor, labels: Tensor, targets: Tensor, progress: Progress = 1.0, *, margin: float = 1.0) -> Tensor:
     """Hinge that pushes every bit to its target's side of zero, by a margin: the polarization loss.
 
     ``mean_k max(0, m - v_k t_yk)``. Fan et al., "Deep Polarized Network for Supervised Learning of
@@ -89,7 +89,7 @@ def dpn(v: Tensor, labels: Tensor, targets: Tensor, progress: float = 1.0, *, ma
     v : Tensor of float, shape (N, K)
     labels : Tensor of int64, shape (N,)
     targets : Tensor of +1 / -1, shape (num_classes, K)
-    progress : float
+    progress : float or scalar Tensor
         Not used.
     margin : float
         m.
@@ -113,7 +113,7 @@ def dhd(
     v: Tensor,
     labels: Tensor,
     targets: Tensor,
-    progress: float = 1.0,
+    progress: Progress = 1.0,
     *,
     temperature: float = 0.2,
     distil: float = 0.1,
@@ -135,7 +135,7 @@ def dhd(
     labels : Tensor of int64, shape (N,)
     targets : Tensor of float, shape (num_classes, K)
         Proxies; trained along.
-    progress : float
+    progress : float or scalar Tensor
         Not used.
     temperature, distil, quantise, sigma : float
         tau, l_1, l_2, sigma.
@@ -155,7 +155,7 @@ def dhd(
     return proxies + distil * apart + quantise * quantised.mean()
 
 
-def csq(v: Tensor, labels: Tensor, targets: Tensor, progress: float = 1.0, *, quantise: float = 1e-4) -> Tensor:
+def csq(v: Tensor, labels: Tensor, targets: Tensor, progress: Progress = 1.0, *, quantise: float = 1e-4) -> Tensor:
     """Binary cross-entropy of every bit to its class's hash centre, with a light pull to +-1.
 
     ``BCE((h + 1) / 2, (c_y + 1) / 2) + l mean_k (|h_k| - 1)^2`` with h = tanh(v). Yuan et al., "Central
@@ -168,7 +168,7 @@ def csq(v: Tensor, labels: Tensor, targets: Tensor, progress: float = 1.0, *, qu
     v : Tensor of float, shape (N, K)
     labels : Tensor of int64, shape (N,)
     targets : Tensor of +1 / -1, shape (num_classes, K)
-    progress : float
+    progress : float or scalar Tensor
         Not used.
     quantise : float
         l.
@@ -187,7 +187,9 @@ def csq(v: Tensor, labels: Tensor, targets: Tensor, progress: float = 1.0, *, qu
     return centred + quantise * (torch.tanh(v).abs() - 1).square().mean()
 
 
-def hashnet(v: Tensor, labels: Tensor, targets: Tensor, progress: float = 1.0, *, alpha: float | None = None) -> Tensor:
+def hashnet(
+    v: Tensor, labels: Tensor, targets: Tensor, progress: Progress = 1.0, *, alpha: float | None = None
+) -> Tensor:
     """Pairwise logistic loss, balanced between similar and dissimilar pairs, on ever sharper codes.
 
     ``sum_ij w_ij (log(1 + exp(a <h_i, h_j>)) - a s_ij <h_i, h_j>) / |S|`` over the pairs S of different images
@@ -202,7 +204,7 @@ def hashnet(v: Tensor, labels: Tensor, targets: Tensor, progress: float = 1.0, *
     labels : Tensor of int64, shape (N,)
     targets : Tensor
         Not used: there are no codewords.
-    progress : float
+    progress : float or scalar Tensor
         Share of training done, from 0 to 1.
     alpha : float, optional
         a.
@@ -213,7 +215,7 @@ def hashnet(v: Tensor, labels: Tensor, targets: Tensor, progress: float = 1.0, *
         The mean over similar pairs plus the mean over dissimilar ones, a scalar, 0 or more; a batch without
         pairs of a kind counts 0 for them.
     """
-    h = torch.tanh(math.sqrt(math.floor(7.5 * progress) + 1) * v)
+    h = torch.tanh((torch.as_tensor(7.5 * progress).floor() + 1).sqrt() * v)
     inner = (10 / v.shape[1] if alpha is None else alpha) * (h @ h.T)
     similar = labels[:, None] == labels[None, :]
     one_of_each = torch.ones_like(similar).triu(1)
@@ -226,7 +228,7 @@ def hashnet(v: Tensor, labels: Tensor, targets: Tensor, progress: float = 1.0, *
     return alike + mean(functional.softplus(inner), ~similar & one_of_each)
 
 
-def linear(v: Tensor, labels: Tensor, targets: Tensor, progress: float = 1.0) -> Tensor:
+def linear(v: Tensor, labels: Tensor, targets: Tensor, progress: Progress = 1.0) -> Tensor:
     """Cross-entropy of a linear classifier: no hashing method, but what the condensation literature evaluates with.
 
     ``CE(v_1 ... v_C)``: the first num_classes values of V are the logits, the others are not used. `pocket bench
@@ -238,7 +240,7 @@ def linear(v: Tensor, labels: Tensor, targets: Tensor, progress: float = 1.0) ->
     labels : Tensor of int64, shape (N,)
     targets : Tensor, shape (num_classes, K)
         Rows of the identity.
-    progress : float
+    progress : float or scalar Tensor
         Not used.
 
     Returns

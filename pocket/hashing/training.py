@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
-from typing import Self
+from functools import partial
+from typing import NamedTuple, Self
 
 import numpy as np
 import torch
@@ -15,17 +16,27 @@ from torch import Tensor
 from torch.nn import functional
 
 from pocket.data import CondensedSet, ImageSet
-from pocket.hashing.augmentation import Augmentation
+from pocket.hashing.augmentation import Augmentation, Draw
 from pocket.hashing.bars import steps
 from pocket.hashing.devices import derive, describe, deterministic, generator, pick_device, to_float, warm_up
 from pocket.hashing.labelling import unpack
 from pocket.hashing.mixing import Mixes, mixes_of
 from pocket.hashing.networks import HashModel, TrainingReport
 from pocket.hashing.objectives import objective
+from pocket.hashing.replay import Replay
 
 _STAGE = 0x7124  # keeps the draws of training apart from those of other stages with the same seed
 
-LossAt = Callable[[HashModel, Tensor, int], Tensor]  # of a model, on the rows of a batch, at a step
+
+class Lesson(NamedTuple):
+    """What a batch is taught by.
+
+    ``draw`` gives what is random of a step, from its number and the size of the batch; ``loss`` is that of a model on
+    the rows of a batch, from what was drawn and the share of the training done.
+    """
+
+    draw: Callable[[int, int], tuple[Draw, ...]]
+    loss: Callable[[HashModel, Tensor, tuple[Draw, ...], Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -171,10 +182,10 @@ def train(
     codes = None if codes is None else codes.to(where)
     mixes = mixes_of(images) if isinstance(images, CondensedSet) else None
     if codes is not None and mixes is not None:
-        loss_at, count = _imitate(views, mixes.to(where), codes, config), len(codes)
+        lesson, count = _imitate(views, mixes.to(where), codes, config.weight_codes), len(codes)
     else:
-        loss_at, count = _learn(views, labels, augmentation, config, seed), len(views)
-    return _fit(model, views, loss_at, count, config, seed, started, images.name, progress)
+        lesson, count = _learn(views, labels, augmentation, method, seed), len(views)
+    return _fit(model, views, lesson, count, config, seed, started, images.name, progress)
 
 
 def fine_tune(
@@ -231,44 +242,45 @@ def fine_tune(
     views = torch.cat([_as_bytes(part) for part, _ in parts])
     labels = torch.cat([part for _, part in parts])
     augmentation = replace(config.augmentation, mirror=real.mirror)
-    loss_at = _learn(views, labels, augmentation, config, seed)
-    return _fit(deepcopy(model).to(where), views, loss_at, len(views), config, seed, started, real.name, progress)
+    lesson = _learn(views, labels, augmentation, model.method, seed)
+    return _fit(deepcopy(model).to(where), views, lesson, len(views), config, seed, started, real.name, progress)
 
 
 def _as_bytes(views: Tensor) -> Tensor:
     return views if views.dtype == torch.uint8 else (views * 255).round().clamp(0, 255).byte()
 
 
-def _learn(views: Tensor, labels: Tensor, augmentation: Augmentation, config: TrainConfig, seed: int) -> LossAt:
-    """Return the loss of augmented views: that of the hashing method."""
+def _learn(views: Tensor, labels: Tensor, augmentation: Augmentation, method: str, seed: int) -> Lesson:
+    """Teach augmented views by the loss of the hashing method."""
+    hashing = objective(method)
+    kinds = (augmentation, augmentation.stronger()) if hashing.two_views else (augmentation,)
 
-    def loss_at(model: HashModel, rows: Tensor, step: int) -> Tensor:
-        hashing = objective(model.method)
+    def draw(step: int, size: int) -> tuple[Draw, ...]:
         source = generator(views.device, seed, _STAGE, step)
+        return tuple(kind.draw(size, source) for kind in kinds)
+
+    def loss(model: HashModel, rows: Tensor, drawn: tuple[Draw, ...], progress: Tensor) -> Tensor:
         seen = to_float(views[rows])
-        shown = augmentation.apply(seen, augmentation.draw(len(rows), source))
-        if hashing.two_views:
-            strong = augmentation.stronger()
-            shown = torch.cat([shown, strong.apply(seen, strong.draw(len(rows), source))])
-        return hashing.loss(model(shown), labels[rows], model.targets, step / config.steps)
+        shown = torch.cat([kind.apply(seen, by) for kind, by in zip(kinds, drawn, strict=True)])
+        return hashing.loss(model(shown), labels[rows], model.targets, progress)
 
-    return loss_at
+    return Lesson(draw, loss)
 
 
-def _imitate(views: Tensor, mixes: Mixes, codes: Tensor, config: TrainConfig) -> LossAt:
-    """Return the loss of patchworks: the cosine to their codes alone, for what is true of both views is no class."""
+def _imitate(views: Tensor, mixes: Mixes, codes: Tensor, weight: float) -> Lesson:
+    """Teach patchworks by the cosine to their codes alone, for what is true of both views is no class."""
 
-    def loss_at(model: HashModel, rows: Tensor, _: int) -> Tensor:
+    def loss(model: HashModel, rows: Tensor, _: tuple[Draw, ...], __: Tensor) -> Tensor:
         v = model(to_float(mixes.make(views, rows)))
-        return config.weight_codes * (1 - functional.cosine_similarity(v, codes[rows]).mean())
+        return weight * (1 - functional.cosine_similarity(v, codes[rows]).mean())
 
-    return loss_at
+    return Lesson(lambda step, size: (), loss)
 
 
 def _fit(
     model: HashModel,
     views: Tensor,
-    loss_at: LossAt,
+    lesson: Lesson,
     count: int,
     config: TrainConfig,
     seed: int,
@@ -300,16 +312,16 @@ def _fit(
         max_momentum=min(0.99, round(config.momentum + 0.05, 6)),
     )
     model.train()
+    learn = Replay(partial(lesson.loss, model), model.parameters(), where, on=model.own)
     with deterministic():
         label = progress if isinstance(progress, str) else f"training on {name}"
         for step in steps(range(config.steps), label, shown=bool(progress)):
-            loss = loss_at(model, batches[step], step)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
+            done = torch.full((), step / config.steps, device=where)
+            loss = learn(batches[step], lesson.draw(step, config.batch), done)
             optimizer.step()
             schedule.step()
     _note_codes(model.eval(), views, config.batch)
-    final_loss = float(loss.detach())  # waits for the device, so that the seconds are whole
+    final_loss = float(loss)  # waits for the device, so that the seconds are whole
     model.report = TrainingReport(config.steps, time.perf_counter() - started, final_loss, describe(where))
     return model.cpu()
 

@@ -1,0 +1,126 @@
+"""InstanceNorm, ReLU and the 2 x 2 average pool of a ConvNet's block as one GPU kernel, and their gradient as another.
+
+Between two convolutions a block moves bytes and computes little. torch's own layers read and write the map some
+fifteen times, in float32; these read it twice and write it once, in the type that the convolutions use.
+
+Imported only where a GPU computes and Triton, which comes with torch's CUDA builds on Linux, is there.
+"""
+
+# Triton's types are not Python's.
+# mypy: disable-error-code="no-untyped-def, untyped-decorator, import-untyped"
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+from torch.nn import functional
+
+LARGEST = 64 * 64  # pixels of a map that one program holds in its registers
+
+
+@triton.jit
+def _forward(x, weight, bias, pooled, channels, height, width, eps, MAP: tl.constexpr, POOLED: tl.constexpr):
+    plane = tl.program_id(0).to(tl.int64)  # of one image and channel
+    size = height * width
+    at = tl.arange(0, MAP)
+    here = at < size
+    values = tl.load(x + plane * size + at, mask=here, other=0.0).to(tl.float32)
+    mean = tl.sum(values) / size
+    off = tl.where(here, values - mean, 0.0)
+    scale = tl.load(weight + plane % channels) / tl.sqrt(tl.sum(off * off) / size + eps)
+    shift = tl.load(bias + plane % channels) - mean * scale
+    columns = width // 2
+    count = (height // 2) * columns
+    out = tl.arange(0, POOLED)
+    kept = out < count
+    corner = x + plane * size + 2 * (out // columns) * width + 2 * (out % columns)
+    total = tl.zeros((POOLED,), dtype=tl.float32)
+    for row in tl.static_range(2):
+        for column in tl.static_range(2):
+            value = tl.load(corner + row * width + column, mask=kept, other=0.0).to(tl.float32)
+            total += tl.maximum(value * scale + shift, 0.0)
+    tl.store(pooled + plane * count + out, (total * 0.25).to(pooled.dtype.element_ty), mask=kept)
+
+
+@triton.jit
+def _backward(
+    x, weight, bias, grad, grad_x, grad_weight, grad_bias, channels, height, width, eps, LEARNED: tl.constexpr,
+    MAP: tl.constexpr,
+):  # fmt: skip
+    plane = tl.program_id(0).to(tl.int64)
+    size = height * width
+    at = tl.arange(0, MAP)
+    here = at < size
+    values = tl.load(x + plane * size + at, mask=here, other=0.0).to(tl.float32)
+    mean = tl.sum(values) / size
+    off = tl.where(here, values - mean, 0.0)
+    inverse = 1.0 / tl.sqrt(tl.sum(off * off) / size + eps)
+    normal = off * inverse
+    gain = tl.load(weight + plane % channels)
+    columns = width // 2
+    row, column = at // width // 2, at % width // 2
+    pooled = here & (row < height // 2) & (column < columns)  # a last odd row or column is left out
+    place = plane * ((height // 2) * columns) + row * columns + column
+    above = tl.load(grad + place, mask=pooled, other=0.0).to(tl.float32) * 0.25
+    above = tl.where(normal * gain + tl.load(bias + plane % channels) > 0, above, 0.0)
+    sum_above, sum_product = tl.sum(above), tl.sum(above * normal)
+    if LEARNED:
+        tl.store(grad_weight + plane, sum_product)
+        tl.store(grad_bias + plane, sum_above)
+    below = gain * inverse * (above - (sum_above + normal * sum_product) / size)
+    tl.store(grad_x + plane * size + at, below.to(grad_x.dtype.element_ty), mask=here)
+
+
+class NormReluHalve(torch.autograd.Function):
+    """``avg_pool2d(relu(instance_norm(x)), 2)`` with learned scale and shift."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float, wide: bool) -> Tensor:
+        """Return the pooled map, in float32 where ``wide``, else in the type of ``x``, shape (N, C, H // 2, W // 2)."""
+        x = x.contiguous()
+        ctx.save_for_backward(x, weight, bias)
+        ctx.eps = eps
+        images, channels, height, width = x.shape
+        pooled = x.new_empty(images, channels, height // 2, width // 2, dtype=torch.float32 if wide else x.dtype)
+        sizes = {"MAP": triton.next_power_of_2(height * width)}
+        sizes["POOLED"] = triton.next_power_of_2((height // 2) * (width // 2))
+        grid = (images * channels,)
+        _forward[grid](x, weight, bias, pooled, channels, height, width, eps, **sizes, num_warps=_warps(sizes["MAP"]))
+        return pooled
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        """Return the gradients of x, weight and bias."""
+        x, weight, bias = ctx.saved_tensors
+        if torch.is_grad_enabled():  # somebody asks for the gradient of this gradient: the layers know how
+            pooled = layers(x, weight, bias, ctx.eps).to(grad.dtype)
+            wanted = [t for t in (x, weight, bias) if t.requires_grad]
+            found = iter(torch.autograd.grad(pooled, wanted, grad, create_graph=True))
+            return *(next(found) if t.requires_grad else None for t in (x, weight, bias)), None, None
+        grad = grad.contiguous()
+        images, channels, height, width = x.shape
+        learned = ctx.needs_input_grad[1] or ctx.needs_input_grad[2]
+        grad_x = torch.empty_like(x)
+        # A sum for each image and channel, added up over the images in a fixed order.
+        sums = x.new_empty(2, images, channels, dtype=torch.float32) if learned else x.new_empty(2, 0)
+        block = triton.next_power_of_2(height * width)
+        _backward[(images * channels,)](
+            x, weight, bias, grad, grad_x, sums[0], sums[1], channels, height, width, ctx.eps, LEARNED=learned,
+            MAP=block, num_warps=_warps(block),
+        )  # fmt: skip
+        own = sums.sum(1).unbind() if learned else (None, None)
+        return grad_x, *own, None, None
+
+
+def layers(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
+    """Return what the kernels compute, by torch's own layers."""
+    normal = functional.group_norm(x.float(), len(weight), weight, bias, eps)
+    return functional.avg_pool2d(functional.relu(normal), 2)
+
+
+def _warps(block: int) -> int:
+    return max(1, min(8, block // 256))
