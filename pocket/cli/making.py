@@ -223,6 +223,10 @@ def bench(
         bool | None, typer.Option("--reduced/--whole", help="Smaller task for 2 CPU cores. Default: without a GPU.")
     ] = None,
     only: Annotated[str | None, typer.Option(help="Measure one method only, such as iem.")] = None,
+    seed: Annotated[list[int] | None, typer.Option(help="Measure this seed only; may be given several times.")] = None,
+    shared: Annotated[
+        int, typer.Option(help="How many benches use the device at once, this one included: recorded.", min=1)
+    ] = 1,
     results: Annotated[str | None, typer.Option(help="Folder of the result tables. Default: data/results.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
 ) -> None:
@@ -245,6 +249,8 @@ def bench(
             folder=where,
             device=device,
             only=only,
+            seeds=seed,
+            shared=shared,
             say=typer.echo,
         )
     except KeyboardInterrupt:

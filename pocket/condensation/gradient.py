@@ -26,6 +26,7 @@ from pocket.condensation.matching import Matched, Step
 from pocket.condensation.real import RealImages, siamese
 from pocket.data.formation import decode
 from pocket.hashing import Augmentation, HashModel
+from pocket.hashing.backbones import ConvNet
 from pocket.hashing.bars import steps
 from pocket.hashing.devices import derive, deterministic, generator, pick_device, warm_up
 from pocket.hashing.networks import initialise
@@ -249,6 +250,8 @@ class _Learner:
             backbone=task.backbone,
             width=task.width,
         ).to(device)
+        if isinstance(self._network.backbone, ConvNet):
+            self._network.backbone.fused = False  # for `vmap`
         self._network.normalise_by(task.images.images)
         self._optimizer = torch.optim.SGD(
             self._network.parameters(), lr=config.inner_lr * self._objective.lr, momentum=0.9

@@ -64,7 +64,14 @@ class ConvNet(nn.Module):
         Of the input images, shape (N, channels, size, size).
     width, depth : int
         Channels of every block, and their number.
+
+    Attributes
+    ----------
+    fused : bool
+        Let a GPU compute norm, ReLU and pool as one kernel. Set it to False under `torch.func`, which wants layers.
     """
+
+    fused: bool = True
 
     def __init__(self, channels: int, size: int, width: int, depth: int) -> None:
         super().__init__()
@@ -78,7 +85,7 @@ class ConvNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return Z, shape (N, dim)."""
-        if x.is_cuda and _fuses() and x.shape[2] * x.shape[3] <= 64 * 64:
+        if self.fused and x.is_cuda and _fuses() and x.shape[2] * x.shape[3] <= 64 * 64:
             return self._fused(x).flatten(1)
         return self.blocks(x).flatten(1)
 

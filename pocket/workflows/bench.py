@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -44,6 +44,8 @@ def bench(
     folder: Path | None = None,
     device: str = "auto",
     only: str | None = None,
+    seeds: Collection[int] | None = None,
+    shared: int = 1,
     say: Callable[[str], None] = print,
 ) -> Path:
     """Measure the cells of a suite that the result table lacks.
@@ -61,6 +63,11 @@ def bench(
     device : str
     only : str, optional
         Measure cells of this method only.
+    seeds : collection of int, optional
+        Measure cells of these seeds only, so that others can be measured elsewhere.
+    shared : int
+        How many benches use the device at once, this one included. It is recorded: their seconds are not those of a
+        device of one's own, and no break-even is told from them.
     say : callable
         Takes each line of progress.
 
@@ -81,11 +88,11 @@ def bench(
     methods = list(dict.fromkeys(spec.method for spec in specs))
     if only not in (None, *methods):
         raise ValueError(f"suite {suite!r} has no method {only!r}; choose one of {', '.join(methods)}")
-    specs = [spec for spec in specs if only in (None, spec.method)]
+    specs = [spec for spec in specs if only in (None, spec.method) and (seeds is None or spec.seed in seeds)]
     path = (folder or results.results_folder()) / f"{suite}.csv"
     current = {digest for size in (True, False) for spec in SUITES[suite](size) for digest in spec.digests()}
     rows = _current(path, current, say)
-    bench = _Bench(suite, small, device, rows, None if time_limit is None else time.monotonic() + time_limit)
+    bench = _Bench(suite, small, device, shared, rows, None if time_limit is None else time.monotonic() + time_limit)
     known = {row.settings for row in rows}
     missing = [spec for spec in specs if not spec.digests() <= known]
     say(f"suite {suite!r}{', reduced' if small else ''}: {len(specs)} cells, {len(specs) - len(missing)} known; {path}")
@@ -138,8 +145,11 @@ def _current(path: Path, settings: set[str], say: Callable[[str], None]) -> list
 class _Bench:
     """What cells share while they are measured: splits, pools, teachers, condensed sets."""
 
-    def __init__(self, suite: str, reduced: bool, device: str, rows: list[Row], deadline: float | None) -> None:
-        self.suite, self.reduced, self.device, self.rows, self.deadline = suite, reduced, device, rows, deadline
+    def __init__(
+        self, suite: str, reduced: bool, device: str, shared: int, rows: list[Row], deadline: float | None
+    ) -> None:
+        self.suite, self.reduced, self.device, self.shared = suite, reduced, device, shared
+        self.rows, self.deadline = rows, deadline
         self._splits: dict[object, RetrievalSplit] = {}
         self._pools: dict[object, Pool] = {}
 
@@ -175,6 +185,7 @@ class _Bench:
                 **known,
                 suite=self.suite,
                 reduced=self.reduced,
+                shared=self.shared,
                 variant=spec.variant,
                 cell_ipc=spec.ipc,
                 settings=spec.digest(protocol),
@@ -293,7 +304,7 @@ class _Bench:
             spec.seed,
             backbone=spec.backbone,
             width=spec.width,
-            config=spec.train,
+            config=spec.train if spec.method == "full" else spec.schedule,
             device=self.device,
             progress=True,
         )

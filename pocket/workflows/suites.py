@@ -19,6 +19,9 @@ from pocket.hashing.labelling import MIXES
 from pocket.hashing.training import TrainConfig
 
 SEEDS = (0, 1, 2)
+CLASSES = 10  # of every image set here
+WHOLE = {"digits": 1437, "fashion_mnist": 60_000, "cifar10": 50_000, "imagenette": 3000}  # their train images
+STEPS = {10: 2000, 50: 1000, 500: 100, 1: 2000}  # of condensing at each size, for all of CIFAR-10
 EQUAL_DISK = "equal disk"  # variant of random: as many images as fill the bytes of IEM's set as PNG files
 
 
@@ -96,7 +99,7 @@ class Spec:
         """Return all that the training set depends on, labels aside."""
         config = None if self.config is None else effective(self.method, self.config)
         pooled = isinstance(self.config, IEMConfig) and self.method == "iem" and self.config.networks != "random"
-        early = _schedules(lambda images: early_training(images, 1)) if pooled else None
+        early = asdict(early_training(self.images, 1)) if pooled else None
         like = None if self.like is None else self.of_iem().model_identity()
         teacher = self._schedule(TrainConfig.full) if self.taught else None
         made = [self.method, self.variant, self.ipc, config, self.condensing, self.seed]
@@ -104,12 +107,22 @@ class Spec:
 
     def model_identity(self) -> list[object]:
         """Return all that the trained model depends on."""
-        schedule = self._schedule(TrainConfig.full if self.method == "full" else TrainConfig.small)
+        schedule = asdict(self.schedule) if self.method != "full" else self._schedule(TrainConfig.full)
         teacher = self._schedule(TrainConfig.full) if self.labels else None
         return [*self.set_identity(), self.labels and MIXES, self.hashing, self.bits, schedule, teacher]
 
+    @property
+    def images(self) -> int:
+        """Real training images of the task: a rule that changes for other numbers leaves its cells as they are."""
+        return WHOLE[self.dataset] if self.train_per_class is None else self.train_per_class * CLASSES
+
+    @property
+    def schedule(self) -> TrainConfig:
+        """How a small set of the cell's size is trained on: one that fills equal bytes has the steps of IEM's."""
+        return self.train or TrainConfig.small(self.images, self.ipc * CLASSES)
+
     def _schedule(self, rule: Callable[[int], TrainConfig]) -> object:
-        return _schedules(rule) if self.train is None else asdict(self.train)
+        return asdict(self.train or rule(self.images))
 
     def identity(self) -> list[object]:
         """Return all that a row depends on, the protocol aside."""
@@ -127,11 +140,6 @@ class Spec:
 def digest_of(of: object) -> str:
     """Return a short digest of anything that JSON can hold."""
     return hashlib.sha256(json.dumps(of, sort_keys=True, default=str).encode()).hexdigest()[:16]
-
-
-def _schedules(rule: Callable[[int], TrainConfig]) -> list[object]:
-    """Return what a rule gives for sets of all sizes, so that a cell is measured again once the rule has changed."""
-    return [asdict(rule(images)) for images in (1_000, 4_999, 5_000, 10_000, 50_000)]
 
 
 def _cells(base: Spec, ways: Iterable[dict[str, Any]], seeds: Iterable[int] = SEEDS) -> Iterator[Spec]:
@@ -159,6 +167,16 @@ def _methods(ipc: int, steps: int, formation: int, *, gradient: bool = True) -> 
         ]
     ways += [{"method": "random", "variant": EQUAL_DISK, "config": IEMConfig.dm(), "like": best}]
     return [way | {"ipc": ipc} for way in ways]
+
+
+def _at_full_size(ipc: int, *, gradient: bool = False) -> list[dict[str, Any]]:
+    """Return every family at one size for all of CIFAR-10 and a GPU: more images take fewer steps, and more memory."""
+    ways = _methods(ipc, STEPS[ipc], 2, gradient=gradient)
+    for way in ways:
+        for key in ("config", "like"):
+            if isinstance(way.get(key), IEMConfig):
+                way[key] = replace(way[key], memory_gb=24.0)
+    return ways
 
 
 def _with_codes(ways: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -211,12 +229,13 @@ def paper(reduced: bool) -> Iterator[Spec]:
         yield from _cells(base, _with_codes(ways[3:]))
         return
     base = Spec("cifar10", None, None, protocols, "convnet", 128, 64)
-    steps = 4000
-    table = {ipc: _methods(ipc, steps, 2, gradient=False) for ipc in (10, 50, 500, 1)}
+    table = {ipc: _at_full_size(ipc) for ipc in STEPS}
     yield from _cells(base, [{}])
-    for ipc in (10, 50, 500):
+    for ipc in (10, 50):
         yield from _cells(base, _with_codes(table[ipc][:3]))
-    for ipc in (10, 50, 500, 1):
+    yield from _cells(base, _with_codes(table[10]))
+    yield from _cells(base, _with_codes(table[500][:3]))
+    for ipc in (50, 500, 1):
         yield from _cells(base, _with_codes(table[ipc]))
     for bits, hashing in itertools.product((64, 32, 16), ("orthohash", "dpn", "csq", "dhd", "hashnet")):
         other = replace(base, bits=bits, hashing=hashing)
@@ -224,7 +243,7 @@ def paper(reduced: bool) -> Iterator[Spec]:
         for ipc in (10, 50, 500, 1):
             yield from _cells(other, _with_codes(table[ipc][:3]))
     for ipc in (10, 50, 1):
-        yield from _cells(base, _with_codes(_methods(ipc, steps, 2)))
+        yield from _cells(base, _with_codes(_at_full_size(ipc, gradient=True)))
 
 
 @_once
@@ -275,7 +294,7 @@ def ablation(reduced: bool) -> Iterator[Spec]:
         steps = 300
     else:
         base = Spec("cifar10", None, None, ("cifar10-official",), "convnet", 128, 64, ipc=10)
-        steps = 4000
+        steps = STEPS[10]
     best, source = IEMConfig.best(steps=steps), IEMConfig.paper(steps=steps)
     ways = [{"method": "iem", "variant": "", "config": best}, {"method": "iem", "variant": "paper", "config": source}]
     for whole, prefix in ((best, ""), (source, "paper, ")):
@@ -295,7 +314,7 @@ def classification(reduced: bool) -> Iterator[Spec]:
     subsets come first: they need no model trained on all images, which takes a CPU an hour.
     """
     base = Spec("cifar10", None, None, ("cifar10-official",), "convnet", 128, 64, hashing="linear")
-    sizes = [_methods(ipc, 1000 if reduced else 10000, 2, gradient=False) for ipc in (10, 50)]
+    sizes = [_methods(ipc, 1000, 2, gradient=False) if reduced else _at_full_size(ipc) for ipc in (10, 50)]
     ways = [way for size in sizes for way in size if way.get("variant") != EQUAL_DISK]
     quick = [way for method in ("dm", "random") for way in ways if way["method"] == method]
     for seed in SEEDS:
