@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -12,14 +13,15 @@ from typer.testing import CliRunner
 from pocket.cli import app
 from pocket.condensation.config import IEMConfig
 from pocket.condensation.gradient import GradientConfig
+from pocket.data import load
 from pocket.hashing import TrainConfig
 from pocket.hashing.labelling import MIXES
-from pocket.presentation import benchmark
+from pocket.presentation import benchmark, crosscheck
 from pocket.runs import ArtefactError, results
 from pocket.runs.results import Row
 from pocket.workflows import suites
 from pocket.workflows.bench import bench
-from pocket.workflows.suites import SUITES, Spec
+from pocket.workflows.suites import CLASSES, SUITES, WHOLE, Spec
 
 ROW = Row(
     dataset="digits", protocol="digits-v1", method="iem", ipc=10, formation=2, hashing="orthohash", bits=32, seed=0,
@@ -120,6 +122,29 @@ def test_a_saving_that_does_not_stand_out_of_its_noise_is_no_break_even() -> Non
     assert told.endswith(
         "0.083 less than full data; 15 s to make, 3.0 s saved a training: these seconds come back after 5.0 trainings."
     )
+
+
+def test_no_break_even_is_told_from_a_shared_device() -> None:
+    free = {"teacher_seconds": 0.0, "pool_seconds": 0.0, "condense_seconds": 0.0}
+    alone = rows("full", 0.99, 0.99, ipc=0, train_seconds=8.0, **free)
+    for full_shared, iem_shared in ((1, 3), (3, 1)):
+        full, iem = benchmark.groups(
+            [r.model_copy(update={"shared": full_shared}) for r in alone]
+            + [r.model_copy(update={"shared": iem_shared}) for r in rows("iem", 0.9, 0.9)]
+        )
+        assert benchmark.pays_after(iem, full) == "shared device"
+        assert "the device was shared" in benchmark.answers([full, iem], iem.task)[0]
+
+
+def test_a_linear_head_stands_beside_what_is_published() -> None:
+    def checked(method: str, accuracy: float, **changes: Any) -> list[results.Row]:
+        return [row.model_copy(update={"accuracy": accuracy}) for row in rows(method, 0.2, 0.2, **changes)]
+
+    told = crosscheck.lines([*checked("dm", 0.44), *checked("iem", 0.5, variant="paper"), *rows("random", 0.1)])
+    assert [line for line in told if line.startswith("- DM") and "44.0 ± 0.0 %; DM as published 48.9%" in line]
+    assert [line for line in told if line.startswith("- IEM as published") and "DANCE" not in line]
+    assert not any("random" in line for line in told), "it has no accuracy"
+    assert crosscheck.lines(rows("dm", 0.2)) == []
 
 
 def test_the_sources_own_iem_is_named_and_judged_apart() -> None:
@@ -289,17 +314,35 @@ def test_what_a_set_is_given_belongs_to_its_settings() -> None:
     assert replace(whole, config=IEMConfig.dm(steps=7)).identity() == whole.identity(), "it takes no steps"
 
 
-@pytest.mark.parametrize("images", [1437, 5000, 6000, 50_000])
-def test_every_branch_of_the_schedule_belongs_to_the_settings(images: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    full = next(iter(SUITES["mini"](False)))
+@pytest.mark.parametrize(
+    ("suite", "reduced", "images"), [("mini", False, 1437), ("paper", True, 5000), ("paper", False, 50_000)]
+)
+def test_the_schedule_of_its_own_number_of_images_belongs_to_the_settings(
+    suite: str, reduced: bool, images: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = next(iter(SUITES[suite](reduced)))
+    assert full.images == images
     before, rule = full.identity(), TrainConfig.full
-    part = range(0, 5000) if images < 5000 else range(5000, 8000) if images < 8000 else range(8000, 10**6)
+    for changed, same in ((images, False), (images + 1, True)):
+        monkeypatch.setattr(
+            TrainConfig, "full", staticmethod(lambda n, at=changed: replace(rule(n), steps=7) if n == at else rule(n))
+        )
+        assert (full.identity() == before) is same
 
-    def changed(count: int) -> TrainConfig:
-        return replace(rule(count), steps=7) if count in part else rule(count)
 
-    monkeypatch.setattr(TrainConfig, "full", staticmethod(changed))
-    assert full.identity() != before
+def test_what_the_suites_say_of_the_image_sets_is_true() -> None:
+    digits = load("digits").train
+    assert (len(digits), digits.num_classes) == (WHOLE["digits"], CLASSES)
+
+
+def test_larger_sets_are_trained_longer_and_equal_disk_as_long_as_iem() -> None:
+    cells = {(s.method, s.variant, s.ipc): s.schedule for s in SUITES["paper"](False) if s.ipc and s.bits == 64}
+    assert (cells["iem", "", 10].steps, cells["iem", "", 10].batch) == (600, 50)
+    assert cells["iem", "", 50].steps == cells["dm", "", 50].steps == TrainConfig.full(50_000).steps // 4
+    assert cells["iem", "", 500].steps == TrainConfig.full(50_000).steps // 2
+    for ipc in (10, 50, 500):
+        assert cells["random", "equal disk", ipc] == cells["iem", "", ipc]
+    assert TrainConfig.small(1437, 1000).steps == 300, "never fewer than a smaller set of the same task"
 
 
 def test_a_changed_schedule_makes_new_cells_of_all_that_it_trains(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -319,6 +362,12 @@ def test_the_time_limit_stops_between_and_inside_cells(tiny_suite: Path) -> None
     path = bench("tiny", folder=tiny_suite, device="cpu", time_limit=0.0, say=said.append)
     assert results.read(path) == []
     assert said[-1].startswith("the time is up")
+
+
+def test_seeds_are_measured_apart_and_sharing_is_recorded(tiny_suite: Path) -> None:
+    assert not results.read(bench("tiny", folder=tiny_suite, device="cpu", seeds=[1], shared=2, say=lambda _: None))
+    path = bench("tiny", folder=tiny_suite, device="cpu", seeds=[0, 1], shared=2, say=lambda _: None)
+    assert {(row.seed, row.shared) for row in results.read(path)} == {(0, 2)}
 
 
 def test_only_one_method_and_unknown_names(tiny_suite: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 import torch
 from sets_for_tests import image_set
 from torch import Tensor
+from torch.nn import functional
 
 from pocket.condensation import condense
 from pocket.data import CondensedSet, ImageSet
@@ -211,6 +212,7 @@ def test_the_schedule_rule() -> None:
     assert full == TrainConfig.full(1437)
     assert full.steps * full.batch >= 10 * len(images), "at least ten epochs"
     assert TrainConfig.full(60_000).steps > full.steps
+    assert TrainConfig.full(50_000).steps == 391 * 24
     for ipc in (1, 4):
         assert TrainConfig.rule(condense(IMAGES, ipc, "random", formation=1)) == TrainConfig.small()
 
@@ -310,6 +312,16 @@ def test_the_gradient_is_the_true_one() -> None:
     drawn = type(drawn)(*(None if part is None else part.double() for part in drawn))
     images = torch.rand(1, 3, 5, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(1), requires_grad=True)
     assert torch.autograd.gradcheck(lambda x: augmentation.apply(x, drawn), images)
+
+
+def test_warps_without_rotation_are_those_of_grid_sample() -> None:
+    source = torch.Generator().manual_seed(0)
+    images = torch.rand(5, 3, 12, 9, generator=source)
+    for warp in (Augmentation(scale=0.3, shift=0.2, mirror=True), Augmentation(shift=0.4), Augmentation(mirror=True)):
+        drawn = warp.draw(5, source)
+        grid = functional.affine_grid(drawn.theta, list(images.shape), align_corners=False)
+        wanted = functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
+        torch.testing.assert_close(warp.apply(images, drawn), wanted, atol=1e-5, rtol=0)
 
 
 def test_flips_happen_half_of_the_time_and_only_when_allowed() -> None:

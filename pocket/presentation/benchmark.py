@@ -196,9 +196,14 @@ def break_even(group: Group, whole: Group | None, *, teacher: bool) -> float | N
 
 
 def pays_after(group: Group, whole: Group | None) -> str:
-    """Return the break-even as text; where the seconds saved do not stand out from their noise, that is said."""
+    """Return the break-even as text; where the seconds saved do not stand out from their noise, that is said.
+
+    Seconds of a device that several benches shared are too long by what nobody knows: nothing is told from them.
+    """
     if whole is None or group.method == "full":
         return "–"
+    if any(row.shared > 1 for row in (*group.rows, *whole.rows)):
+        return "shared device"
     saved, trainings = saved_seconds(group, whole), break_even(group, whole, teacher=True)
     if saved.seeds > 1 and abs(saved.mean) <= saved.half_width:
         return "within noise"
@@ -229,6 +234,7 @@ def answers(among: Sequence[Group], task: Task) -> list[str]:
         when = {
             "never": "these seconds never come back",
             "within noise": "whether they come back is within the noise",
+            "shared device": "whether they come back is not known, for the device was shared",
         }.get(when, f"these seconds come back after {when} trainings")
         lost = f"{whole.map.mean - group.map.mean:.3f} less than full data"
         told.append(f"{task.dataset}, {group.name}: mAP {group.map.mean:.3f}, {lost}; {cost}: {when}.")

@@ -10,13 +10,14 @@ import re
 import shutil
 import sys
 import tempfile
+from collections import Counter
 from datetime import datetime
 from pathlib import Path
 
 import nbformat
 
 from pocket.data.intake import CheckRecord
-from pocket.presentation import benchmark, search_results
+from pocket.presentation import benchmark, crosscheck, search_results
 from pocket.presentation.figures import figure_map
 from pocket.presentation.glossary import glossary_block
 from pocket.presentation.html import png_bytes
@@ -230,7 +231,8 @@ def benchmark_block() -> str:
         found = benchmark.groups(rows)
         for task in benchmark.main_tasks(found):
             members = [g for g in found if g.task == task]
-            ipc = max(r.cell_ipc for g in members if g.method == "iem" for r in g.rows)
+            sizes = Counter(g.rows[0].cell_ipc for g in members if g.method != "full" and not g.labels)
+            ipc = max(sizes, key=lambda size: (sizes[size], size))  # where most families were measured
             shown = benchmark.strongest_forms(members, task, ipc, labels=False)
             parts += [f"**{task.dataset}** ({benchmark.describe(members[0].rows[0])}):", ""]
             parts += [*(f"- {answer}" for answer in benchmark.answers(members, task)), ""]
@@ -238,13 +240,13 @@ def benchmark_block() -> str:
             lines = ["| " + " | ".join(line) + " |" for line in (HEAD, *(_line(group, whole) for group in shown))]
             lines.insert(1, "|---" * len(HEAD) + "|")
             parts += [_folded(f"every family on {task.dataset}, {ipc} a class", "\n".join(lines)), ""]
-        wanted = {digest for spec in SUITES[path.stem](rows[0].reduced) for digest in spec.digests()}
+        wanted = {digest for spec in SUITES[path.stem](all(row.reduced for row in rows)) for digest in spec.digests()}
         if missing := len(wanted - {row.settings for row in rows}):
             parts += [f"Suite `{path.stem}` is not whole yet: {missing} of {len(wanted)} rows are missing.", ""]
         versions = [benchmark.comparisons(found, ours) for ours in ("", benchmark.PUBLISHED)]
         known = "of what is measured, " if missing else ""
         parts += [f"Suite `{path.stem}`: {known}" + " ".join(benchmark.verdict(each) for each in versions if each), ""]
-    return "\n".join(parts).strip()
+    return "\n".join([*parts, *crosscheck.lines(results.read(results.results_folder() / "classification.csv"))]).strip()
 
 
 def search_block() -> str:
