@@ -10,6 +10,7 @@ import struct
 import zlib
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from sets_for_tests import image_set
+from torch.nn import functional
 
 from pocket.condensation import IEMConfig, condense
 from pocket.data import CondensedSet, ImageSet, RetrievalSplit, describe, load, registry
@@ -750,6 +752,19 @@ def test_export_to_png(tmp_path: Path, channels: int) -> None:
 
 
 # --- formation ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("side", "factor"), [(32, 2), (28, 3), (11, 4)])
+def test_tiles_are_enlarged_as_a_bilinear_resize_does(side: int, factor: int) -> None:
+    images = torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(0))
+    cuts = list(pairwise(grid.tile_edges(side, factor)))
+    wanted = [
+        functional.interpolate(image[None, :, top:bottom, left:right], size=(side, side), mode="bilinear")[0]
+        for image in images
+        for top, bottom in cuts
+        for left, right in cuts
+    ]
+    torch.testing.assert_close(grid.decode(images, factor), torch.stack(wanted), atol=1e-6, rtol=0)
 
 
 def test_images_of_different_formations_decode_as_each_would_alone() -> None:

@@ -1,9 +1,9 @@
 """InstanceNorm, ReLU and the 2 x 2 average pool of a ConvNet's block as one GPU kernel, and their gradient as another.
 
 Between two convolutions a block moves bytes and computes little. torch's own layers read and write the map some
-fifteen times, in float32; these read it twice and write it once, in the type that the convolutions use. A step of IEM of
-500 images in 2 x 2 tiles (width 128, 32 px, NVIDIA H200) took 45 ms and 7.0 GiB, and with these and `replay` 14 ms and
-3.8 GiB.
+fifteen times, in float32; these read it twice and write it once, in the type that the convolutions use. A step of IEM
+of 500 images in 2 x 2 tiles (width 128, 32 px, NVIDIA H200) took 45 ms and 7.0 GiB, and with these and `replay` 14 ms
+and 3.8 GiB.
 
 Imported only where a GPU computes and Triton, which comes with torch's CUDA builds on Linux, is there.
 """

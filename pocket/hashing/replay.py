@@ -1,8 +1,8 @@
 """CUDA graphs: the kernels of a step are recorded once and then sent to the GPU all together.
 
-Small networks keep a GPU waiting for Python, which sends it some hundred kernels a step, one by one. ConvNet of width 128
-on an NVIDIA H200, ms a step one by one / replayed: training on 128 images of 32 px 7.9 / 1.5, IEM of 100 images in 2 x 2
-tiles 18.0 / 4.3; the bits are the same.
+Small networks keep a GPU waiting for Python, which sends it some hundred kernels a step, one by one. ConvNet of width
+128 on an NVIDIA H200, ms a step one by one / replayed: training on 128 images of 32 px 7.9 / 1.5, IEM of 100 images in
+2 x 2 tiles 18.0 / 4.3; the bits are the same.
 """
 
 from __future__ import annotations
