@@ -29,6 +29,7 @@ from pocket.presentation.poc_text import outcome_lines
 from pocket.runs import Run, RunRecord, results, write_bytes, write_text
 from pocket.runs.paths import kit_dir, run_dir
 from pocket.runs.poc import PocRecord, PublishedPoc
+from pocket.runs.provenance import BUSY
 from pocket.runs.retrieval import RetrievalComparison
 from pocket.workflows.manifest import notebooks, table
 from pocket.workflows.suites import SUITES
@@ -243,6 +244,8 @@ def benchmark_block() -> str:
         wanted = {digest for spec in SUITES[path.stem](all(row.reduced for row in rows)) for digest in spec.digests()}
         if missing := len(wanted - {row.settings for row in rows}):
             parts += [f"Suite `{path.stem}` is not whole yet: {missing} of {len(wanted)} rows are missing.", ""]
+        if busy := sum(row.load is not None and row.load > BUSY for row in rows):
+            parts += [f"{busy} of {len(rows)} rows were measured on a busy machine: their seconds are too long.", ""]
         versions = [benchmark.comparisons(found, ours) for ours in ("", benchmark.PUBLISHED)]
         known = "of what is measured, " if missing else ""
         parts += [f"Suite `{path.stem}`: {known}" + " ".join(benchmark.verdict(each) for each in versions if each), ""]
