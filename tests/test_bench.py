@@ -127,21 +127,32 @@ def test_a_saving_that_does_not_stand_out_of_its_noise_is_no_break_even() -> Non
 def test_no_break_even_is_told_from_a_shared_device() -> None:
     free = {"teacher_seconds": 0.0, "pool_seconds": 0.0, "condense_seconds": 0.0}
     alone = rows("full", 0.99, 0.99, ipc=0, train_seconds=8.0, **free)
-    for full_shared, iem_shared in ((1, 3), (3, 1)):
+    for full_shared, iem_shared in ((3, 1), (1, 3)):
         full, iem = benchmark.groups(
             [r.model_copy(update={"shared": full_shared}) for r in alone]
-            + [r.model_copy(update={"shared": iem_shared}) for r in rows("iem", 0.9, 0.9)]
+            + [r.model_copy(update={"shared": n}) for r, n in zip(rows("iem", 0.9, 0.9), (1, iem_shared), strict=True)]
         )
         assert benchmark.pays_after(iem, full) == "shared device"
-        assert "the device was shared" in benchmark.answers([full, iem], iem.task)[0]
+        (told,) = benchmark.answers([full, iem], iem.task)
+        assert "the device was shared" in told
+    assert "saved" not in told
+    assert benchmark.frontier([full, iem]) == [full]
 
 
 def test_a_linear_head_stands_beside_what_is_published() -> None:
     def checked(method: str, accuracy: float, **changes: Any) -> list[results.Row]:
         return [row.model_copy(update={"accuracy": accuracy}) for row in rows(method, 0.2, 0.2, **changes)]
 
-    told = crosscheck.lines([*checked("dm", 0.44), *checked("iem", 0.5, variant="paper"), *rows("random", 0.1)])
-    assert [line for line in told if line.startswith("- DM") and "44.0 ± 0.0 %; DM as published 48.9%" in line]
+    told = crosscheck.lines(
+        [
+            *checked("dm", 0.44, formation=1),
+            *checked("dm", 0.5),
+            *checked("iem", 0.5, variant="paper"),
+            *rows("random", 0.1),
+        ]
+    )
+    assert [line for line in told if line.startswith("- DM,") and "44.0 ± 0.0 %; DM as published 48.9%" in line]
+    assert [line for line in told if line.startswith("- DM tiles,") and "as published" not in line]
     assert [line for line in told if line.startswith("- IEM as published") and "DANCE" not in line]
     assert not any("random" in line for line in told), "it has no accuracy"
     assert crosscheck.lines(rows("dm", 0.2)) == []
@@ -365,8 +376,9 @@ def test_the_time_limit_stops_between_and_inside_cells(tiny_suite: Path) -> None
 
 
 def test_seeds_are_measured_apart_and_sharing_is_recorded(tiny_suite: Path) -> None:
-    assert not results.read(bench("tiny", folder=tiny_suite, device="cpu", seeds=[1], shared=2, say=lambda _: None))
-    path = bench("tiny", folder=tiny_suite, device="cpu", seeds=[0, 1], shared=2, say=lambda _: None)
+    with pytest.raises(ValueError, match=r"no seed 7; its seeds are \[0\]"):
+        bench("tiny", folder=tiny_suite, device="cpu", seeds=[7])
+    path = bench("tiny", folder=tiny_suite, device="cpu", seeds=[0], shared=2, say=lambda _: None)
     assert {(row.seed, row.shared) for row in results.read(path)} == {(0, 2)}
 
 

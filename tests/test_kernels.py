@@ -68,3 +68,35 @@ for way in (lambda *t: NormReluHalve.apply(*t, 1e-5, False), lambda *t: layers(*
 for ours, theirs in zip(*found):
     torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
 """)
+
+
+def test_what_is_not_a_number_stays_so() -> None:
+    interpreted("""
+import torch
+from pocket.hashing.kernels import NormReluHalve
+
+x = torch.randn(1, 2, 4, 4)
+x[0, 1, 0, 0] = torch.nan
+pooled = NormReluHalve.apply(x, torch.ones(2), torch.zeros(2), 1e-5, False)
+assert pooled[0, 0].isfinite().all() and pooled[0, 1].isnan().all()
+""")
+
+
+def test_a_whole_network_gives_what_its_layers_do_whatever_the_order_of_its_channels() -> None:
+    interpreted("""
+import torch
+from pocket.hashing import ConvNet
+
+net, source = ConvNet(3, 14, 4, 3), torch.Generator().manual_seed(0)
+x = torch.randn(2, 3, 14, 14, generator=source)
+for form in (torch.contiguous_format, torch.channels_last):
+    found = []
+    for way in (net._fused, net.blocks):
+        mine = x.clone().to(memory_format=form).requires_grad_()
+        net.zero_grad()
+        z = way(mine).flatten(1)
+        z.square().sum().backward()
+        found.append([z.detach(), mine.grad, *(p.grad.clone() for p in net.parameters())])
+    for ours, theirs in zip(*found):
+        torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4)
+""")

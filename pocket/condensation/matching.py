@@ -156,8 +156,8 @@ def match(
         return config.weight_hash * off + distance(ours, target, scale, config)
 
     # Unequal classes and tiles are put in order with numbers that come from the processor.
-    own = networks.stage.own and (judge is None or judge.own)
-    descend = Replay(apart, [synthetic], where, on=own and equal and isinstance(formation, int))
+    fixed = equal and isinstance(formation, int) and networks.stage.recordable and (judge is None or judge.recordable)
+    descend = Replay(apart, [synthetic], where, on=fixed)
     started = time.perf_counter()
 
     def seconds() -> float:

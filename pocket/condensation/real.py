@@ -56,7 +56,7 @@ class RealStatistics:
 
     @torch.no_grad()
     def at(self, step: int) -> tuple[Draw, Moments, Moments]:
-        """Draw the network of a step, and return augmentation parameters per class, real moments and their scales."""
+        """Draw the network of a step into its stage; return augmentation parameters per class, real moments, scales."""
         instance = step % self._config.cache if self._config.cache else step
         source = generator(self._device, self._seed, _STAGE, instance)
         network = self._networks.draw(instance, source)

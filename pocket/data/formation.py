@@ -105,7 +105,9 @@ def _decode(images: Tensor, factor: int) -> Tensor:
         return images
     # A bilinear resize as two matrix products, whose gradients, unlike those of torch's own, add up in a fixed order
     # on a GPU: a condensation there that is resumed ends in the same bits.
-    down, across = (_enlargements(side, factor, images.device) for side in images.shape[2:])
+    down, across = (
+        [m.to(images.dtype) for m in _enlargements(side, factor, images.device)] for side in images.shape[2:]
+    )
     edges_y, edges_x = tile_edges(images.shape[2], factor), tile_edges(images.shape[3], factor)
     tiles = [
         down[i] @ images[:, :, edges_y[i] : edges_y[i + 1], edges_x[j] : edges_x[j + 1]] @ across[j].T
@@ -116,13 +118,13 @@ def _decode(images: Tensor, factor: int) -> Tensor:
 
 
 @cache
-def _enlargements(size: int, factor: int, device: device) -> list[Tensor]:
+def _enlargements(size: int, factor: int, device: device) -> tuple[Tensor, ...]:
     """Return, for each tile along one side, the matrix that enlarges it, shape (size, pixels of the tile)."""
     import torch
     from torch.nn import functional
 
     tiles = (last - first for first, last in pairwise(tile_edges(size, factor)))
-    return [functional.interpolate(torch.eye(n)[None], size=size, mode="linear")[0].T.to(device) for n in tiles]
+    return tuple(functional.interpolate(torch.eye(n)[None], size=size, mode="linear")[0].T.to(device) for n in tiles)
 
 
 def _encode(views: Tensor, factor: int) -> Tensor:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
+import warnings
 from functools import cache
-from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from torch.nn import functional
 
 BACKBONES = ("convnet", "resnetap10", "torchvision:<name>")
 _TORCHVISION = "torchvision:"
+_LARGEST = 64 * 64  # pixels of a map that our kernels hold in registers
 
 
 def default_width(size: int, backbone: str = "convnet") -> int:
@@ -85,7 +86,7 @@ class ConvNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return Z, shape (N, dim)."""
-        if self.fused and x.is_cuda and _fuses() and x.shape[2] * x.shape[3] <= 64 * 64:
+        if self.fused and x.is_cuda and x.shape[2] * x.shape[3] <= _LARGEST and _fuses():
             return self._fused(x).flatten(1)
         return self.blocks(x).flatten(1)
 
@@ -103,8 +104,23 @@ class ConvNet(nn.Module):
 
 @cache
 def _fuses() -> bool:
-    """Return whether Triton is here to compile our kernels; without it torch's own layers compute the same, slower."""
-    return find_spec("triton") is not None
+    """Return whether our kernels can be compiled here; where not, torch's own layers compute the same, slower."""
+    if found := triton_fault():
+        warnings.warn(f"the GPU computes with torch's own layers, which is slower, because {found}", stacklevel=2)
+    return not found
+
+
+@cache
+def triton_fault() -> str:
+    """Return why Triton cannot compile for this GPU; empty where it can."""
+    try:
+        from pocket.hashing.kernels import NormReluHalve
+
+        x, weight, bias = torch.zeros(1, 1, 2, 2, device="cuda"), *torch.ones(2, 1, device="cuda")
+        NormReluHalve.apply(x, weight, bias, 1e-5, False)
+    except Exception as error:  # Triton's compiler, the C compiler that it calls and the driver fail in their own ways
+        return f"Triton does not work here ({str(error).splitlines()[0] if str(error) else type(error).__name__})"
+    return ""
 
 
 def _convolution(inputs: int, outputs: int, side: int) -> list[nn.Module]:

@@ -13,6 +13,7 @@ Imported only where a GPU computes and Triton, which comes with torch's CUDA bui
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -20,8 +21,6 @@ import triton
 import triton.language as tl
 from torch import Tensor
 from torch.nn import functional
-
-LARGEST = 64 * 64  # pixels of a map that one program holds in its registers
 
 
 @triton.jit
@@ -43,8 +42,8 @@ def _forward(x, weight, bias, pooled, channels, height, width, eps, MAP: tl.cons
     total = tl.zeros((POOLED,), dtype=tl.float32)
     for row in tl.static_range(2):
         for column in tl.static_range(2):
-            value = tl.load(corner + row * width + column, mask=kept, other=0.0).to(tl.float32)
-            total += tl.maximum(value * scale + shift, 0.0)
+            value = tl.load(corner + row * width + column, mask=kept, other=0.0).to(tl.float32) * scale + shift
+            total += tl.where(value < 0, 0.0, value)  # not a maximum, which would hide NaN
     tl.store(pooled + plane * count + out, (total * 0.25).to(pooled.dtype.element_ty), mask=kept)
 
 
@@ -83,15 +82,18 @@ class NormReluHalve(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float, wide: bool) -> Tensor:
         """Return the pooled map, in float32 where ``wide``, else in the type of ``x``, shape (N, C, H // 2, W // 2)."""
-        x = x.contiguous()
         ctx.save_for_backward(x, weight, bias)
+        x = x.contiguous()
         ctx.eps = eps
         images, channels, height, width = x.shape
         pooled = x.new_empty(images, channels, height // 2, width // 2, dtype=torch.float32 if wide else x.dtype)
         sizes = {"MAP": triton.next_power_of_2(height * width)}
         sizes["POOLED"] = triton.next_power_of_2((height // 2) * (width // 2))
         grid = (images * channels,)
-        _forward[grid](x, weight, bias, pooled, channels, height, width, eps, **sizes, num_warps=_warps(sizes["MAP"]))
+        with _on(x):
+            _forward[grid](
+                x, weight, bias, pooled, channels, height, width, eps, **sizes, num_warps=_warps(sizes["MAP"])
+            )
         return pooled
 
     @staticmethod
@@ -103,19 +105,25 @@ class NormReluHalve(torch.autograd.Function):
             wanted = [t for t in (x, weight, bias) if t.requires_grad]
             found = iter(torch.autograd.grad(pooled, wanted, grad, create_graph=True))
             return *(next(found) if t.requires_grad else None for t in (x, weight, bias)), None, None
-        grad = grad.contiguous()
+        x, grad = x.contiguous(), grad.contiguous()
         images, channels, height, width = x.shape
         learned = ctx.needs_input_grad[1] or ctx.needs_input_grad[2]
         grad_x = torch.empty_like(x)
         # A sum for each image and channel, added up over the images in a fixed order.
         sums = x.new_empty(2, images, channels, dtype=torch.float32) if learned else x.new_empty(2, 0)
         block = triton.next_power_of_2(height * width)
-        _backward[(images * channels,)](
-            x, weight, bias, grad, grad_x, sums[0], sums[1], channels, height, width, ctx.eps, LEARNED=learned,
-            MAP=block, num_warps=_warps(block),
-        )  # fmt: skip
+        with _on(x):
+            _backward[(images * channels,)](
+                x, weight, bias, grad, grad_x, sums[0], sums[1], channels, height, width, ctx.eps, LEARNED=learned,
+                MAP=block, num_warps=_warps(block),
+            )  # fmt: skip
         own = sums.sum(1).unbind() if learned else (None, None)
         return grad_x, *own, None, None
+
+
+def _on(x: Tensor) -> AbstractContextManager[Any]:
+    """Make the GPU of ``x`` the current one, on which Triton launches; nothing where its interpreter runs."""
+    return torch.cuda.device(x.device) if x.is_cuda else nullcontext()
 
 
 def layers(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:

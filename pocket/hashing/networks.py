@@ -151,8 +151,8 @@ class HashModel(nn.Module):
         return self.backbone.dim
 
     @property
-    def own(self) -> bool:
-        """Whether the backbone is ours: one of torchvision may do in a step what a CUDA graph cannot record."""
+    def recordable(self) -> bool:
+        """Whether a CUDA graph can record it: a backbone of torchvision may do in a step what cannot be."""
         return not self.shape["backbone"].startswith("torchvision:")
 
     def embed(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -206,7 +206,7 @@ class HashModel(nn.Module):
         Measured once by a forward of one image: with gradients, twice the outputs of all layers, which are kept
         for the backward and meet their gradients there, and an eighth more for what the convolutions work in, which
         differs from processor to processor; without, four times the largest: a layer's input and output, a shortcut,
-        and room to work.
+        and room to work. Where a GPU fuses the layers of a ConvNet, it keeps only what the convolutions give.
         """
         if not self._map_bytes:
             self._map_bytes = _map_bytes(self)

@@ -37,7 +37,7 @@ class Replay:
         self, compute: Callable[..., Tensor], learned: Iterable[Tensor], device: torch.device, *, on: bool = True
     ) -> None:
         self._compute, self._learned = compute, list(learned)
-        self._on = on and device.type == "cuda" and wanted()
+        self._on, self._device = on and device.type == "cuda" and wanted(), device
         self._steps = 0
         self._graph: torch.cuda.CUDAGraph | None = None
         self._inputs: Any = None
@@ -47,6 +47,10 @@ class Replay:
         """Return the loss of these inputs, detached; gradients are set, not added to."""
         if not self._on:
             return self._now(inputs)
+        with torch.cuda.device(self._device):
+            return self._next(inputs)
+
+    def _next(self, inputs: Any) -> Tensor:
         self._steps += 1
         if self._steps <= _EAGER:
             return self._aside(inputs)
@@ -79,7 +83,7 @@ class Replay:
         for tensor in self._learned:
             tensor.grad = None
         self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph):
+        with torch.cuda.graph(self._graph, stream=torch.cuda.Stream()):
             loss = self._compute(*self._inputs)
             loss.backward()
         self._loss = loss.detach()

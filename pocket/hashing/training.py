@@ -323,7 +323,7 @@ def _fit(
         max_momentum=min(0.99, round(config.momentum + 0.05, 6)),
     )
     model.train()
-    learn = Replay(partial(lesson.loss, model), model.parameters(), where, on=model.own)
+    learn = Replay(partial(lesson.loss, model), model.parameters(), where, on=model.recordable)
     with deterministic():
         label = progress if isinstance(progress, str) else f"training on {name}"
         for step in steps(range(config.steps), label, shown=bool(progress)):

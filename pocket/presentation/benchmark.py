@@ -55,6 +55,11 @@ class Group(NamedTuple):
         )
 
     @property
+    def shared(self) -> bool:
+        """Whether other benches used the device while any row was measured: its seconds are too long."""
+        return any(row.shared > 1 for row in self.rows)
+
+    @property
     def map(self) -> Summary:
         """Expected mAP over seeds, the head recalibrated."""
         return summarise(row.map for row in self.rows)
@@ -202,7 +207,7 @@ def pays_after(group: Group, whole: Group | None) -> str:
     """
     if whole is None or group.method == "full":
         return "–"
-    if any(row.shared > 1 for row in (*group.rows, *whole.rows)):
+    if group.shared or whole.shared:
         return "shared device"
     saved, trainings = saved_seconds(group, whole), break_even(group, whole, teacher=True)
     if saved.seeds > 1 and abs(saved.mean) <= saved.half_width:
@@ -229,7 +234,8 @@ def answers(among: Sequence[Group], task: Task) -> list[str]:
         if (group.task, group.method, group.variant) != (task, "iem", "") or whole is None:
             continue
         saved = saved_seconds(group, whole)
-        cost = f"{group.mean(lambda r: r.make_seconds):.0f} s to make, {saved.mean:.1f} s saved a training"
+        cost = f"{group.mean(lambda r: r.make_seconds):.0f} s to make"
+        cost += "" if group.shared else f", {saved.mean:.1f} s saved a training"
         when = pays_after(group, whole)
         when = {
             "never": "these seconds never come back",
@@ -310,7 +316,7 @@ def seconds_for_one(group: Group) -> float:
 def frontier(among: Iterable[Group]) -> list[Group]:
     """Return the groups that none beats with as few seconds or fewer, cheapest first."""
     best: list[Group] = []
-    for group in sorted(among, key=lambda g: (seconds_for_one(g), -g.map.mean)):
+    for group in sorted((g for g in among if not g.shared), key=lambda g: (seconds_for_one(g), -g.map.mean)):
         if not best or group.map.mean > best[-1].map.mean:
             best.append(group)
     return best
@@ -319,11 +325,14 @@ def frontier(among: Iterable[Group]) -> list[Group]:
 def figure_frontier(among: Sequence[Group], title: str) -> Figure:
     """Draw mAP against all seconds for one trained model; a line joins the ways that none beats at their price.
 
+    Sets that were measured on a shared device are left out, since nobody knows their seconds.
+
     Colour and shape tell the method, open marks have code labels, and those on the line carry their names.
     """
     with figure_style("en"):
         figure = Figure(figsize=(7.5, 4.2), layout="constrained")
         axis = figure.subplots()
+        among = [group for group in among if not group.shared]
         for group in among:
             axis.errorbar(
                 seconds_for_one(group),

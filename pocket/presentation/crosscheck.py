@@ -27,7 +27,8 @@ def lines(rows: Sequence[Row]) -> list[str]:
     for group in groups(row for row in rows if row.accuracy is not None):
         found = summarise(row.accuracy for row in group.rows if row.accuracy is not None)
         name, known = KNOWN.get((group.method, group.ipc), ("", 0.0))
-        beside = f"; {name} as published {known:.1%}" if known and not group.variant else ""
+        like = not group.variant and (group.formation == 1 or group.method == "iem")  # DM was published without tiles
+        beside = f"; {name} as published {known:.1%}" if known and like else ""
         spread = f" ± {100 * found.half_width:.1f}" if found.seeds > 1 else " (one seed)"
         steps = group.rows[0].condense_steps
         told.append(

@@ -88,6 +88,8 @@ def bench(
     methods = list(dict.fromkeys(spec.method for spec in specs))
     if only not in (None, *methods):
         raise ValueError(f"suite {suite!r} has no method {only!r}; choose one of {', '.join(methods)}")
+    if unknown := set(seeds or ()) - {spec.seed for spec in specs}:
+        raise ValueError(f"suite {suite!r} has no seed {min(unknown)}; its seeds are {sorted({s.seed for s in specs})}")
     specs = [spec for spec in specs if only in (None, spec.method) and (seeds is None or spec.seed in seeds)]
     path = (folder or results.results_folder()) / f"{suite}.csv"
     current = {digest for size in (True, False) for spec in SUITES[suite](size) for digest in spec.digests()}
@@ -213,6 +215,10 @@ class _Bench:
             self._splits[key] = load(
                 spec.dataset, resolution=spec.resolution, train_per_class=spec.train_per_class, protocol=protocol
             )
+            if (found := len(self._splits[key].train)) != spec.images:
+                raise ValueError(
+                    f"{spec.dataset!r} has {found:,} train images here, the suite is made for {spec.images:,}"
+                )
         return self._splits[key]
 
     def training_set(self, spec: Spec, split: RetrievalSplit) -> tuple[ImageSet | CondensedSet, float]:

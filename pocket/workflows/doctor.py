@@ -6,7 +6,6 @@ import os
 import platform
 import shutil
 import sys
-from importlib.util import find_spec
 from typing import ClassVar, Literal, NamedTuple
 
 from pocket.presentation.i18n import Translate, translator
@@ -96,8 +95,10 @@ def _torch(t: Translate) -> list[Finding]:
     if torch.cuda.is_available():
         gigabytes = torch.cuda.get_device_properties(0).total_memory / 2**30
         findings.append(Finding("ok", device, f"{torch.cuda.get_device_name(0)}, {gigabytes:.0f} GiB"))
-        if find_spec("triton") is None:
-            findings.append(Finding("warn", "Triton", t("doctor.no_triton"), t("doctor.no_triton_todo")))
+        from pocket.hashing.backbones import triton_fault
+
+        if why := triton_fault():
+            findings.append(Finding("warn", "Triton", t("doctor.no_triton", why=why), t("doctor.no_triton_todo")))
     else:
         found = t("doctor.no_gpu", cores=os.cpu_count())
         findings.append(Finding("warn", device, found, t("doctor.no_gpu_todo")))

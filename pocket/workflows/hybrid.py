@@ -61,7 +61,7 @@ def frontier(
             tuned = fine_tune(model, real, condensed, seed, config=config) if real else model
             scratch = None
             if real and alone and share < 1:
-                small = TrainConfig.small(len(split.train))
+                small = TrainConfig.rule(condensed)  # real images alone are trained as long as condensed ones
                 only = train(real, settings.hashing, settings.bits, seed, width=settings.width, config=small)
                 scratch = evaluate(only, split).map
             spent = tuned.report

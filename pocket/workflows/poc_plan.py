@@ -90,7 +90,7 @@ def plan_of(check: CheckRecord, asked: Asked, device: str = "auto") -> Plan:
     counts = images_per_class(train_counts, ratio=ratio, ipc=ipc)
     counts = np.minimum(counts, train_counts)
     usual = IEMConfig.best()
-    small = TrainConfig.small(int(train_counts.sum()))
+    small = TrainConfig.small(int(train_counts.sum()), int(counts.sum()))
     full = TrainConfig.full(int(train_counts.sum()))
     plan = Plan(
         resolution=asked.resolution or check.size.resolution,
@@ -165,7 +165,7 @@ def nominal_seconds(plan: Plan, channels: int, kind: str = "cpu") -> float:
     each = image_operations(plan.resolution, channels, plan.width, plan.bits)
     views, classes = sum(plan.counts) * plan.formation**2, sum(n > 0 for n in plan.counts)
     # Forward and backward together take three times the forward.
-    batches = plan.full_steps * TrainConfig.full(sum(plan.train)).batch + 3 * plan.small_steps * TrainConfig.batch
+    batches = plan.full_steps * full_config(plan).batch + 3 * plan.small_steps * small_config(plan).batch
     trained = 3.0 * each * batches
     # Real images forward; synthetic ones forward and backward, under the drawn network and under the teacher.
     condensed = plan.condense_steps * each * (IEMConfig.best().real_batch * classes + 6.0 * views)
@@ -190,7 +190,7 @@ def full_config(plan: Plan) -> TrainConfig:
 
 def small_config(plan: Plan) -> TrainConfig:
     """Return how a plan trains on every small set."""
-    return replace(TrainConfig.small(sum(plan.train)), steps=plan.small_steps)
+    return replace(TrainConfig.small(sum(plan.train), sum(plan.counts)), steps=plan.small_steps)
 
 
 def condense_config(plan: Plan) -> IEMConfig:

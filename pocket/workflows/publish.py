@@ -233,6 +233,8 @@ def benchmark_block() -> str:
         for task in benchmark.main_tasks(found):
             members = [g for g in found if g.task == task]
             sizes = Counter(g.rows[0].cell_ipc for g in members if g.method != "full" and not g.labels)
+            if not sizes:
+                continue
             ipc = max(sizes, key=lambda size: (sizes[size], size))  # where most families were measured
             shown = benchmark.strongest_forms(members, task, ipc, labels=False)
             parts += [f"**{task.dataset}** ({benchmark.describe(members[0].rows[0])}):", ""]
