@@ -304,7 +304,8 @@ def describe(row: Row) -> str:
     reduced = "reduced task, " if row.reduced else ""
     return (
         f"{reduced}{row.train_images:,} train images, {row.resolution} px, {row.backbone} width {row.width}, "
-        f"{row.hashing}, {row.bits} bits, protocol {row.protocol}, {row.device}, {row.threads} threads"
+        f"{row.hashing}, {row.bits} bits, protocol {row.protocol}, {row.device}, "
+        f"{row.threads} thread{'s' if row.threads > 1 else ''}"
     )
 
 
