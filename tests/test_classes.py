@@ -94,6 +94,14 @@ def score(name: str, full: float, chance: float, *, things: int = 20, low: float
     )  # fmt: skip
 
 
+def test_scores_of_a_perfect_search_stay_scores() -> None:
+    side = Codes.from_bits(np.eye(8, dtype=bool)[[0, 0, 1, 1]], np.array([0, 0, 1, 1]))
+    above = float(np.nextafter(1, 2))  # what rounding makes of some scores of 1
+    report = evaluate_codes(side, side).model_copy(update={"query_ap": (above,) * 4})
+    found = by_class([report], [report], [report], np.array([0, 0, 1, 1]), np.array([0, 0, 1, 1]))
+    assert [(row.full, row.condensed, row.random) for row in found.classes] == [(1.0, 1.0, 1.0)] * 2
+
+
 @pytest.mark.parametrize(
     ("full", "chance", "low", "found"),
     [

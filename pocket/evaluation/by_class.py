@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from pocket.evaluation import metrics
 from pocket.evaluation.intervals import bootstrap_mean
+from pocket.evaluation.report import mean_of
 from pocket.runs.retrieval import ByClass, ClassScore, RetrievalReport
 
 
@@ -86,11 +87,11 @@ def by_class(
                 things=int(mine.sum()) if own is None else len(np.unique(own)),
                 database=int(counts[place]),
                 chance=float(chance[mine][0]),
-                full_low=None if math.isnan(low) else low,
-                **{name: float(np.mean(each[mine])) for name, each in scores.items()},
+                full_low=None if math.isnan(low) else min(low, 1.0),
+                **{name: mean_of(each[mine]) for name, each in scores.items()},
             )
         )
-    return ByClass(chance=float(np.mean(chance[scored])), classes=tuple(found))
+    return ByClass(chance=mean_of(chance[scored]), classes=tuple(found))
 
 
 def mean_of_seeds(reports: Sequence[RetrievalReport], queries: int, name: str) -> metrics.Floats:
