@@ -5,7 +5,8 @@ from pocket.hashing.calibration import recalibrate, represent
 from pocket.hashing.labelling import label
 from pocket.hashing.networks import ConvNet, HashModel, TrainingReport
 from pocket.hashing.objectives import OBJECTIVES, orthohash
-from pocket.hashing.training import TrainConfig, fine_tune, train
+from pocket.hashing.schedule import TrainConfig
+from pocket.hashing.training import fine_tune, train
 
 __all__ = [
     "OBJECTIVES",

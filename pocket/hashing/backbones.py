@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
-from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from pocket.hashing.devices import fuses
 
 BACKBONES = ("convnet", "resnetap10", "torchvision:<name>")
 _TORCHVISION = "torchvision:"
@@ -86,7 +86,7 @@ class ConvNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return Z, shape (N, dim)."""
-        if self.fused and x.is_cuda and x.shape[2] * x.shape[3] <= _LARGEST and _fuses():
+        if self.fused and x.is_cuda and x.shape[2] * x.shape[3] <= _LARGEST and fuses():
             return self._fused(x).flatten(1)
         return self.blocks(x).flatten(1)
 
@@ -100,27 +100,6 @@ class ConvNet(nn.Module):
             last = start + 4 == len(layers)
             x = NormReluHalve.apply(layers[start](x), norm.weight, norm.bias, norm.eps, last)
         return x
-
-
-@cache
-def _fuses() -> bool:
-    """Return whether our kernels can be compiled here; where not, torch's own layers compute the same, slower."""
-    if found := triton_fault():
-        warnings.warn(f"the GPU computes with torch's own layers, which is slower, because {found}", stacklevel=2)
-    return not found
-
-
-@cache
-def triton_fault() -> str:
-    """Return why Triton cannot compile for this GPU; empty where it can."""
-    try:
-        from pocket.hashing.kernels import NormReluHalve
-
-        x, weight, bias = torch.zeros(1, 1, 2, 2, device="cuda"), *torch.ones(2, 1, device="cuda")
-        NormReluHalve.apply(x, weight, bias, 1e-5, False)
-    except Exception as error:  # Triton's compiler, the C compiler that it calls and the driver fail in their own ways
-        return f"Triton does not work here ({str(error).splitlines()[0] if str(error) else type(error).__name__})"
-    return ""
 
 
 def _convolution(inputs: int, outputs: int, side: int) -> list[nn.Module]:

@@ -95,7 +95,7 @@ def _torch(t: Translate) -> list[Finding]:
     if torch.cuda.is_available():
         gigabytes = torch.cuda.get_device_properties(0).total_memory / 2**30
         findings.append(Finding("ok", device, f"{torch.cuda.get_device_name(0)}, {gigabytes:.0f} GiB"))
-        from pocket.hashing.backbones import triton_fault
+        from pocket.hashing.devices import triton_fault
 
         if why := triton_fault():
             findings.append(Finding("warn", "Triton", t("doctor.no_triton", why=why), t("doctor.no_triton_todo")))

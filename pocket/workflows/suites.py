@@ -16,7 +16,7 @@ from pocket.condensation.methods import Config, asks_teacher, effective
 from pocket.condensation.pool import early_training
 from pocket.hashing.augmentation import Augmentation
 from pocket.hashing.labelling import MIXES
-from pocket.hashing.training import TrainConfig
+from pocket.hashing.schedule import TrainConfig
 
 SEEDS = (0, 1, 2)
 CLASSES = 10  # of every image set here
