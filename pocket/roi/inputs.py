@@ -260,7 +260,7 @@ class RoiInputs(Record):
         return type(self).model_validate(fields | changes)
 
     @classmethod
-    def from_run(cls, run: Run | Path, ipc: int | None = None) -> Self:
+    def from_run(cls, run: Run | Path | str, ipc: int | None = None) -> Self:
         """Read the measured figures from a run's ``training.json`` and ``condensation.json``.
 
         Hard labels; the condensed set is IEM's; the random subset is the stronger of whole images and
@@ -272,7 +272,7 @@ class RoiInputs(Record):
 
         Parameters
         ----------
-        run : Run or Path
+        run : Run, Path or str
             A run, or its folder.
         ipc : int, optional
             Stored images per class; the largest that was condensed by default.
@@ -284,7 +284,7 @@ class RoiInputs(Record):
         ValueError
             If the run holds no condensed or random set of that size.
         """
-        found: Measured = measure(run if isinstance(run, Path) else run.folder, ipc)
+        found: Measured = measure(Path(run) if isinstance(run, Path | str) else run.folder, ipc)
         figures = {
             name: Estimate(
                 low=max(values[0], SPECS[name].minimum),
