@@ -169,9 +169,28 @@ def test_the_sources_own_iem_is_named_and_judged_apart() -> None:
     assert [c.ahead for c in benchmark.comparisons(found, benchmark.PUBLISHED)] == [False]
     (equal,) = benchmark.equal_disk(found)
     assert equal.gap.mean == pytest.approx(0.05)
-    assert [g.name.split(",")[0] for g in benchmark.strongest_forms(found, found[0].task, 10, labels=False)][:2] == [
-        "IEM", "random tiles (equal disk)",
-    ]  # fmt: skip
+    shown = benchmark.strongest_forms(found, found[0].task, 10, taught=(False, False))
+    assert [g.name.split(",")[0] for g in shown][:2] == ["IEM", "random tiles (equal disk)"]
+
+
+def test_a_patient_student_is_held_against_patient_ones_alone() -> None:
+    codes, patient = {"code_labels": True}, {"code_labels": True, "patient": True}
+    table = [*rows("full", 0.9, ipc=0, formation=1), *rows("iem", 0.7), *rows("random", 0.6)]
+    table += [*rows("iem", 0.75, **codes), *rows("random", 0.7, **codes)]
+    table += [*rows("iem", 0.8, **patient), *rows("random", 0.82, **patient)]
+    found = benchmark.groups(table)
+    assert len(found) == 7
+    told = {c.ours.name: c.gap.mean for c in benchmark.comparisons(found)}
+    assert told == {
+        "IEM, 10 a class": pytest.approx(0.1),
+        "IEM, 10 a class, codes": pytest.approx(0.05),
+        "IEM, 10 a class, codes, patient": pytest.approx(-0.02),
+    }
+    shown = benchmark.strongest_forms(found, found[1].task, 10, taught=(True, True))
+    assert [g.name for g in shown if g.ipc] == [
+        "random tiles, 10 a class, codes, patient",
+        "IEM, 10 a class, codes, patient",
+    ]
 
 
 def replace_rows(group: benchmark.Group, **changes: object) -> benchmark.Group:
@@ -347,13 +366,33 @@ def test_what_the_suites_say_of_the_image_sets_is_true() -> None:
 
 
 def test_larger_sets_are_trained_longer_and_equal_disk_as_long_as_iem() -> None:
-    cells = {(s.method, s.variant, s.ipc): s.schedule for s in SUITES["paper"](False) if s.ipc and s.bits == 64}
+    cells = {
+        (s.method, s.variant, s.ipc): s.schedule
+        for s in SUITES["paper"](False)
+        if s.ipc and s.bits == 64 and not s.patient
+    }
     assert (cells["iem", "", 10].steps, cells["iem", "", 10].batch) == (600, 50)
     assert cells["iem", "", 50].steps == cells["dm", "", 50].steps == TrainConfig.full(50_000).steps // 4
     assert cells["iem", "", 500].steps == TrainConfig.full(50_000).steps // 2
     for ipc in (10, 50, 500):
         assert cells["random", "equal disk", ipc] == cells["iem", "", ipc]
     assert TrainConfig.small(1437, 1000).steps == 300, "never fewer than a smaller set of the same task"
+
+
+def test_patient_cells_differ_from_others_in_their_schedule_alone() -> None:
+    for name, reduced in (("mini", True), ("paper", True), ("paper", False)):
+        cells = list(SUITES[name](reduced))
+        known = {str(spec.identity()) for spec in cells}
+        patient = [spec for spec in cells if spec.patient]
+        assert {spec.method for spec in patient} >= {"iem", "random", "dm", "herding", "kcenter"}
+        for spec in patient:
+            assert spec.labels, "hard labels have nothing more to teach"
+            assert str(replace(spec, patient=False).identity()) in known
+            assert replace(spec, patient=False).set_identity() == spec.set_identity()
+            assert spec.schedule == replace(
+                spec.schedule, steps=TrainConfig.patient(spec.images, spec.ipc * CLASSES).steps
+            )
+            assert spec.title.split(", ")[-2] == "patient"
 
 
 def test_a_changed_schedule_makes_new_cells_of_all_that_it_trains(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,6 +39,7 @@ class Group(NamedTuple):
     ipc: int
     formation: int
     labels: bool
+    patient: bool
     rows: tuple[Row, ...]
 
     @property
@@ -50,9 +51,13 @@ class Group(NamedTuple):
         changed = self.variant.removeprefix(PUBLISHED).removeprefix(", ")
         variant = " as published" if changed != self.variant else ""
         variant += f" ({changed})" if changed else ""
-        return f"{NAMES.get(self.method, self.method)}{tiles}{variant}, {self.ipc} a class" + (
-            ", codes" if self.labels else ""
-        )
+        name = f"{NAMES.get(self.method, self.method)}{tiles}{variant}, {self.ipc} a class"
+        return name + (", codes" if self.labels else "") + (", patient" if self.patient else "")
+
+    @property
+    def taught(self) -> tuple[bool, bool]:
+        """How it was trained on, which must be equal in a comparison of sets: with codes or not, for longer or not."""
+        return self.labels, self.patient
 
     @property
     def shared(self) -> bool:
@@ -94,19 +99,19 @@ class Comparison(NamedTuple):
 
 def groups(rows: Iterable[Row]) -> list[Group]:
     """Gather rows that differ in their seed alone: full data first, then by size, best first."""
-    found: dict[tuple[Task, str, str, int, int, bool], list[Row]] = {}
+    found: dict[tuple[Task, str, str, int, int, bool, bool], list[Row]] = {}
     for row in rows:
         task = Task(
             row.dataset, row.protocol, row.train_images, row.resolution, row.backbone, row.width, row.hashing, row.bits
         )
         # The number of images that fill equal bytes differs from seed to seed: the cell's own does not.
-        key = task, row.method, row.variant, row.cell_ipc, row.formation, row.code_labels
+        key = task, row.method, row.variant, row.cell_ipc, row.formation, row.code_labels, row.patient
         found.setdefault(key, []).append(row)
     made = [
-        Group(task, method, variant, max(r.ipc for r in members), formation, labels, tuple(members))
-        for (task, method, variant, _, formation, labels), members in found.items()
+        Group(task, method, variant, max(r.ipc for r in members), formation, labels, patient, tuple(members))
+        for (task, method, variant, _, formation, labels, patient), members in found.items()
     ]
-    return sorted(made, key=lambda g: (g.task, g.method != "full", g.labels, g.ipc, -g.map.mean))
+    return sorted(made, key=lambda g: (g.task, g.method != "full", g.taught, g.ipc, -g.map.mean))
 
 
 def full_data(among: Iterable[Group], task: Task) -> Group | None:
@@ -133,7 +138,7 @@ def comparisons(among: Sequence[Group], ours: str = "") -> list[Comparison]:
             forms = [
                 g
                 for g in among
-                if (g.task, g.method, g.variant, g.ipc, g.labels) == (mine.task, rival, "", mine.ipc, mine.labels)
+                if (g.task, g.method, g.variant, g.ipc, g.taught) == (mine.task, rival, "", mine.ipc, mine.taught)
             ]
             if not forms:
                 continue
@@ -149,10 +154,10 @@ def equal_disk(among: Sequence[Group]) -> list[Comparison]:
     """Compare IEM with random subsets that fill the same bytes as PNG files, codes included."""
     found = []
     for mine in (g for g in among if (g.method, g.variant) == ("iem", "")):
-        wanted = mine.task, "random", "equal disk", mine.labels, {row.cell_ipc for row in mine.rows}
+        wanted = mine.task, "random", "equal disk", mine.taught, {row.cell_ipc for row in mine.rows}
         for theirs in among:
             cells = {row.cell_ipc for row in theirs.rows}
-            if (theirs.task, theirs.method, theirs.variant, theirs.labels, cells) == wanted:
+            if (theirs.task, theirs.method, theirs.variant, theirs.taught, cells) == wanted:
                 other = {row.seed: row.map for row in theirs.rows}
                 gaps = [row.map - other[row.seed] for row in mine.rows if row.seed in other]
                 if gaps:
@@ -247,11 +252,11 @@ def answers(among: Sequence[Group], task: Task) -> list[str]:
     return told
 
 
-def strongest_forms(among: Sequence[Group], task: Task, ipc: int, *, labels: bool) -> list[Group]:
+def strongest_forms(among: Sequence[Group], task: Task, ipc: int, *, taught: tuple[bool, bool]) -> list[Group]:
     """Return full data and, of every family and variant at one size, its stronger form, best first."""
     best: dict[tuple[str, str], Group] = {}
     for group in among:
-        if group.task != task or (group.method != "full" and (group.labels != labels or group.rows[0].cell_ipc != ipc)):
+        if group.task != task or (group.method != "full" and (group.taught != taught or group.rows[0].cell_ipc != ipc)):
             continue
         key = group.method, group.variant
         if key not in best or group.map.mean > best[key].map.mean:

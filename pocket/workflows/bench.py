@@ -189,6 +189,7 @@ class _Bench:
                 reduced=self.reduced,
                 shared=self.shared,
                 variant=spec.variant,
+                patient=spec.patient,
                 cell_ipc=spec.ipc,
                 settings=spec.digest(protocol),
                 train_images=len(split.train),
@@ -295,7 +296,7 @@ class _Bench:
 
     def teacher(self, spec: Spec, split: RetrievalSplit, hashing: str, bits: int) -> HashModel:
         """Return the full-data model of a seed: the very one that the cell "full" is measured on."""
-        full = replace(spec, method="full", variant="", ipc=0, config=None, like=None, labels=False)
+        full = replace(spec, method="full", variant="", ipc=0, config=None, like=None, labels=False, patient=False)
         return self.model(replace(full, hashing=hashing, bits=bits), split.train)
 
     def model(self, spec: Spec, training: ImageSet | CondensedSet) -> HashModel:

@@ -49,6 +49,8 @@ class Spec:
         Hashing method and code length of the condensing networks and their teacher: one set serves all.
     train : TrainConfig, optional
         Also of the teacher. Default: `TrainConfig.rule`.
+    patient : bool
+        Train on the set for longer: `TrainConfig.patient`.
     like : IEMConfig, optional
         The set may take the seconds, or fill the bytes, of IEM's set with this configuration.
     """
@@ -69,6 +71,7 @@ class Spec:
     seed: int = 0
     condensing: tuple[str, int] = ("orthohash", 64)
     train: TrainConfig | None = None
+    patient: bool = False
     like: IEMConfig | None = None
 
     @property
@@ -77,7 +80,8 @@ class Spec:
         named = f"{self.method} {self.variant}".strip()
         size = f", {self.ipc} a class, {getattr(self.config, 'formation', 1)}x{getattr(self.config, 'formation', 1)}"
         return (
-            f"{self.dataset}: {named}{size if self.ipc else ''}{', codes' if self.labels else ''}, "
+            f"{self.dataset}: {named}{size if self.ipc else ''}{', codes' if self.labels else ''}"
+            f"{', patient' if self.patient else ''}, "
             f"{self.hashing} {self.bits}"
         )
 
@@ -93,7 +97,7 @@ class Spec:
     def of_iem(self) -> Spec:
         """Return IEM's cell whose seconds or bytes this one is given: with its codes, where they fill bytes too."""
         labels = self.labels and self.variant == EQUAL_DISK
-        return replace(self, method="iem", variant="", config=self.like, like=None, labels=labels)
+        return replace(self, method="iem", variant="", config=self.like, like=None, labels=labels, patient=False)
 
     def set_identity(self) -> list[object]:
         """Return all that the training set depends on, labels aside."""
@@ -119,7 +123,8 @@ class Spec:
     @property
     def schedule(self) -> TrainConfig:
         """How a small set of the cell's size is trained on: one that fills equal bytes has the steps of IEM's."""
-        return self.train or TrainConfig.small(self.images, self.ipc * CLASSES)
+        rule = TrainConfig.patient if self.patient else TrainConfig.small
+        return self.train or rule(self.images, self.ipc * CLASSES)
 
     def _schedule(self, rule: Callable[[int], TrainConfig]) -> object:
         return asdict(self.train or rule(self.images))
@@ -186,6 +191,12 @@ def _with_codes(ways: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         yield way | {"labels": True}
 
 
+def _patient(ways: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Give every way codes, and the longer training that they reward."""
+    for way in ways:
+        yield way | {"labels": True, "patient": True}
+
+
 def _once(suite: Callable[[bool], Iterator[Spec]]) -> Callable[[bool], Iterator[Spec]]:
     """Let a suite name a cell again where it belongs in order: only the first mention counts."""
 
@@ -211,6 +222,7 @@ def mini(reduced: bool) -> Iterator[Spec]:
     yield from _cells(digits, _with_codes(_methods(10, 120, 2)))
     yield from _cells(fashion, [{}])
     yield from _cells(fashion, _with_codes(_methods(10, 300, 2)))
+    yield from _cells(fashion, _patient(_methods(10, 300, 2)))
     yield from _cells(digits, _methods(1, 120, 2))
     for hashing in ("dpn", "csq", "dhd", "hashnet"):
         some = [{}, *_methods(10, 120, 2, gradient=False)[:3]]
@@ -226,14 +238,18 @@ def paper(reduced: bool) -> Iterator[Spec]:
         ways = _methods(10, 1000, 2)
         yield from _cells(base, [{}])
         yield from _cells(base, _with_codes(ways[:3]))
+        yield from _cells(base, _patient(ways[:3]))
         yield from _cells(base, _with_codes(ways[3:]))
+        yield from _cells(base, _patient(ways[3:]))
         return
     base = Spec("cifar10", None, None, protocols, "convnet", 128, 64)
     table = {ipc: _at_full_size(ipc) for ipc in STEPS}
     yield from _cells(base, [{}])
     for ipc in (10, 50):
         yield from _cells(base, _with_codes(table[ipc][:3]))
+        yield from _cells(base, _patient(table[ipc][:3]))
     yield from _cells(base, _with_codes(table[10]))
+    yield from _cells(base, _patient(table[10]))
     yield from _cells(base, _with_codes(table[500][:3]))
     for ipc in (50, 500, 1):
         yield from _cells(base, _with_codes(table[ipc]))
