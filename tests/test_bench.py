@@ -16,7 +16,7 @@ from pocket.condensation.gradient import GradientConfig
 from pocket.data import load
 from pocket.hashing import TrainConfig
 from pocket.hashing.labelling import MIXES
-from pocket.presentation import benchmark, crosscheck
+from pocket.presentation import benchmark, crosscheck, frontier
 from pocket.runs import ArtefactError, results
 from pocket.runs.results import Row
 from pocket.workflows import suites
@@ -136,7 +136,7 @@ def test_no_break_even_is_told_from_a_shared_device() -> None:
         (told,) = benchmark.answers([full, iem], iem.task)
         assert "the device was shared" in told
     assert "saved" not in told
-    assert benchmark.frontier([full, iem]) == [full]
+    assert frontier.unbeaten([full, iem]) == [full]
 
 
 def test_a_linear_head_stands_beside_what_is_published() -> None:
@@ -201,8 +201,8 @@ def test_the_frontier_is_what_none_beats_at_its_price() -> None:
     cheap = {"teacher_seconds": 0.0, "pool_seconds": 0.0, "condense_seconds": 0.0}
     table = [*rows("iem", 0.9, 0.91), *rows("idc", 0.8, 0.82), *rows("random", 0.7, 0.72, **cheap)]
     groups = benchmark.groups(table)
-    assert [g.method for g in benchmark.frontier(groups)] == ["random", "iem"]
-    axis = benchmark.figure_frontier(groups, "digits").axes[0]
+    assert [g.method for g in frontier.unbeaten(groups)] == ["random", "iem"]
+    axis = frontier.figure(groups, "digits").axes[0]
     assert {text.get_text() for text in axis.texts} == {"random tiles, 10 a class", "IEM, 10 a class"}
     assert {text.get_text() for text in axis.get_legend().get_texts()} == {"IEM", "IDC", "random"}
 

@@ -1,4 +1,4 @@
-"""What the benchmark's table says: groups over seeds, claims with their intervals, and the frontier."""
+"""What the benchmark's table says: groups over seeds, claims with their intervals, and what they cost."""
 
 from __future__ import annotations
 
@@ -6,10 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-from matplotlib.figure import Figure
-
-from pocket.presentation.figures import COLOURS, MARKERS, NAMES
-from pocket.presentation.roi_figures import GREY, figure_style
+from pocket.presentation.figures import NAMES
 from pocket.runs.records import Summary, summarise
 from pocket.runs.results import Row
 
@@ -312,58 +309,3 @@ def describe(row: Row) -> str:
         f"{row.hashing}, {row.bits} bits, protocol {row.protocol}, {row.device}, "
         f"{row.threads} thread{'s' if row.threads > 1 else ''}"
     )
-
-
-def seconds_for_one(group: Group) -> float:
-    """Return the seconds that it takes to have one trained model: making the set, all stages, and training on it."""
-    return group.mean(lambda r: r.make_seconds + r.train_seconds)
-
-
-def frontier(among: Iterable[Group]) -> list[Group]:
-    """Return the groups that none beats with as few seconds or fewer, cheapest first."""
-    best: list[Group] = []
-    for group in sorted((g for g in among if not g.shared), key=lambda g: (seconds_for_one(g), -g.map.mean)):
-        if not best or group.map.mean > best[-1].map.mean:
-            best.append(group)
-    return best
-
-
-def figure_frontier(among: Sequence[Group], title: str) -> Figure:
-    """Draw mAP against all seconds for one trained model; a line joins the ways that none beats at their price.
-
-    Sets that were measured on a shared device are left out, since nobody knows their seconds.
-
-    Colour and shape tell the method, open marks have code labels, and those on the line carry their names.
-    """
-    with figure_style("en"):
-        figure = Figure(figsize=(7.5, 4.2), layout="constrained")
-        axis = figure.subplots()
-        among = [group for group in among if not group.shared]
-        for group in among:
-            axis.errorbar(
-                seconds_for_one(group),
-                group.map.mean,
-                yerr=group.map.half_width,
-                marker=MARKERS.get(group.method, "o"),
-                color=COLOURS.get(group.method, GREY),
-                mfc="white" if group.labels else None,
-                ms=7,
-                elinewidth=0.6,
-                lw=0,
-            )
-        best = frontier(among)
-        line = [(seconds_for_one(group), group.map.mean) for group in best]
-        axis.plot(*zip(*line, strict=True), color=GREY, lw=1, zorder=0)
-        for group, place in zip(best, line, strict=True):
-            axis.annotate(group.name, place, textcoords="offset points", xytext=(7, -10), fontsize=8)
-        for method in dict.fromkeys(group.method for group in among):
-            colour, marker = COLOURS.get(method, GREY), MARKERS.get(method, "o")
-            axis.plot([], [], marker=marker, color=colour, lw=0, ms=7, label=NAMES.get(method, method))
-        axis.set_xscale("log")
-        axis.xaxis.set_major_formatter("{x:g}")
-        axis.xaxis.set_minor_formatter("{x:g}")
-        axis.set(xlabel="seconds for one trained model, all stages", ylabel="expected mAP")
-        axis.set_ylim(top=min(axis.get_ylim()[1], 1.0))
-        axis.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
-        axis.set_title(title)
-        return figure
