@@ -12,7 +12,7 @@ from runs_for_tests import cell, run  # noqa: F401 (run is a fixture)
 
 from pocket.presentation import dashboard, roi_figures, roi_text
 from pocket.presentation.brief_evidence import fewer_steps, saving_noise
-from pocket.presentation.html import as_html, escape, table
+from pocket.presentation.html import as_html, escape, notebook_table, table
 from pocket.presentation.i18n import LANGUAGES, sentences, translator
 from pocket.presentation.roi_form import LIMITS, form, shown, slider, values
 from pocket.presentation.roi_html import compare_html, outcome_html, static_html, top_html
@@ -313,5 +313,6 @@ def test_html_is_escaped(panel: RoiPanel) -> None:
         as_html(figure, " ")
     with pytest.raises(ValueError, match="rows = 0"):
         roi_figures.figure_tornado(panel.report, "en", rows=0)
-    assert "<b>" not in table(["<b>"], [["<b>", "<b>"]], "<b>")
+    for made in (table, notebook_table):
+        assert "<b>" not in made(["<b>"], [["<b>", "<b>"]], "<b>")
     assert "<b>" not in compare_html({"<b>": panel.inputs, "now": panel.inputs}, "en")

@@ -60,6 +60,22 @@ def as_html(figure: Figure, alt: str) -> str:
     return f'<img src="{png_uri(figure)}" alt="{escape(alt)}" style="max-width:100%;height:auto">'
 
 
+_NOTEBOOK = (
+    "<style>.pocket-cells{overflow-x:auto}"
+    ".pocket-cells table{border-collapse:collapse;font-size:13px;line-height:1.5;font-variant-numeric:tabular-nums}"
+    ".pocket-cells caption{text-align:left;padding:4px 10px;font-weight:600}"
+    ".pocket-cells th,.pocket-cells td{padding:3px 10px;text-align:right;white-space:nowrap}"
+    ".pocket-cells th:first-child{text-align:left}"
+    ".pocket-cells thead th{white-space:normal;vertical-align:bottom;border-bottom:1px solid}"
+    ".pocket-cells tbody th{font-weight:400}</style>"
+)
+
+
+def notebook_table(head: Sequence[object], rows: Iterable[Sequence[object]], caption: str) -> str:
+    """Return a `table` of figures with a style of its own: widgets of notebooks give it none."""
+    return f'{_NOTEBOOK}<div class="pocket-cells">{table(head, rows, caption)}</div>'
+
+
 def table(head: Sequence[object], rows: Iterable[Sequence[object]], caption: str) -> str:
     """Return an escaped table; the first cell of each row is its header."""
     heads = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in head)
