@@ -17,6 +17,7 @@ from pocket.data import load
 from pocket.hashing import TrainConfig
 from pocket.hashing.labelling import MIXES
 from pocket.presentation import benchmark, crosscheck, frontier
+from pocket.presentation.benchmark import Teaching
 from pocket.runs import ArtefactError, results
 from pocket.runs.results import Row
 from pocket.workflows import suites
@@ -169,7 +170,7 @@ def test_the_sources_own_iem_is_named_and_judged_apart() -> None:
     assert [c.ahead for c in benchmark.comparisons(found, benchmark.PUBLISHED)] == [False]
     (equal,) = benchmark.equal_disk(found)
     assert equal.gap.mean == pytest.approx(0.05)
-    shown = benchmark.strongest_forms(found, found[0].task, 10, taught=(False, False))
+    shown = benchmark.strongest_forms(found, found[0].task, 10, teaching=Teaching(codes=False, patient=False))
     assert [g.name.split(",")[0] for g in shown][:2] == ["IEM", "random tiles (equal disk)"]
 
 
@@ -178,16 +179,23 @@ def test_a_patient_student_is_held_against_patient_ones_alone() -> None:
     table = [*rows("full", 0.9, ipc=0, formation=1), *rows("iem", 0.7), *rows("random", 0.6)]
     table += [*rows("iem", 0.75, **codes), *rows("random", 0.7, **codes)]
     table += [*rows("iem", 0.8, **patient), *rows("random", 0.82, **patient)]
+    table += rows("random", 0.72, variant="equal disk", ipc=12, **codes)
+    table += rows("random", 0.83, variant="equal disk", ipc=12, **patient)
     found = benchmark.groups(table)
-    assert len(found) == 7
+    assert len(found) == 9
+    assert [c.gap.mean for c in benchmark.equal_disk(found)] == [pytest.approx(0.03), pytest.approx(-0.03)]
+    assert "in 2 of 3 comparisons (0 significantly), 1 of them of patient students" in benchmark.verdict(
+        benchmark.comparisons(found)
+    )
     told = {c.ours.name: c.gap.mean for c in benchmark.comparisons(found)}
     assert told == {
         "IEM, 10 a class": pytest.approx(0.1),
         "IEM, 10 a class, codes": pytest.approx(0.05),
         "IEM, 10 a class, codes, patient": pytest.approx(-0.02),
     }
-    shown = benchmark.strongest_forms(found, found[1].task, 10, taught=(True, True))
+    shown = benchmark.strongest_forms(found, found[1].task, 10, teaching=Teaching(codes=True, patient=True))
     assert [g.name for g in shown if g.ipc] == [
+        "random tiles (equal disk), 12 a class, codes, patient",
         "random tiles, 10 a class, codes, patient",
         "IEM, 10 a class, codes, patient",
     ]
@@ -389,9 +397,9 @@ def test_patient_cells_differ_from_others_in_their_schedule_alone() -> None:
             assert spec.labels, "hard labels have nothing more to teach"
             assert str(replace(spec, patient=False).identity()) in known
             assert replace(spec, patient=False).set_identity() == spec.set_identity()
-            assert spec.schedule == replace(
-                spec.schedule, steps=TrainConfig.patient(spec.images, spec.ipc * CLASSES).steps
-            )
+            quick = replace(spec, patient=False).schedule
+            assert spec.schedule == replace(quick, steps=TrainConfig.patient(spec.images, spec.ipc * CLASSES).steps)
+            assert spec.schedule.steps > quick.steps
             assert spec.title.split(", ")[-2] == "patient"
 
 

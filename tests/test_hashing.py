@@ -206,8 +206,8 @@ def test_every_setting_has_an_effect(field: str) -> None:
     assert not all(same_weights(trained(), trained(config=half)))
 
 
-def test_the_patient_schedule_has_the_steps_of_full_data_and_never_its_images() -> None:
-    for source, stored in ((1437, 100), (4999, 100), (5000, 100), (6000, 100), (50_000, 100), (50_000, 500)):
+def test_the_patient_schedule_has_the_steps_of_full_data_and_at_most_half_its_images() -> None:
+    for source, stored in ((1437, 100), (4999, 100), (5000, 100), (6000, 500), (50_000, 100), (50_000, 500)):
         small, patient, full = (
             TrainConfig.small(source, stored),
             TrainConfig.patient(source, stored),
@@ -218,8 +218,9 @@ def test_the_patient_schedule_has_the_steps_of_full_data_and_never_its_images() 
         if source < 5000:
             assert patient == small, "full data is trained in the same batches: nothing would be saved"
         else:
-            assert patient.steps * patient.batch <= 0.52 * full.steps * full.batch
-            assert patient.steps == min(full.steps, 4800)
+            half = full.steps * full.batch / 2
+            assert patient == small or patient.steps * patient.batch <= half
+            assert patient.steps == min(full.steps, 4800) or patient.steps * patient.batch > half - patient.batch
 
 
 def test_the_schedule_rule() -> None:

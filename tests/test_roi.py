@@ -437,7 +437,7 @@ def test_inputs_come_from_the_records_of_the_run(run: Run) -> None:  # noqa: F81
     assert {e.source for name, s in SPECS.items() if s.group != "measured" and (e := inputs.estimate(name))} == {
         "assumption"
     }
-    assert RoiInputs.from_run(run.folder) == inputs
+    assert RoiInputs.from_run(run.folder) == RoiInputs.from_run(str(run.folder)) == inputs
     with pytest.raises(ValueError, match=r"ipc = 7 was not condensed in this run; choose one of 1, 10"):
         RoiInputs.from_run(run, ipc=7)
     with pytest.raises(ValueError, match="no random subset of 1 images"):

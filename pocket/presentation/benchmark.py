@@ -27,6 +27,13 @@ class Task(NamedTuple):
     bits: int
 
 
+class Teaching(NamedTuple):
+    """How a model is trained on a set, which is equal for sets that are compared."""
+
+    codes: bool  # with code labels
+    patient: bool  # for longer: `TrainConfig.patient`
+
+
 class Group(NamedTuple):
     """The rows of one kind of training set, one a seed."""
 
@@ -52,9 +59,9 @@ class Group(NamedTuple):
         return name + (", codes" if self.labels else "") + (", patient" if self.patient else "")
 
     @property
-    def taught(self) -> tuple[bool, bool]:
-        """How it was trained on, which must be equal in a comparison of sets: with codes or not, for longer or not."""
-        return self.labels, self.patient
+    def teaching(self) -> Teaching:
+        """How a model was trained on the set."""
+        return Teaching(self.labels, self.patient)
 
     @property
     def shared(self) -> bool:
@@ -108,7 +115,7 @@ def groups(rows: Iterable[Row]) -> list[Group]:
         Group(task, method, variant, max(r.ipc for r in members), formation, labels, patient, tuple(members))
         for (task, method, variant, _, formation, labels, patient), members in found.items()
     ]
-    return sorted(made, key=lambda g: (g.task, g.method != "full", g.taught, g.ipc, -g.map.mean))
+    return sorted(made, key=lambda g: (g.task, g.method != "full", g.teaching, g.ipc, -g.map.mean))
 
 
 def full_data(among: Iterable[Group], task: Task) -> Group | None:
@@ -117,7 +124,7 @@ def full_data(among: Iterable[Group], task: Task) -> Group | None:
 
 
 def comparisons(among: Sequence[Group], ours: str = "") -> list[Comparison]:
-    """Compare IEM with every rival family at equal task, size and labels; a family stands in its stronger form.
+    """Compare IEM with every rival family at equal task, size and teaching; a family stands in its stronger form.
 
     Parameters
     ----------
@@ -135,7 +142,7 @@ def comparisons(among: Sequence[Group], ours: str = "") -> list[Comparison]:
             forms = [
                 g
                 for g in among
-                if (g.task, g.method, g.variant, g.ipc, g.taught) == (mine.task, rival, "", mine.ipc, mine.taught)
+                if (g.task, g.method, g.variant, g.ipc, g.teaching) == (mine.task, rival, "", mine.ipc, mine.teaching)
             ]
             if not forms:
                 continue
@@ -151,10 +158,10 @@ def equal_disk(among: Sequence[Group]) -> list[Comparison]:
     """Compare IEM with random subsets that fill the same bytes as PNG files, codes included."""
     found = []
     for mine in (g for g in among if (g.method, g.variant) == ("iem", "")):
-        wanted = mine.task, "random", "equal disk", mine.taught, {row.cell_ipc for row in mine.rows}
+        wanted = mine.task, "random", "equal disk", mine.teaching, {row.cell_ipc for row in mine.rows}
         for theirs in among:
             cells = {row.cell_ipc for row in theirs.rows}
-            if (theirs.task, theirs.method, theirs.variant, theirs.taught, cells) == wanted:
+            if (theirs.task, theirs.method, theirs.variant, theirs.teaching, cells) == wanted:
                 other = {row.seed: row.map for row in theirs.rows}
                 gaps = [row.map - other[row.seed] for row in mine.rows if row.seed in other]
                 if gaps:
@@ -172,6 +179,8 @@ def verdict(found: Sequence[Comparison]) -> str:
     told = (
         f"{found[0].ours.name.split(',')[0]} is ahead in {ahead} of {len(found)} comparisons ({surely} significantly)"
     )
+    if patient := sum(c.ours.patient for c in found):
+        told += f", {patient} of them of patient students"
     told += f" and significantly behind in {len(behind)}" if behind else ", significantly behind in none"
     names = "; ".join(f"{c.theirs.name} on {c.ours.task.dataset}" for c in behind)
     rule = (
@@ -249,11 +258,13 @@ def answers(among: Sequence[Group], task: Task) -> list[str]:
     return told
 
 
-def strongest_forms(among: Sequence[Group], task: Task, ipc: int, *, taught: tuple[bool, bool]) -> list[Group]:
+def strongest_forms(among: Sequence[Group], task: Task, ipc: int, *, teaching: Teaching) -> list[Group]:
     """Return full data and, of every family and variant at one size, its stronger form, best first."""
     best: dict[tuple[str, str], Group] = {}
     for group in among:
-        if group.task != task or (group.method != "full" and (group.taught != taught or group.rows[0].cell_ipc != ipc)):
+        if group.task != task or (
+            group.method != "full" and (group.teaching != teaching or group.rows[0].cell_ipc != ipc)
+        ):
             continue
         key = group.method, group.variant
         if key not in best or group.map.mean > best[key].map.mean:

@@ -30,11 +30,12 @@ def figure(among: Sequence[Group], title: str) -> Figure:
 
     Sets that were measured on a shared device are left out, since nobody knows their seconds.
 
-    Colour and shape tell the method, open marks have code labels, and those on the line carry their names.
+    Colour and shape tell the method, open marks have code labels, larger ones patient students, and those on the line
+    carry their names.
     """
     with figure_style("en"):
-        figure = Figure(figsize=(7.5, 4.2), layout="constrained")
-        axis = figure.subplots()
+        drawn = Figure(figsize=(7.5, 4.2), layout="constrained")
+        axis = drawn.subplots()
         among = [group for group in among if not group.shared]
         for group in among:
             axis.errorbar(
@@ -44,7 +45,7 @@ def figure(among: Sequence[Group], title: str) -> Figure:
                 marker=MARKERS.get(group.method, "o"),
                 color=COLOURS.get(group.method, GREY),
                 mfc="white" if group.labels else None,
-                ms=7,
+                ms=10 if group.patient else 7,
                 elinewidth=0.6,
                 lw=0,
             )
@@ -63,4 +64,4 @@ def figure(among: Sequence[Group], title: str) -> Figure:
         axis.set_ylim(top=min(axis.get_ylim()[1], 1.0))
         axis.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
         axis.set_title(title)
-        return figure
+        return drawn

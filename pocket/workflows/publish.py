@@ -219,10 +219,10 @@ def publish_poc(name: str, about: str) -> Path:
     return path
 
 
-TAUGHT = {  # `Group.taught`: with code labels, for longer
-    (False, False): "hard labels",
-    (True, False): "code labels",
-    (True, True): "code labels and a patient student",
+TEACHING = {
+    benchmark.Teaching(codes=False, patient=False): "hard labels",
+    benchmark.Teaching(codes=True, patient=False): "code labels",
+    benchmark.Teaching(codes=True, patient=True): "code labels and a patient student",
 }
 HEAD = ("training set", "expected mAP", "of full", "s to make", "s to train", "break-even, trainings")
 
@@ -244,8 +244,8 @@ def benchmark_block() -> str:
             parts += [f"**{task.dataset}** ({benchmark.describe(members[0].rows[0])}):", ""]
             parts += [*(f"- {answer}" for answer in benchmark.answers(members, task)), ""]
             whole = benchmark.full_data(members, task)
-            for taught, how in TAUGHT.items():
-                shown = benchmark.strongest_forms(members, task, ipc, taught=taught)
+            for teaching, how in TEACHING.items():
+                shown = benchmark.strongest_forms(members, task, ipc, teaching=teaching)
                 if all(group.method == "full" for group in shown):
                     continue
                 lines = ["| " + " | ".join(line) + " |" for line in (HEAD, *(_line(group, whole) for group in shown))]
@@ -256,9 +256,12 @@ def benchmark_block() -> str:
             parts += [f"Suite `{path.stem}` is not whole yet: {missing} of {len(wanted)} rows are missing.", ""]
         if busy := sum(row.load is not None and row.load > BUSY for row in rows):
             parts += [f"{busy} of {len(rows)} rows were measured on a busy machine: their seconds are too long.", ""]
-        versions = [benchmark.comparisons(found, ours) for ours in ("", benchmark.PUBLISHED)]
         known = "of what is measured, " if missing else ""
-        parts += [f"Suite `{path.stem}`: {known}" + " ".join(benchmark.verdict(each) for each in versions if each), ""]
+        for reduced in (False, True):
+            alike = benchmark.groups(row for row in rows if row.reduced is reduced)
+            versions = [benchmark.comparisons(alike, ours) for ours in ("", benchmark.PUBLISHED)]
+            if told := " ".join(benchmark.verdict(each) for each in versions if each):
+                parts += [f"Suite `{path.stem}`{', reduced task' if reduced else ''}: {known}{told}", ""]
     return "\n".join([*parts, *crosscheck.lines(results.read(results.results_folder() / "classification.csv"))]).strip()
 
 

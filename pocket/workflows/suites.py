@@ -123,6 +123,8 @@ class Spec:
     @property
     def schedule(self) -> TrainConfig:
         """How a small set of the cell's size is trained on: one that fills equal bytes has the steps of IEM's."""
+        if self.train and self.patient:
+            raise ValueError(f"{self.title}: a cell has a schedule of its own or the patient one")
         rule = TrainConfig.patient if self.patient else TrainConfig.small
         return self.train or rule(self.images, self.ipc * CLASSES)
 
@@ -253,6 +255,7 @@ def paper(reduced: bool) -> Iterator[Spec]:
     yield from _cells(base, _with_codes(table[500][:3]))
     for ipc in (50, 500, 1):
         yield from _cells(base, _with_codes(table[ipc]))
+    yield from _cells(base, _patient(table[50]))
     for bits, hashing in itertools.product((64, 32, 16), ("orthohash", "dpn", "csq", "dhd", "hashnet")):
         other = replace(base, bits=bits, hashing=hashing)
         yield from _cells(other, [{}])
