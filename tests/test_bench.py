@@ -22,7 +22,8 @@ from pocket.runs import ArtefactError, results
 from pocket.runs.results import Row
 from pocket.workflows import suites
 from pocket.workflows.bench import bench
-from pocket.workflows.suites import CLASSES, SUITES, WHOLE, Spec
+from pocket.workflows.cells import CLASSES, WHOLE, Spec
+from pocket.workflows.suites import SUITES
 
 ROW = Row(
     dataset="digits", protocol="digits-v1", method="iem", ipc=10, formation=2, hashing="orthohash", bits=32, seed=0,
@@ -313,7 +314,7 @@ def test_a_cell_that_was_killed_between_its_protocols_leaves_no_row_twice(
     path = bench("tiny", folder=tiny_suite, device="cpu")
     (row,) = results.read(path)
     both = {row.settings, "of the other protocol"}
-    monkeypatch.setattr("pocket.workflows.suites.Spec.digests", lambda _: both)
+    monkeypatch.setattr("pocket.workflows.cells.Spec.digests", lambda _: both)
     bench("tiny", folder=tiny_suite, device="cpu")
     assert [r.settings for r in results.read(path)] == [row.settings]
 

@@ -1,4 +1,4 @@
-"""How long, in what batches and at what rate a hash model is trained: one rule for full data, one for small sets."""
+"""How long, in what batches and at what rate a hash model is trained: on full data, on small sets, patiently."""
 
 from __future__ import annotations
 
@@ -96,9 +96,10 @@ class TrainConfig:
         stored : int
             Images of the set.
         """
-        usual, full = cls.small(source_images, stored), cls.full(source_images)
+        usual = cls.small(source_images, stored)
         if source_images < 5000:
             return usual
+        full = cls.full(source_images)
         half = full.steps * full.batch // (2 * usual.batch)
         return replace(usual, steps=max(usual.steps, min(full.steps, 4800, half)))
 

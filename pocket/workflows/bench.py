@@ -28,8 +28,9 @@ from pocket.runs import results
 from pocket.runs.paths import run_dir
 from pocket.runs.provenance import peak_mb, provenance
 from pocket.runs.results import Row
+from pocket.workflows.cells import EQUAL_DISK, Spec, digest_of
 from pocket.workflows.measure import cell_of
-from pocket.workflows.suites import EQUAL_DISK, ONE_SIZE, SUITES, Spec, digest_of
+from pocket.workflows.suites import ONE_SIZE, SUITES
 
 
 class OutOfTime(KeyboardInterrupt):

@@ -24,6 +24,7 @@ from pocket.runs.paths import run_dir
 from pocket.runs.poc import KeptCell, Plan, PocRecord
 from pocket.runs.provenance import cpu_load
 from pocket.runs.verification import note_changed
+from pocket.workflows.cells import digest_of
 from pocket.workflows.check import UsageError, refuse_nowhere
 from pocket.workflows.measure import own_split
 from pocket.workflows.poc_cells import Shelf, Spec
@@ -38,7 +39,6 @@ from pocket.workflows.poc_report import (
     write_retrieval,
     write_sums,
 )
-from pocket.workflows.suites import digest_of
 
 Say = Callable[[str], None]
 

@@ -23,9 +23,9 @@ from pocket.runs import ArtefactError, Run
 from pocket.runs.audit import digest_of as file_digest
 from pocket.runs.poc import KeptCell, Plan
 from pocket.runs.provenance import installed
+from pocket.workflows.cells import digest_of
 from pocket.workflows.measure import cell_of
 from pocket.workflows.poc_plan import DIAGNOSES, condense_config, full_config, small_config
-from pocket.workflows.suites import digest_of
 
 METHODS = ("full", "random", "iem")
 _NAMES = {"full": "alternative.full", "random": "alternative.random", "iem": "alternative.condensed"}

@@ -1,0 +1,142 @@
+"""One cell of the benchmark: what is made, trained and searched, and the digest by which its row is known."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+
+from pocket.condensation.config import IEMConfig
+from pocket.condensation.methods import Config, asks_teacher, effective
+from pocket.condensation.pool import early_training
+from pocket.hashing.labelling import MIXES
+from pocket.hashing.schedule import TrainConfig
+
+CLASSES = 10  # of every image set here
+WHOLE = {"digits": 1437, "fashion_mnist": 60_000, "cifar10": 50_000, "imagenette": 3000}  # their train images
+EQUAL_DISK = "equal disk"  # variant of random: as many images as fill the bytes of IEM's set as PNG files
+
+
+@dataclass(frozen=True)
+class Spec:
+    """One cell to measure: a training set and how it is made, trained on and searched.
+
+    Attributes
+    ----------
+    dataset, train_per_class, resolution
+        As for `pocket.load`.
+    protocols : tuple of str
+        One model is trained, and scored under each.
+    method, variant : str
+        "full" or a name in `pocket.condensation.METHODS`; a variant differs from the method's own configuration.
+    ipc : int
+        Stored images a class; 0 for full data.
+    config : IEMConfig or GradientConfig or None
+        None for full data.
+    labels : bool
+        Train with code labels by the full-data model of the same seed.
+    hashing, bits, backbone, width, seed
+        Of the evaluated model; backbone and width also of the condensing networks.
+    condensing : (str, int)
+        Hashing method and code length of the condensing networks and their teacher: one set serves all.
+    train : TrainConfig, optional
+        Also of the teacher. Default: `TrainConfig.rule`.
+    patient : bool
+        Train on the set for longer: `TrainConfig.patient`.
+    like : IEMConfig, optional
+        The set may take the seconds, or fill the bytes, of IEM's set with this configuration.
+    """
+
+    dataset: str
+    train_per_class: int | None
+    resolution: int | None
+    protocols: tuple[str, ...]
+    backbone: str
+    width: int | None
+    bits: int
+    method: str = "full"
+    variant: str = ""
+    ipc: int = 0
+    config: Config | None = None
+    labels: bool = False
+    hashing: str = "orthohash"
+    seed: int = 0
+    condensing: tuple[str, int] = ("orthohash", 64)
+    train: TrainConfig | None = None
+    patient: bool = False
+    like: IEMConfig | None = None
+
+    @property
+    def title(self) -> str:
+        """What the cell is called while it is measured."""
+        named = f"{self.method} {self.variant}".strip()
+        size = f", {self.ipc} a class, {getattr(self.config, 'formation', 1)}x{getattr(self.config, 'formation', 1)}"
+        return (
+            f"{self.dataset}: {named}{size if self.ipc else ''}{', codes' if self.labels else ''}"
+            f"{', patient' if self.patient else ''}, "
+            f"{self.hashing} {self.bits}"
+        )
+
+    def task(self) -> tuple[object, ...]:
+        """Return what the images and networks are."""
+        return self.dataset, self.train_per_class, self.resolution, self.backbone, self.width
+
+    @property
+    def taught(self) -> bool:
+        """Whether the set is made with a trained full-data model."""
+        return self.config is not None and asks_teacher(self.method, self.config)
+
+    def of_iem(self) -> Spec:
+        """Return IEM's cell whose seconds or bytes this one is given: with its codes, where they fill bytes too."""
+        labels = self.labels and self.variant == EQUAL_DISK
+        return replace(self, method="iem", variant="", config=self.like, like=None, labels=labels, patient=False)
+
+    def set_identity(self) -> list[object]:
+        """Return all that the training set depends on, labels aside."""
+        config = None if self.config is None else effective(self.method, self.config)
+        pooled = isinstance(self.config, IEMConfig) and self.method == "iem" and self.config.networks != "random"
+        early = asdict(early_training(self.images, 1)) if pooled else None
+        like = None if self.like is None else self.of_iem().model_identity()
+        teacher = self._schedule(TrainConfig.full) if self.taught else None
+        made = [self.method, self.variant, self.ipc, config, self.condensing, self.seed]
+        return [*self.task(), *made, teacher, early, like]
+
+    def model_identity(self) -> list[object]:
+        """Return all that the trained model depends on."""
+        schedule = asdict(self.schedule) if self.method != "full" else self._schedule(TrainConfig.full)
+        teacher = self._schedule(TrainConfig.full) if self.labels else None
+        return [*self.set_identity(), self.labels and MIXES, self.hashing, self.bits, schedule, teacher]
+
+    @property
+    def images(self) -> int:
+        """Real training images of the task: a rule that changes for other numbers leaves its cells as they are."""
+        return WHOLE[self.dataset] if self.train_per_class is None else self.train_per_class * CLASSES
+
+    @property
+    def schedule(self) -> TrainConfig:
+        """How a small set of the cell's size is trained on: one that fills equal bytes has the steps of IEM's."""
+        if self.train and self.patient:
+            raise ValueError(f"{self.title}: a cell has a schedule of its own or the patient one")
+        rule = TrainConfig.patient if self.patient else TrainConfig.small
+        return self.train or rule(self.images, self.ipc * CLASSES)
+
+    def _schedule(self, rule: Callable[[int], TrainConfig]) -> object:
+        return asdict(self.train or rule(self.images))
+
+    def identity(self) -> list[object]:
+        """Return all that a row depends on, the protocol aside."""
+        return self.model_identity()
+
+    def digest(self, protocol: str) -> str:
+        """Return the digest of the row under a protocol: rows of equal digest are one cell."""
+        return digest_of([self.identity(), protocol])
+
+    def digests(self) -> set[str]:
+        """Return the digest of each row that the cell gives: one a protocol."""
+        return {self.digest(protocol) for protocol in self.protocols}
+
+
+def digest_of(of: object) -> str:
+    """Return a short digest of anything that JSON can hold."""
+    return hashlib.sha256(json.dumps(of, sort_keys=True, default=str).encode()).hexdigest()[:16]
