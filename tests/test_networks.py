@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from torchvision import models
 
 from pocket.hashing import OBJECTIVES, HashModel
-from pocket.hashing.backbones import BACKBONES, ConvNet, Halve, ResNetAP, TorchvisionNet, default_depth, default_width
+from pocket.hashing.backbones import BACKBONES, ConvNet, ResNetAP, TorchvisionNet, default_depth, default_width
 from pocket.hashing.devices import describe
+from pocket.hashing.halving import Halve
 from pocket.hashing.networks import initialise
 from pocket.runs import ArtefactError
 
@@ -46,6 +47,26 @@ def test_halving_is_the_average_pool_and_so_is_its_gradient(size: int) -> None:
     halved.square().sum().backward()
     pooled.square().sum().backward()
     torch.testing.assert_close(ours.grad, theirs.grad)
+
+
+@pytest.mark.parametrize("size", [4, 5])
+def test_the_gradient_of_halving_has_a_gradient_for_gradient_matching(size: int) -> None:
+    x = pictures(2, 1, size).double().requires_grad_()
+    assert torch.autograd.gradcheck(Halve(), x)
+    assert torch.autograd.gradgradcheck(Halve(), x)
+
+
+@pytest.mark.parametrize("size", [8, 7])
+def test_halving_gives_the_bits_of_the_slices_that_it_is_made_of(size: int) -> None:
+    x, y = (pictures(size=size).requires_grad_() for _ in range(2))
+    even = size // 2 * 2
+    rows = y[:, :, 0:even:2] + y[:, :, 1:even:2]
+    slices = (rows[..., 0:even:2] + rows[..., 1:even:2]) * 0.25
+    halved = Halve()(x)
+    halved.square().sum().backward()
+    slices.square().sum().backward()
+    assert torch.equal(halved, slices)
+    assert x.grad is not None and y.grad is not None and torch.equal(x.grad, y.grad)
 
 
 def equal(first: nn.Module, second: nn.Module) -> list[bool]:

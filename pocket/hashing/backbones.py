@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from pocket.hashing.devices import fuses
+from pocket.hashing.halving import Halve
 
 BACKBONES = ("convnet", "resnetap10", "torchvision:<name>")
 _TORCHVISION = "torchvision:"
@@ -34,23 +34,6 @@ def default_depth(size: int, backbone: str = "convnet") -> int:
     So many that the last map is 2 to 7 pixels a side: 3 at 32 px, 4 at 64, 5 at 128, 6 at 224.
     """
     return max(2, round(math.log2(size)) - 2) if backbone == "convnet" else 0
-
-
-class Halve(nn.Module):
-    """Average pool of 2 x 2 pixels.
-
-    On the CPU as sums of every second row and column, which run at the speed of memory where torch's pool goes
-    window by window: a whole ConvNet, forward and backward, takes 0.7 of the time (50 x 16 px, width 32) to 0.9
-    (400 x 32 px, width 64). A last odd row or column is left out, as the pool does.
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the means, shape (N, C, H // 2, W // 2)."""
-        if x.device.type != "cpu":
-            return functional.avg_pool2d(x, 2)
-        height, width = x.shape[2] // 2 * 2, x.shape[3] // 2 * 2
-        rows = x[:, :, 0:height:2] + x[:, :, 1:height:2]
-        return (rows[..., 0:width:2] + rows[..., 1:width:2]) * 0.25
 
 
 class ConvNet(nn.Module):
@@ -79,7 +62,12 @@ class ConvNet(nn.Module):
         layers: list[nn.Module] = []
         inputs = channels
         for _ in range(depth):
-            layers += [nn.Conv2d(inputs, width, 3, padding=1), nn.GroupNorm(width, width), nn.ReLU(), Halve()]
+            layers += [
+                nn.Conv2d(inputs, width, 3, padding=1),
+                nn.GroupNorm(width, width),
+                nn.ReLU(inplace=True),
+                Halve(),
+            ]
             inputs, size = width, size // 2
         self.blocks = nn.Sequential(*layers)
         self.dim = width * size * size
@@ -117,10 +105,10 @@ class _Residual(nn.Module):
         super().__init__()
         halve: list[nn.Module] = [] if inputs == outputs else [Halve()]
         first, second = _convolution(inputs, outputs, 3), _convolution(outputs, outputs, 3)
-        self.long = nn.Sequential(*first, nn.ReLU(), *halve, *second)
+        self.long = nn.Sequential(*first, nn.ReLU(inplace=True), *halve, *second)
         # The pool and a 1x1 convolution commute: pooling first is the same map at a quarter of the work.
         self.short = nn.Sequential(*halve, *_convolution(inputs, outputs, 1)) if halve else nn.Identity()
-        self.relu = nn.ReLU()
+        self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.relu(self.long(x) + self.short(x))
@@ -148,7 +136,7 @@ class ResNetAP(nn.Module):
         halvings = 0 if size <= 64 else 1 if size <= 128 else 2
         stem = _convolution(channels, width, 7 if halvings == 2 else 3)
         widths = [width, width, 2 * width, 4 * width, 8 * width]
-        self.stem = nn.Sequential(*stem, nn.ReLU(), *(Halve() for _ in range(halvings)))
+        self.stem = nn.Sequential(*stem, nn.ReLU(inplace=True), *(Halve() for _ in range(halvings)))
         self.stages = nn.Sequential(*(_Residual(*pair) for pair in pairwise(widths)))
         self.dim = widths[-1]
 
