@@ -32,6 +32,7 @@ class Teaching(NamedTuple):
 
     codes: bool  # with code labels
     patient: bool  # for longer: `TrainConfig.patient`
+    epochs: int = 0  # of the full-data model that gave the codes; 0: the one that full data is measured on
 
 
 class Group(NamedTuple):
@@ -44,6 +45,7 @@ class Group(NamedTuple):
     formation: int
     labels: bool
     patient: bool
+    epochs: int
     rows: tuple[Row, ...]
 
     @property
@@ -56,12 +58,13 @@ class Group(NamedTuple):
         variant = " as published" if changed != self.variant else ""
         variant += f" ({changed})" if changed else ""
         name = f"{NAMES.get(self.method, self.method)}{tiles}{variant}, {self.ipc} a class"
-        return name + (", codes" if self.labels else "") + (", patient" if self.patient else "")
+        taught = f" of {self.epochs} epochs" if self.epochs and self.labels else ""
+        return name + (", codes" if self.labels else "") + taught + (", patient" if self.patient else "")
 
     @property
     def teaching(self) -> Teaching:
         """How a model was trained on the set."""
-        return Teaching(self.labels, self.patient)
+        return Teaching(self.labels, self.patient, self.epochs if self.labels else 0)
 
     @property
     def shared(self) -> bool:
@@ -103,17 +106,18 @@ class Comparison(NamedTuple):
 
 def groups(rows: Iterable[Row]) -> list[Group]:
     """Gather rows that differ in their seed alone: full data first, then by size, best first."""
-    found: dict[tuple[Task, str, str, int, int, bool, bool], list[Row]] = {}
+    found: dict[tuple[Task, str, str, int, int, bool, bool, int], list[Row]] = {}
     for row in rows:
         task = Task(
             row.dataset, row.protocol, row.train_images, row.resolution, row.backbone, row.width, row.hashing, row.bits
         )
         # The number of images that fill equal bytes differs from seed to seed: the cell's own does not.
-        key = task, row.method, row.variant, row.cell_ipc, row.formation, row.code_labels, row.patient
+        labels, patient, epochs = row.code_labels, row.patient, row.teacher_epochs
+        key = task, row.method, row.variant, row.cell_ipc, row.formation, labels, patient, epochs
         found.setdefault(key, []).append(row)
     made = [
-        Group(task, method, variant, max(r.ipc for r in members), formation, labels, patient, tuple(members))
-        for (task, method, variant, _, formation, labels, patient), members in found.items()
+        Group(task, method, variant, max(r.ipc for r in members), formation, labels, patient, epochs, tuple(members))
+        for (task, method, variant, _, formation, labels, patient, epochs), members in found.items()
     ]
     return sorted(made, key=lambda g: (g.task, g.method != "full", g.teaching, g.ipc, -g.map.mean))
 

@@ -27,6 +27,9 @@ class Row(Cell):
     shared: PositiveInt = Field(1, description="benches that used the device at once: their seconds are longer for it")
     variant: str = Field("", description="what was changed from the method's own configuration; empty: nothing")
     patient: bool = Field(False, description="trained for longer than small sets are: `TrainConfig.patient`")
+    teacher_epochs: NonNegativeInt = Field(
+        0, description="of the full-data model that made the set and gave its codes; 0: the one that stands for full"
+    )
     settings: str = Field(description="digest of the settings (not of code or versions); equal ones are one cell")
     cell_ipc: NonNegativeInt = Field(description="images a class of the cell; a set of equal disk bytes may hold more")
     train_images: PositiveInt = Field(description="real images that the set was made from")

@@ -191,6 +191,7 @@ class _Bench:
                 shared=self.shared,
                 variant=spec.variant,
                 patient=spec.patient,
+                teacher_epochs=spec.teacher_epochs,
                 cell_ipc=spec.ipc,
                 settings=spec.digest(protocol),
                 train_images=len(split.train),
@@ -296,9 +297,8 @@ class _Bench:
         return self._pools[key]
 
     def teacher(self, spec: Spec, split: RetrievalSplit, hashing: str, bits: int) -> HashModel:
-        """Return the full-data model of a seed: the very one that the cell "full" is measured on."""
-        full = replace(spec, method="full", variant="", ipc=0, config=None, like=None, labels=False, patient=False)
-        return self.model(replace(full, hashing=hashing, bits=bits), split.train)
+        """Return the full-data model of a seed: the very one that the cell "full" is measured on, or a weaker one."""
+        return self.model(replace(spec.of_teacher(), hashing=hashing, bits=bits), split.train)
 
     def model(self, spec: Spec, training: ImageSet | CondensedSet) -> HashModel:
         """Train, or for full data load what was trained."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 
 from pocket.condensation.config import IEMConfig
@@ -44,6 +43,9 @@ class Spec:
         Also of the teacher. Default: `TrainConfig.rule`.
     patient : bool
         Train on the set for longer: `TrainConfig.patient`.
+    teacher_epochs : int
+        Epochs of the full-data model that makes the set and gives the codes; 0 for the very one that full data is
+        measured on.
     like : IEMConfig, optional
         The set may take the seconds, or fill the bytes, of IEM's set with this configuration.
     """
@@ -65,6 +67,7 @@ class Spec:
     condensing: tuple[str, int] = ("orthohash", 64)
     train: TrainConfig | None = None
     patient: bool = False
+    teacher_epochs: int = 0
     like: IEMConfig | None = None
 
     @property
@@ -72,8 +75,9 @@ class Spec:
         """What the cell is called while it is measured."""
         named = f"{self.method} {self.variant}".strip()
         size = f", {self.ipc} a class, {getattr(self.config, 'formation', 1)}x{getattr(self.config, 'formation', 1)}"
+        taught = f" of a teacher of {self.teacher_epochs} epochs" if self.teacher_epochs else ""
         return (
-            f"{self.dataset}: {named}{size if self.ipc else ''}{', codes' if self.labels else ''}"
+            f"{self.dataset}: {named}{size if self.ipc else ''}{', codes' if self.labels else ''}{taught}"
             f"{', patient' if self.patient else ''}, "
             f"{self.hashing} {self.bits}"
         )
@@ -98,14 +102,14 @@ class Spec:
         pooled = isinstance(self.config, IEMConfig) and self.method == "iem" and self.config.networks != "random"
         early = asdict(early_training(self.images, 1)) if pooled else None
         like = None if self.like is None else self.of_iem().model_identity()
-        teacher = self._schedule(TrainConfig.full) if self.taught else None
+        teacher = asdict(self.teacher_schedule) if self.taught else None
         made = [self.method, self.variant, self.ipc, config, self.condensing, self.seed]
         return [*self.task(), *made, teacher, early, like]
 
     def model_identity(self) -> list[object]:
         """Return all that the trained model depends on."""
-        schedule = asdict(self.schedule) if self.method != "full" else self._schedule(TrainConfig.full)
-        teacher = self._schedule(TrainConfig.full) if self.labels else None
+        schedule = asdict(self.schedule if self.method != "full" else self.teacher_schedule)
+        teacher = asdict(self.teacher_schedule) if self.labels else None
         return [*self.set_identity(), self.labels and MIXES, self.hashing, self.bits, schedule, teacher]
 
     @property
@@ -121,8 +125,18 @@ class Spec:
         rule = TrainConfig.patient if self.patient else TrainConfig.small
         return self.train or rule(self.images, self.ipc * CLASSES)
 
-    def _schedule(self, rule: Callable[[int], TrainConfig]) -> object:
-        return asdict(self.train or rule(self.images))
+    @property
+    def teacher_schedule(self) -> TrainConfig:
+        """How the full-data model is trained that teaches; without `teacher_epochs` it is the one evaluated, too."""
+        if self.train and self.teacher_epochs:
+            raise ValueError(f"{self.title}: a cell has a schedule of its own or a teacher of so many epochs")
+        return self.train or TrainConfig.full(self.images, epochs=self.teacher_epochs or None)
+
+    def of_teacher(self) -> Spec:
+        """Return the full-data cell whose model makes the set, or gives the codes."""
+        train = self.teacher_schedule if self.teacher_epochs else self.train
+        plain = replace(self, method="full", variant="", ipc=0, config=None, like=None, labels=False, patient=False)
+        return replace(plain, train=train, teacher_epochs=0)
 
     def identity(self) -> list[object]:
         """Return all that a row depends on, the protocol aside."""
