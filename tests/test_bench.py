@@ -14,7 +14,7 @@ from pocket.cli import app
 from pocket.condensation.config import IEMConfig
 from pocket.condensation.gradient import GradientConfig
 from pocket.data import load
-from pocket.hashing import TrainConfig
+from pocket.hashing import HashModel, TrainConfig
 from pocket.hashing.labelling import MIXES
 from pocket.presentation import benchmark, crosscheck, frontier
 from pocket.presentation.benchmark import Teaching
@@ -22,7 +22,7 @@ from pocket.runs import ArtefactError, results
 from pocket.runs.results import Row
 from pocket.workflows import suites
 from pocket.workflows.bench import bench
-from pocket.workflows.cells import CLASSES, WHOLE, Spec
+from pocket.workflows.cells import CLASSES, WHOLE, Spec, digest_of
 from pocket.workflows.suites import SUITES
 
 ROW = Row(
@@ -202,6 +202,21 @@ def test_a_patient_student_is_held_against_patient_ones_alone() -> None:
     ]
 
 
+def test_codes_of_a_weaker_teacher_are_held_against_its_codes_alone() -> None:
+    codes, weaker = {"code_labels": True, "patient": True}, {"code_labels": True, "patient": True, "teacher_epochs": 6}
+    table = [*rows("full", 0.9, ipc=0, formation=1), *rows("random", 0.5, teacher_epochs=6)]
+    table += [*rows("iem", 0.7, **codes), *rows("random", 0.8, **codes)]
+    table += [*rows("iem", 0.75, **weaker), *rows("random", 0.72, **weaker)]
+    found = benchmark.groups(table)
+    told = {c.ours.name: c.gap.mean for c in benchmark.comparisons(found)}
+    assert told == {
+        "IEM, 10 a class, codes, patient": pytest.approx(-0.1),
+        "IEM, 10 a class, codes of a 6-epoch teacher, patient": pytest.approx(0.03),
+    }
+    (hard,) = (group for group in found if group.ipc and not group.labels)
+    assert hard.teaching == Teaching(codes=False, patient=False), "its labels are nobody's"
+
+
 def replace_rows(group: benchmark.Group, **changes: object) -> benchmark.Group:
     return group._replace(rows=tuple(row.model_copy(update=changes) for row in group.rows))
 
@@ -224,11 +239,13 @@ def test_suites_hold_no_cell_twice_and_have_what_they_build_on_first(name: str, 
     assert len(set(identities)) == len(identities)
     for seed in suites.SEEDS:
         mine = [spec for spec in specs if spec.seed == seed]
+        given = [spec.digests() for spec in mine]
         needs_iem = [i for i, s in enumerate(mine) if s.method in ("gradient", "idc") or s.variant == "equal disk"]
         for place in needs_iem:
             wanted = mine[place]
-            earlier = [(s.dataset, s.ipc) for s in mine[:place] if s.method == "iem" and not s.variant and not s.labels]
-            assert (wanted.dataset, wanted.ipc) in earlier
+            known = wanted.digests_of_iem()
+            earlier = [spec for spec, digests in zip(mine[:place], given, strict=False) if digests & known]
+            assert {(spec.method, spec.dataset, spec.ipc) for spec in earlier} == {("iem", wanted.dataset, wanted.ipc)}
 
 
 def tiny(reduced: bool) -> Iterator[Spec]:
@@ -364,7 +381,9 @@ def test_the_schedule_of_its_own_number_of_images_belongs_to_the_settings(
     before, rule = full.identity(), TrainConfig.full
     for changed, same in ((images, False), (images + 1, True)):
         monkeypatch.setattr(
-            TrainConfig, "full", staticmethod(lambda n, at=changed: replace(rule(n), steps=7) if n == at else rule(n))
+            TrainConfig,
+            "full",
+            staticmethod(lambda n, at=changed, epochs=None: replace(rule(n), steps=7) if n == at else rule(n)),
         )
         assert (full.identity() == before) is same
 
@@ -404,12 +423,58 @@ def test_patient_cells_differ_from_others_in_their_schedule_alone() -> None:
             assert spec.title.split(", ")[-2] == "patient"
 
 
+def test_economy_is_taught_by_a_model_of_a_quarter_of_the_epochs() -> None:
+    cells = list(SUITES["economy"](True))
+    assert cells == list(SUITES["economy"](False)), "the same task with a GPU and without"
+    full = next(spec for spec in cells if spec.method == "full")
+    for spec in (spec for spec in cells if spec.ipc):
+        usual, teacher = replace(spec, teacher_epochs=0), spec.of_teacher()
+        assert usual.of_teacher().identity() == full.identity() or usual.seed != full.seed
+        assert teacher.method == "full"
+        assert teacher.train is not None
+        assert teacher.train == TrainConfig.full(50_000, epochs=6)
+        assert 4 * teacher.train.steps == TrainConfig.full(50_000).steps
+        assert spec.identity() != usual.identity()
+        assert (spec.set_identity() != usual.set_identity()) == spec.taught
+        assert spec.title.split(", ")[3:5] == ["codes of a teacher of 6 epochs", "patient"]
+    with pytest.raises(ValueError, match="a schedule of its own or a teacher of so many epochs"):
+        replace(spec, train=TrainConfig()).identity()
+
+
+def test_a_weaker_teacher_makes_the_set_and_gives_the_codes(tiny_suite: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def short(images: int, epochs: int | None = None) -> TrainConfig:
+        return TrainConfig(steps=epochs or 4, batch=16)
+
+    def two(reduced: bool) -> Iterator[Spec]:
+        config = IEMConfig.best(steps=2, real_batch=4)
+        (iem,) = (s for s in tiny(reduced) if s.method == "iem" and s.labels)
+        for epochs in (1, 0):
+            yield replace(iem, train=None, teacher_epochs=epochs, config=config)
+
+    monkeypatch.setattr(TrainConfig, "full", short)
+    monkeypatch.setitem(SUITES, "tiny", two)
+    weaker, usual = results.read(bench("tiny", folder=tiny_suite, device="cpu", say=lambda line: None))
+    assert (weaker.teacher_epochs, usual.teacher_epochs) == (1, 0)
+    models = {
+        spec.teacher_epochs: HashModel.load(
+            tiny_suite.parent / f"home/runs/bench/models/{digest_of(spec.of_teacher().model_identity())}.safetensors"
+        )
+        for spec in two(True)
+    }
+    taught = {epochs: model.report for epochs, model in models.items()}
+    for row, steps in ((weaker, 1), (usual, 4)):
+        report = taught[row.teacher_epochs]
+        assert report is not None
+        assert report.steps == steps
+        assert row.teacher_seconds == report.seconds, "it made the set and gave the codes, and counts once"
+
+
 def test_a_changed_schedule_makes_new_cells_of_all_that_it_trains(monkeypatch: pytest.MonkeyPatch) -> None:
     def named() -> dict[tuple[str, bool], object]:
         return {(spec.method, spec.labels): spec.identity() for spec in SUITES["mini"](False) if not spec.variant}
 
     before = named()
-    monkeypatch.setattr(TrainConfig, "full", classmethod(lambda cls, images: cls(steps=7)))
+    monkeypatch.setattr(TrainConfig, "full", classmethod(lambda cls, images, epochs=None: cls(steps=7)))
     after = named()
     taught = {key for key in before if before[key] != after[key]}
     assert ("random", False) not in taught

@@ -58,7 +58,7 @@ class Group(NamedTuple):
         variant = " as published" if changed != self.variant else ""
         variant += f" ({changed})" if changed else ""
         name = f"{NAMES.get(self.method, self.method)}{tiles}{variant}, {self.ipc} a class"
-        taught = f" of {self.epochs} epochs" if self.epochs and self.labels else ""
+        taught = f" of a {self.epochs}-epoch teacher" if self.epochs else ""
         return name + (", codes" if self.labels else "") + taught + (", patient" if self.patient else "")
 
     @property

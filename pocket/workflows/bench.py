@@ -333,7 +333,7 @@ class _Bench:
 
     def of_iem(self, spec: Spec) -> Row:
         """Return the row of the cell of IEM whose seconds or bytes a cell is given."""
-        wanted = spec.of_iem().digests()
+        wanted = spec.digests_of_iem()
         for row in self.rows:
             if row.settings in wanted:
                 return row

@@ -96,6 +96,11 @@ class Spec:
         labels = self.labels and self.variant == EQUAL_DISK
         return replace(self, method="iem", variant="", config=self.like, like=None, labels=labels, patient=False)
 
+    def digests_of_iem(self) -> set[str]:
+        """Return the digests of the rows that tell what IEM's set took: how long its student trains is all the same."""
+        iem = self.of_iem()
+        return iem.digests() | replace(iem, patient=True).digests()
+
     def set_identity(self) -> list[object]:
         """Return all that the training set depends on, labels aside."""
         config = None if self.config is None else effective(self.method, self.config)

@@ -219,11 +219,6 @@ def publish_poc(name: str, about: str) -> Path:
     return path
 
 
-TEACHING = {
-    benchmark.Teaching(codes=False, patient=False): "hard labels",
-    benchmark.Teaching(codes=True, patient=False): "code labels",
-    benchmark.Teaching(codes=True, patient=True): "code labels and a patient student",
-}
 HEAD = ("training set", "expected mAP", "of full", "s to make", "s to train", "break-even, trainings")
 
 
@@ -231,26 +226,29 @@ def benchmark_block() -> str:
     """Return the README's text about the recorded results: what comes of each main task of a suite, and the verdict."""
     parts = []
     for path in sorted(results.results_folder().glob("*.csv")):
-        rows = results.read(path) if path.stem in ("mini", "paper", "imagenette") else []
+        rows = results.read(path) if path.stem in ("mini", "paper", "economy", "imagenette") else []
         if not rows:
             continue
         found = benchmark.groups(rows)
         for task in benchmark.main_tasks(found):
             members = [g for g in found if g.task == task]
-            sizes = Counter(g.rows[0].cell_ipc for g in members if g.method != "full" and not g.labels)
+            sizes = Counter(g.rows[0].cell_ipc for g in members if g.method != "full")
             if not sizes:
                 continue
             ipc = max(sizes, key=lambda size: (sizes[size], size))  # where most families were measured
             parts += [f"**{task.dataset}** ({benchmark.describe(members[0].rows[0])}):", ""]
             parts += [*(f"- {answer}" for answer in benchmark.answers(members, task)), ""]
             whole = benchmark.full_data(members, task)
-            for teaching, how in TEACHING.items():
+            for teaching in sorted({group.teaching for group in members if group.method != "full"}):
                 shown = benchmark.strongest_forms(members, task, ipc, teaching=teaching)
                 if all(group.method == "full" for group in shown):
                     continue
                 lines = ["| " + " | ".join(line) + " |" for line in (HEAD, *(_line(group, whole) for group in shown))]
                 lines.insert(1, "|---" * len(HEAD) + "|")
-                parts += [_folded(f"every family on {task.dataset}, {ipc} a class, {how}", "\n".join(lines)), ""]
+                parts += [
+                    _folded(f"every family on {task.dataset}, {ipc} a class, {_how(teaching)}", "\n".join(lines)),
+                    "",
+                ]
         wanted = {digest for spec in SUITES[path.stem](all(row.reduced for row in rows)) for digest in spec.digests()}
         if missing := len(wanted - {row.settings for row in rows}):
             parts += [f"Suite `{path.stem}` is not whole yet: {missing} of {len(wanted)} rows are missing.", ""]
@@ -275,6 +273,13 @@ def search_block() -> str:
     scores = "\n".join(f"- {line}" for line in search_results.score_lines(rows))
     table = head + "\n".join("| " + " | ".join(line) + " |" for line in lines)
     return f"{scores}\n\n{_folded('every index on a million codes and more', table)}"
+
+
+def _how(teaching: benchmark.Teaching) -> str:
+    """Name a way to train on a set."""
+    labels = "code labels" if teaching.codes else "hard labels"
+    taught = f" of a {teaching.epochs}-epoch teacher" if teaching.epochs else ""
+    return f"{labels}{taught}{' and a patient student' if teaching.patient else ''}"
 
 
 def _folded(title: str, text: str) -> str:

@@ -139,8 +139,12 @@ def paper(reduced: bool) -> Iterator[Spec]:
 def economy(reduced: bool) -> Iterator[Spec]:
     """All of CIFAR-10 at 10 a class, with and without a GPU: what pays soonest, by a teacher that is not finished.
 
-    It has a quarter of full data's epochs and IEM 300 steps; the student is patient. Ten images a class teach more of
-    a weak teacher than of a good one (`TrainConfig.patient` has the trial), where full data is far above both.
+    It has 6 epochs, a quarter of full data's, and reaches mAP 0.642 (full data 0.770; seed 0); IEM has 300 steps, and
+    the student is patient. Ten images a class pass on more of what a weak teacher knows, where full data is far above
+    what they can teach: random tiles with its codes 0.316, with those of full data's own model 0.252 (600 steps of
+    the student, seed 0). Where they come near to full data it is not so. Trial on Fashion-MNIST, 600 images a class,
+    width 32, seed 0, patient students of IEM / random tiles by a teacher of 1,200 steps (full data's own, mAP 0.866)
+    0.830 / 0.800, of 600 (0.838) 0.818 / 0.800, of 300 (0.793) 0.785 / 0.763, of 150 (0.738) 0.730 / 0.706.
     """
     base = Spec("cifar10", None, None, ("cifar10-official", "cifar10-unseen"), "convnet", 128, 64)
     ways = _methods(10, 300, 2, gradient=False)
