@@ -251,15 +251,23 @@ def answers(among: Sequence[Group], task: Task) -> list[str]:
         saved = saved_seconds(group, whole)
         cost = f"{group.mean(lambda r: r.make_seconds):.0f} s to make"
         cost += "" if group.shared else f", {saved.mean:.1f} s saved a training"
-        when = pays_after(group, whole)
-        when = {
-            "never": "these seconds never come back",
-            "within noise": "whether they come back is within the noise",
-            "shared device": "whether they come back is not known, for the device was shared",
-        }.get(when, f"these seconds come back after {when} trainings")
+        when = _comes_back(pays_after(group, whole))
         lost = f"{whole.map.mean - group.map.mean:.3f} less than full data"
         told.append(f"{task.dataset}, {group.name}: mAP {group.map.mean:.3f}, {lost}; {cost}: {when}.")
     return told
+
+
+def _comes_back(trainings: str) -> str:
+    """Return a clause of what `pays_after` tells."""
+    told = {
+        "never": "these seconds never come back",
+        "within noise": "whether they come back is within the noise",
+        "shared device": "whether they come back is not known, for the device was shared",
+    }
+    if trainings in told:
+        return told[trainings]
+    when = "within the first training" if float(trainings) < 1 else f"after {trainings} trainings"
+    return f"these seconds come back {when}"
 
 
 def strongest_forms(among: Sequence[Group], task: Task, ipc: int, *, teaching: Teaching) -> list[Group]:

@@ -99,7 +99,7 @@ class Spec:
     def digests_of_iem(self) -> set[str]:
         """Return the digests of the rows that tell what IEM's set took: how long its student trains is all the same."""
         iem = self.of_iem()
-        return iem.digests() | replace(iem, patient=True).digests()
+        return iem.digests() | (set() if self.train else replace(iem, patient=True).digests())
 
     def set_identity(self) -> list[object]:
         """Return all that the training set depends on, labels aside."""
