@@ -319,9 +319,10 @@ def table_rows(among: Sequence[Group]) -> list[tuple[str, ...]]:
     return lines
 
 
-def interval(score: Summary) -> str:
-    """Return ``"0.812 ± 0.010"``; one seed has no interval and says so."""
-    return f"{score.mean:.3f} ± {score.half_width:.3f}" if score.seeds > 1 else f"{score.mean:.3f} (one seed)"
+def interval(score: Summary, sign: str = "") -> str:
+    """Return ``"0.812 ± 0.010"``, with ``sign="+"`` of a difference; one seed has no interval and says so."""
+    spread = f"± {score.half_width:.3f}" if score.seeds > 1 else "(one seed)"
+    return f"{score.mean:{sign}.3f} {spread}"
 
 
 def describe(row: Row) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, NullLocator
 
 from pocket.presentation.benchmark import Group
 from pocket.presentation.figures import COLOURS, MARKERS, NAMES
@@ -60,6 +61,10 @@ def figure(among: Sequence[Group], title: str) -> Figure:
         axis.set_xscale("log")
         axis.xaxis.set_major_formatter("{x:g}")
         axis.xaxis.set_minor_formatter("{x:g}")
+        low, high = axis.get_xlim()
+        if high < 10 * low:  # too narrow for the ticks of a decade
+            axis.xaxis.set_major_locator(MaxNLocator(6))
+            axis.xaxis.set_minor_locator(NullLocator())
         axis.set(xlabel="seconds for one trained model, all stages", ylabel="expected mAP")
         axis.set_ylim(top=min(axis.get_ylim()[1], 1.0))
         axis.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
