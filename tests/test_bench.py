@@ -233,6 +233,22 @@ def test_the_frontier_is_what_none_beats_at_its_price() -> None:
     assert {text.get_text() for text in axis.get_legend().get_texts()} == {"IEM", "IDC", "random"}
 
 
+def test_a_frontier_within_a_decade_has_ticks_all_along() -> None:
+    spans = ((1000.0, 1900.0), (9.0, 60.0))
+    for low, high in spans:
+        table = [*rows("random", 0.7, condense_seconds=low), *rows("iem", 0.9, condense_seconds=high)]
+        axis = frontier.figure(benchmark.groups(table), "digits").axes[0]
+        left, right = axis.get_xlim()
+        assert sum(left <= tick <= right for tick in axis.get_xticks()) >= 4
+
+
+def test_the_gap_of_a_single_seed_is_said_to_be_one() -> None:
+    (alone,) = benchmark.comparisons(benchmark.groups([*rows("iem", 0.9), *rows("random", 0.8)]))
+    assert benchmark.interval(alone.gap, "+") == "+0.100 (one seed)"
+    (two,) = benchmark.comparisons(benchmark.groups([*rows("iem", 0.9, 0.9), *rows("random", 0.8, 0.8)]))
+    assert benchmark.interval(two.gap, "+") == "+0.100 ± 0.000"
+
+
 @pytest.mark.parametrize("name", sorted(SUITES))
 @pytest.mark.parametrize("reduced", [True, False])
 def test_suites_hold_no_cell_twice_and_have_what_they_build_on_first(name: str, reduced: bool) -> None:
