@@ -150,12 +150,16 @@ def test_a_linear_head_stands_beside_what_is_published() -> None:
     told = crosscheck.lines(
         [
             *checked("dm", 0.44, formation=1),
+            *checked("dm", 0.47, formation=1, patient=True),
+            *checked("dm", 0.43, formation=1, reduced=False, condense_steps=1000),
             *checked("dm", 0.5),
             *checked("iem", 0.5, variant="paper"),
             *rows("random", 0.1),
         ]
     )
     assert [line for line in told if line.startswith("- DM,") and "44.0 ± 0.0 %; DM as published 48.9%" in line]
+    assert [line for line in told if ", patient: accuracy 47.0 ± 0.0 %; DM as published 48.9%" in line]
+    assert [line for line in told if "43.0 ± 0.0 %" in line and "1,000 steps of condensing" in line], "apart"
     assert [line for line in told if line.startswith("- DM tiles,") and "as published" not in line]
     assert [line for line in told if line.startswith("- IEM as published") and "DANCE" not in line]
     assert not any("random" in line for line in told), "it has no accuracy"
@@ -439,6 +443,18 @@ def test_patient_cells_differ_from_others_in_their_schedule_alone() -> None:
             assert spec.schedule == replace(quick, steps=TrainConfig.patient(spec.images, spec.ipc * CLASSES).steps)
             assert spec.schedule.steps > quick.steps
             assert spec.title.split(", ")[-2] == "patient"
+
+
+def test_the_cross_check_has_students_trained_as_long_as_published_ones_and_quick_ones() -> None:
+    for reduced in (True, False):
+        cells = [spec for spec in SUITES["classification"](reduced) if spec.ipc]
+        patient = [spec for spec in cells if spec.patient]
+        assert cells[: len(patient)] == patient
+        assert [replace(spec, patient=False) for spec in patient] == cells[len(patient) :]
+        for spec in patient:
+            assert spec.schedule == TrainConfig.published(10 * spec.ipc)
+            assert spec.set_identity() == replace(spec, patient=False).set_identity()
+        assert {spec.method for spec in cells[:6]} == {"dm", "random"}, "they need no teacher"
 
 
 def test_economy_is_taught_by_a_model_of_a_quarter_of_the_epochs() -> None:

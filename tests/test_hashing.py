@@ -223,6 +223,12 @@ def test_the_patient_schedule_has_the_steps_of_full_data_and_at_most_half_its_im
             assert patient.steps == min(full.steps, 4800) or patient.steps * patient.batch > half - patient.batch
 
 
+def test_the_published_schedule_is_a_thousand_epochs_of_what_is_stored() -> None:
+    for stored, batch, steps in ((100, 100, 1000), (256, 256, 1000), (500, 250, 2000), (5000, 250, 20_000)):
+        schedule = TrainConfig.published(stored)
+        assert (schedule.batch, schedule.steps) == (batch, steps)
+
+
 def test_the_schedule_rule() -> None:
     images = load_like(1437)
     full = TrainConfig.rule(images)

@@ -103,6 +103,22 @@ class TrainConfig:
         return replace(usual, steps=max(usual.steps, min(full.steps, 4800, half)))
 
     @classmethod
+    def published(cls, stored: int) -> Self:
+        """Return a schedule as long as that of published accuracies of small sets: 1,000 epochs of what is stored.
+
+        In batches of up to 256, as in Zhao and Bilen, "Dataset Condensation with Distribution Matching", WACV 2023.
+        Trials under a linear head, CIFAR-10, 10 whole images a class, width 128, seed 0: DM of 500 steps 0.449 with
+        `small`, 0.468 with this one (0.464 at the rate of `small`); random images 0.301, 0.320.
+
+        Parameters
+        ----------
+        stored : int
+            Images of the set, 1 or more.
+        """
+        batches = math.ceil(stored / 256)
+        return cls(steps=1000 * batches, batch=math.ceil(stored / batches), lr=0.02)
+
+    @classmethod
     def full(cls, images: int, *, epochs: int | None = None) -> Self:
         """Return the full-data schedule: the fastest that was found near the plateau of its quality.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 from pocket.presentation.benchmark import groups
@@ -21,10 +22,11 @@ KNOWN = {
 def lines(rows: Sequence[Row]) -> list[str]:
     """Return a line of Markdown a training set: its accuracy, and the published one that it is held against.
 
-    Published figures are of the original images and of students that are trained several times as long.
+    Published figures are of the original images, and of students that are trained as long as the patient ones here.
     """
     told = []
-    for group in groups(row for row in rows if row.accuracy is not None):
+    measured = [row for row in rows if row.accuracy is not None]
+    for group in itertools.chain(*(groups(row for row in measured if row.reduced is less) for less in (False, True))):
         found = summarise(row.accuracy for row in group.rows if row.accuracy is not None)
         name, known = KNOWN.get((group.method, group.ipc), ("", 0.0))
         like = not group.variant and (group.formation == 1 or group.method == "iem")  # DM was published without tiles

@@ -26,7 +26,7 @@ class Row(Cell):
     reduced: bool = Field(description="a smaller task than the suite's own, for want of a GPU")
     shared: PositiveInt = Field(1, description="benches that used the device at once: their seconds are longer for it")
     variant: str = Field("", description="what was changed from the method's own configuration; empty: nothing")
-    patient: bool = Field(False, description="trained for longer than small sets are: `TrainConfig.patient`")
+    patient: bool = Field(False, description="trained for longer: `TrainConfig.patient` or `published`")
     teacher_epochs: NonNegativeInt = Field(
         0, description="of the full-data model that made the set and gave its codes; 0: the one that stands for full"
     )

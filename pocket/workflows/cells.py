@@ -42,7 +42,7 @@ class Spec:
     train : TrainConfig, optional
         Also of the teacher. Default: `TrainConfig.rule`.
     patient : bool
-        Train on the set for longer: `TrainConfig.patient`.
+        Train on the set for longer: `TrainConfig.patient`, and under a linear head `TrainConfig.published`.
     teacher_epochs : int
         Epochs of the full-data model that makes the set and gives the codes; 0 for the very one that full data is
         measured on.
@@ -127,8 +127,11 @@ class Spec:
         """How a small set of the cell's size is trained on: one that fills equal bytes has the steps of IEM's."""
         if self.train and self.patient:
             raise ValueError(f"{self.title}: a cell has a schedule of its own or the patient one")
+        stored = self.ipc * CLASSES
+        if self.patient and self.hashing == "linear":
+            return TrainConfig.published(stored)
         rule = TrainConfig.patient if self.patient else TrainConfig.small
-        return self.train or rule(self.images, self.ipc * CLASSES)
+        return self.train or rule(self.images, stored)
 
     @property
     def teacher_schedule(self) -> TrainConfig:
