@@ -158,6 +158,7 @@ def test_a_linear_head_stands_beside_what_is_published() -> None:
         ]
     )
     assert [line for line in told if line.startswith("- DM,") and "44.0 ± 0.0 %; DM as published 48.9%" in line]
+    assert "patient students are trained for 1,000 epochs" in told[0]
     assert [line for line in told if ", patient: accuracy 47.0 ± 0.0 %; DM as published 48.9%" in line]
     assert [line for line in told if "43.0 ± 0.0 %" in line and "1,000 steps of condensing" in line], "apart"
     assert [line for line in told if line.startswith("- DM tiles,") and "as published" not in line]
