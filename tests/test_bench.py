@@ -160,11 +160,19 @@ def test_a_linear_head_stands_beside_what_is_published() -> None:
     assert [line for line in told if line.startswith("- DM,") and "44.0 ± 0.0 %; DM as published 48.9%" in line]
     assert "patient students are trained for 1,000 epochs" in told[0]
     assert [line for line in told if ", patient: accuracy 47.0 ± 0.0 %; DM as published 48.9%" in line]
-    assert [line for line in told if "43.0 ± 0.0 %" in line and "1,000 steps of condensing" in line], "apart"
+    alone = [line for line in told if "43.0 ± 0.0 %" in line and "1,000 steps of condensing" in line]
+    assert len(alone) == 1, "the reduced task stands apart"
+    assert alone[0].endswith(" of training; cpu)")
     assert [line for line in told if line.startswith("- DM tiles,") and "as published" not in line]
     assert [line for line in told if line.startswith("- IEM as published") and "DANCE" not in line]
     assert not any("random" in line for line in told), "it has no accuracy"
     assert crosscheck.lines(rows("dm", 0.2)) == []
+
+
+def test_what_was_recorded_on_each_device_is_counted_apart() -> None:
+    table = [*rows("dm", 0.4, 0.5), *rows("iem", 0.6, reduced=False, device="NVIDIA H200, bf16")]
+    assert benchmark.recorded_on(table) == "2 rows, reduced task, cpu; 1 row, NVIDIA H200, bf16"
+    assert benchmark.recorded_on([]) == ""
 
 
 def test_the_sources_own_iem_is_named_and_judged_apart() -> None:

@@ -122,6 +122,15 @@ def groups(rows: Iterable[Row]) -> list[Group]:
     return sorted(made, key=lambda g: (g.task, g.method != "full", g.teaching, g.ipc, -g.map.mean))
 
 
+def recorded_on(rows: Iterable[Row]) -> str:
+    """Say how many rows there are of the whole and of the reduced task, and on which device; empty where none are."""
+    found = Counter((row.reduced, row.device) for row in rows)
+    return "; ".join(
+        f"{count} row{'s' if count > 1 else ''}{', reduced task' if reduced else ''}, {device}"
+        for (reduced, device), count in found.items()
+    )
+
+
 def full_data(among: Iterable[Group], task: Task) -> Group | None:
     """Return the full-data group of a task, where it was measured."""
     return next((g for g in among if g.method == "full" and g.task == task), None)

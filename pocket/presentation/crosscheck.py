@@ -33,9 +33,10 @@ def lines(rows: Sequence[Row]) -> list[str]:
         beside = f"; {name} as published {known:.1%}" if known and like else ""
         spread = f" ± {100 * found.half_width:.1f}" if found.seeds > 1 else " (one seed)"
         steps = group.rows[0].condense_steps
+        devices = " and ".join(sorted({row.device for row in group.rows}))
         told.append(
             f"- {group.name}: accuracy {100 * found.mean:.1f}{spread} %{beside}"
-            f" ({f'{steps:,} steps of condensing, ' if steps else ''}{group.rows[0].steps:,} of training)"
+            f" ({f'{steps:,} steps of condensing, ' if steps else ''}{group.rows[0].steps:,} of training; {devices})"
         )
     head = "Linear head, CIFAR-10, all 50,000 images, width 128 (suite `classification`)"
     if any(row.patient for row in measured):
