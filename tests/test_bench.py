@@ -149,24 +149,30 @@ def test_a_linear_head_stands_beside_what_is_published() -> None:
 
     told = crosscheck.lines(
         [
-            *checked("dm", 0.44, formation=1),
+            *checked("dm", 0.44, formation=1, reduced=False, condense_steps=2000),
             *checked("dm", 0.47, formation=1, patient=True),
-            *checked("dm", 0.43, formation=1, reduced=False, condense_steps=1000),
+            *checked("dm", 0.43, formation=1, condense_steps=1000),
             *checked("dm", 0.5),
             *checked("iem", 0.5, variant="paper"),
             *rows("random", 0.1),
         ]
     )
-    assert [line for line in told if line.startswith("- DM,") and "44.0 ± 0.0 %; DM as published 48.9%" in line]
-    assert "patient students are trained for 1,000 epochs" in told[0]
+    assert [
+        line for line in told if line.startswith("- DM, 10 a class: ") and "44.0 ± 0.0 %; DM as published 48.9%" in line
+    ]
+    assert "patient students are trained as long as those of DM as published, 1,000 epochs" in told[0]
     assert [line for line in told if ", patient: accuracy 47.0 ± 0.0 %; DM as published 48.9%" in line]
     alone = [line for line in told if "43.0 ± 0.0 %" in line and "1,000 steps of condensing" in line]
     assert len(alone) == 1, "the reduced task stands apart"
+    assert alone[0].startswith("- DM, 10 a class, reduced task: ")
     assert alone[0].endswith(" of training; cpu)")
     assert [line for line in told if line.startswith("- DM tiles,") and "as published" not in line]
     assert [line for line in told if line.startswith("- IEM as published") and "DANCE" not in line]
     assert not any("random" in line for line in told), "it has no accuracy"
     assert crosscheck.lines(rows("dm", 0.2)) == []
+    assert "patient" not in crosscheck.lines(checked("dm", 0.44))[0]
+    both = [row.model_copy(update={"reduced": row.seed == 0}) for row in checked("random", 0.3)]
+    assert len(crosscheck.lines(both)) == 3, "nothing is condensed: one cell, in the reduced task and in the whole"
 
 
 def test_what_was_recorded_on_each_device_is_counted_apart() -> None:
@@ -463,7 +469,11 @@ def test_the_cross_check_has_students_trained_as_long_as_published_ones_and_quic
         for spec in patient:
             assert spec.schedule == TrainConfig.published(10 * spec.ipc)
             assert spec.set_identity() == replace(spec, patient=False).set_identity()
-        assert {spec.method for spec in cells[:6]} == {"dm", "random"}, "they need no teacher"
+        first = cells[: 8 * len(suites.SEEDS)]
+        assert {spec.method for spec in first} == {"dm", "random"}
+        assert not any(spec.taught for spec in first), "they need no teacher"
+        with pytest.raises(ValueError, match="a schedule of its own or the patient one"):
+            replace(first[0], train=TrainConfig()).identity()
 
 
 def test_economy_is_taught_by_a_model_of_a_quarter_of_the_epochs() -> None:

@@ -224,7 +224,13 @@ def test_the_patient_schedule_has_the_steps_of_full_data_and_at_most_half_its_im
 
 
 def test_the_published_schedule_is_a_thousand_epochs_of_what_is_stored() -> None:
-    for stored, batch, steps in ((100, 100, 1000), (256, 256, 1000), (500, 250, 2000), (5000, 250, 20_000)):
+    for stored, batch, steps in (
+        (100, 100, 1000),
+        (256, 256, 1000),
+        (257, 129, 2000),
+        (500, 250, 2000),
+        (5000, 250, 20_000),
+    ):
         schedule = TrainConfig.published(stored)
         assert (schedule.batch, schedule.steps) == (batch, steps)
 

@@ -31,7 +31,7 @@ class Teaching(NamedTuple):
     """How a model is trained on a set, which is equal for sets that are compared."""
 
     codes: bool  # with code labels
-    patient: bool  # for longer: `TrainConfig.patient`
+    patient: bool  # for longer: `TrainConfig.patient` or `published`
     epochs: int = 0  # of the full-data model that gave the codes; 0: the one that full data is measured on
 
 
