@@ -9,12 +9,12 @@ from pocket.runs.results import SearchRow
 HEAD = (
     "codes",
     "index",
-    "chosen",
     "queries/s",
     "× the yardstick",
     "one query, ms (p50 / p95 / p99)",
     "recall",
     "s to build",
+    "chosen",
 )
 _YARDSTICKS = ("FAISS IndexBinaryFlat", "CodeStore exact")
 
@@ -48,12 +48,12 @@ def index_lines(rows: Sequence[SearchRow], *, least: int = 0) -> list[tuple[str,
             (
                 f"{row.database:,} {row.codes} ({row.unique_share:.0%} distinct)",
                 f"{row.what}, k = {row.k}",
-                f"{row.kind}: {row.reason}" if row.reason and row.reason != "chosen by name" else row.kind or "–",
                 f"{row.queries_per_second:,.0f}",
                 "–" if ratio is None else "1" if row is yardstick else f"{ratio:.2f}",
                 " / ".join(f"{value:.2f}" for value in single if value is not None) or "–",
                 f"{row.recall:.4f}",
                 f"{row.build_seconds:.1f}",
+                f"{row.kind}: {row.reason}" if row.reason and row.reason != "chosen by name" else row.kind or "–",
             )
         )
     return lines
