@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pocket.presentation.benchmark import groups
+from pocket.presentation.benchmark import Group, groups
 from pocket.runs.records import summarise
 from pocket.runs.results import Row
 
@@ -25,25 +25,26 @@ def lines(rows: Sequence[Row]) -> list[str]:
     trained as long as the patient ones here, those of DANCE several times longer. Sets that a reduced task makes with
     fewer steps stand apart; those that nothing is condensed for are the same in both.
     """
-    told = []
+    told: list[str] = []
     measured = [row for row in rows if row.accuracy is not None]
-    shorter = [row.reduced and row.condense_steps > 0 for row in measured]
-    whole = groups(row for row, less in zip(measured, shorter, strict=True) if not less)
-    reduced = groups(row for row, less in zip(measured, shorter, strict=True) if less)
-    for group in (*whole, *reduced):
-        found = summarise(row.accuracy for row in group.rows if row.accuracy is not None)
-        name, known = KNOWN.get((group.method, group.ipc), ("", 0.0))
-        like = not group.variant and (group.formation == 1 or group.method == "iem")  # DM was published without tiles
-        beside = f"; {name} as published {known:.1%}" if known and like else ""
-        spread = f" ± {100 * found.half_width:.1f}" if found.seeds > 1 else " (one seed)"
-        steps = group.rows[0].condense_steps
-        devices = " and ".join(sorted({row.device for row in group.rows}))
-        told.append(
-            f"- {group.name}{', reduced task' if group in reduced else ''}: "
-            f"accuracy {100 * found.mean:.1f}{spread} %{beside}"
-            f" ({f'{steps:,} steps of condensing, ' if steps else ''}{group.rows[0].steps:,} of training; {devices})"
-        )
+    for less in (False, True):
+        alike = groups(row for row in measured if (row.reduced and row.condense_steps > 0) is less)
+        told += [_line(group, ", reduced task" if less else "") for group in alike]
     head = "Linear head, CIFAR-10, all 50,000 images, width 128 (suite `classification`)"
     if any(row.patient for row in measured):
         head += "; patient students are trained as long as those of DM as published, 1,000 epochs of the stored images"
     return [f"{head}:", "", *told] if told else []
+
+
+def _line(group: Group, task: str) -> str:
+    found = summarise(row.accuracy for row in group.rows if row.accuracy is not None)
+    name, known = KNOWN.get((group.method, group.ipc), ("", 0.0))
+    like = not group.variant and (group.formation == 1 or group.method == "iem")  # DM was published without tiles
+    beside = f"; {name} as published {known:.1%}" if known and like else ""
+    spread = f" ± {100 * found.half_width:.1f}" if found.seeds > 1 else " (one seed)"
+    steps = group.rows[0].condense_steps
+    devices = " and ".join(sorted({row.device for row in group.rows}))
+    return (
+        f"- {group.name}{task}: accuracy {100 * found.mean:.1f}{spread} %{beside}"
+        f" ({f'{steps:,} steps of condensing, ' if steps else ''}{group.rows[0].steps:,} of training; {devices})"
+    )

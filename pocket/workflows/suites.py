@@ -224,10 +224,10 @@ def classification(reduced: bool) -> Iterator[Spec]:
     base = Spec("cifar10", None, None, ("cifar10-official",), "convnet", 128, 64, hashing="linear")
     sizes = [_methods(ipc, 1000, 2, gradient=False) if reduced else _at_full_size(ipc) for ipc in (10, 50)]
     ways = [way for size in sizes for way in size if way.get("variant") != EQUAL_DISK]
-    quick = [way for method in ("dm", "random") for way in ways if way["method"] == method]
+    untaught = [way for method in ("dm", "random") for way in ways if way["method"] == method]
     for patient in (True, False):
         own = replace(base, patient=patient)
-        yield from _cells(own, quick)
+        yield from _cells(own, untaught)
         for seed in SEEDS:
             yield from _cells(base, [{}], (seed,))
             yield from _cells(own, ways, (seed,))
