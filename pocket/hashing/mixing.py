@@ -1,10 +1,10 @@
 """Patchworks of two training views: what a teacher can say more about than about the few views themselves.
 
 A patchwork is one view with a rectangle of another pasted in, as CutMix makes it (Yun et al., "CutMix: Regularization
-Strategy to Train Strong Classifiers with Localizable Features", ICCV 2019). That work mixes the class labels; here the
-teacher looks at the very patchwork, so that its code is right whatever is hidden. A student that sees what its teacher
-saw learns the teacher's function and not only its labels (Beyer et al., "Knowledge distillation: A good teacher is
-patient and consistent", CVPR 2022).
+Strategy to Train Strong Classifiers with Localizable Features", ICCV 2019). That work mixes the class labels, and so
+does `Paste`. For code labels the teacher looks at the very patchwork, so that its code is right whatever is hidden
+(`Mixes`): a student that sees what its teacher saw learns the teacher's function and not only its labels (Beyer et al.,
+"Knowledge distillation: A good teacher is patient and consistent", CVPR 2022).
 """
 
 from __future__ import annotations
@@ -80,10 +80,44 @@ class Mixes(NamedTuple):
                 (views[self.first[rows]], views[self.second[rows]]), self.flip[rows].unbind(1), strict=True
             )
         )
-        top, bottom, left, right = self.box[rows].T[:, :, None]
-        pixel = torch.arange(views.shape[-1], device=views.device)
-        tall, wide = (pixel >= top) & (pixel < bottom), (pixel >= left) & (pixel < right)
-        return torch.where((tall[:, :, None] & wide[:, None, :])[:, None], pasted, whole)
+        return torch.where(_inside(self.box[rows], views.shape[-1]), pasted, whole)
+
+
+class Paste(NamedTuple):
+    """A rectangle that each image of a batch is given from another one, and the share of the label that goes with it.
+
+    One place for the whole batch, as published: the share is then one number, and any loss of a batch can be mixed.
+    """
+
+    partner: Tensor  # (N,) int64, the image that the rectangle is taken from
+    box: Tensor  # (4,) int64, its top, bottom, left and right, in pixels; empty where nothing is pasted
+    kept: Tensor  # scalar, the share of the pixels that stay
+
+    @classmethod
+    def draw(cls, count: int, size: int, chance: float, generator: torch.Generator) -> Self:
+        """Draw the rectangle of a batch of ``count`` images of ``size`` pixels; with ``1 - chance`` it is empty."""
+        where = generator.device
+        partner = torch.randperm(count, generator=generator, device=where)
+        share, off, *centre = torch.rand(4, generator=generator, device=where)
+        # It covers 1 - lambda of the image, lambda uniform in 0 ... 1, and is cut off at the border.
+        half = torch.where(off < chance, size * (1 - share).sqrt() / 2, -1.0)
+        top, left = ((c * size - half).round().clamp(0, size) for c in centre)
+        bottom, right = ((c * size + half).round().clamp(0, size) for c in centre)
+        bottom, right = torch.maximum(top, bottom), torch.maximum(left, right)
+        kept = 1 - (bottom - top) * (right - left) / size**2
+        return cls(partner, torch.stack([top, bottom, left, right]).long(), kept)
+
+    def onto(self, images: Tensor) -> Tensor:
+        """Return images of shape (N, C, H, W) with the rectangle of their partners."""
+        return torch.where(_inside(self.box[None], images.shape[-1]), images[self.partner], images)
+
+
+def _inside(box: Tensor, size: int) -> Tensor:
+    """Return whether each pixel is in the box of its image, shape (N, 1, size, size) from (N, 4)."""
+    top, bottom, left, right = box.T[:, :, None]
+    pixel = torch.arange(size, device=box.device)
+    tall, wide = (pixel >= top) & (pixel < bottom), (pixel >= left) & (pixel < right)
+    return (tall[:, :, None] & wide[:, None, :])[:, None]
 
 
 def mixes_of(labelled: CondensedSet) -> Mixes | None:

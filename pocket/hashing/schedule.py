@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
-from typing import Self
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Self
 
 from pocket.data import CondensedSet, ImageSet
 from pocket.hashing.augmentation import Augmentation
@@ -31,6 +31,9 @@ class TrainConfig:
         Of single images. Flips happen only where the set says that mirrored images keep their class. The default
         warp serves small sets of every method alike: with half of it, random, DM and IEM lose 0.01 to 0.02 at 1
         image a class of digits and 0.00 to 0.01 on CIFAR-10, and gain 0.01 on Fashion-MNIST.
+    cutmix : float
+        Chance of a step that each image gets a rectangle of another one and a share of its label, as large as the
+        rectangle (Yun et al., "CutMix", ICCV 2019). Sets with code labels have their own patchworks in any case.
     """
 
     steps: int = 300
@@ -40,6 +43,15 @@ class TrainConfig:
     weight_decay: float = 5e-4
     weight_codes: float = 4.0
     augmentation: Augmentation = field(default_factory=lambda: Augmentation(scale=0.1, rotate=10.0, shift=0.1))
+    cutmix: float = 0.0
+
+    def settings(self) -> dict[str, Any]:
+        """Return all that is set, as plain values; what came later is left out where it is off.
+
+        Digests of it name what was measured, so that a new setting does not make old records strangers.
+        """
+        every = asdict(self)
+        return every if self.cutmix else {name: value for name, value in every.items() if name != "cutmix"}
 
     @classmethod
     def small(cls, source_images: int = 0, stored: int = 0) -> Self:
@@ -103,8 +115,8 @@ class TrainConfig:
         return replace(usual, steps=max(usual.steps, min(full.steps, 4800, half)))
 
     @classmethod
-    def published(cls, stored: int) -> Self:
-        """Return a schedule as long as that of DM as published: about 1,000 epochs of what is stored.
+    def published(cls, stored: int, *, cutmix: bool = False) -> Self:
+        """Return a schedule as long as that of DM as published, about 1,000 epochs of what is stored, or of IDC.
 
         Length and batches of up to 256 are those of Zhao and Bilen, "Dataset Condensation with Distribution Matching",
         WACV 2023, whose rate is 0.01; rate, cycle and augmentation are ours.
@@ -115,9 +127,13 @@ class TrainConfig:
         ----------
         stored : int
             Images of the set, 1 or more.
+        cutmix : bool
+            As the students of IDC (Kim et al., ICML 2022) and DANCE (IJCAI 2024): half of the steps with CutMix, and
+            1,000 epochs of the views of 2 x 2 tiles, four times as many steps, for sets of whole images too.
         """
         batches = math.ceil(stored / 256)
-        return cls(steps=1000 * batches, batch=math.ceil(stored / batches), lr=0.02)
+        plain = cls(steps=1000 * batches, batch=math.ceil(stored / batches), lr=0.02)
+        return replace(plain, steps=4 * plain.steps, cutmix=0.5) if cutmix else plain
 
     @classmethod
     def full(cls, images: int, *, epochs: int | None = None) -> Self:

@@ -20,13 +20,20 @@ from pocket.hashing.augmentation import Augmentation, Draw
 from pocket.hashing.bars import steps
 from pocket.hashing.devices import derive, describe, deterministic, generator, pick_device, to_float, warm_up
 from pocket.hashing.labelling import unpack
-from pocket.hashing.mixing import Mixes, mixes_of
+from pocket.hashing.mixing import Mixes, Paste, mixes_of
 from pocket.hashing.networks import HashModel, TrainingReport
 from pocket.hashing.objectives import objective
 from pocket.hashing.replay import Replay
 from pocket.hashing.schedule import TrainConfig
 
 _STAGE = 0x7124  # keeps the draws of training apart from those of other stages with the same seed
+
+
+class Drawn(NamedTuple):
+    """What is random of a step: the warp of each view of an image, and what is pasted in."""
+
+    warps: tuple[Draw, ...] = ()
+    paste: Paste | None = None
 
 
 class Lesson(NamedTuple):
@@ -36,8 +43,8 @@ class Lesson(NamedTuple):
     the rows of a batch, from what was drawn and the share of the training done.
     """
 
-    draw: Callable[[int, int], tuple[Draw, ...]]
-    loss: Callable[[HashModel, Tensor, tuple[Draw, ...], Tensor], Tensor]
+    draw: Callable[[int, int], Drawn]
+    loss: Callable[[HashModel, Tensor, Drawn, Tensor], Tensor]
 
 
 def train(
@@ -115,7 +122,7 @@ def train(
     if codes is not None and mixes is not None:
         lesson, count = _imitate(views, mixes.to(where), codes, config.weight_codes), len(codes)
     else:
-        lesson, count = _learn(views, labels, augmentation, method, seed), len(views)
+        lesson, count = _learn(views, labels, augmentation, method, seed, config.cutmix), len(views)
     return _fit(model, views, lesson, count, config, seed, started, images.name, progress)
 
 
@@ -173,7 +180,7 @@ def fine_tune(
     views = torch.cat([_as_bytes(part) for part, _ in parts])
     labels = torch.cat([part for _, part in parts])
     augmentation = replace(config.augmentation, mirror=real.mirror)
-    lesson = _learn(views, labels, augmentation, model.method, seed)
+    lesson = _learn(views, labels, augmentation, model.method, seed, config.cutmix)
     return _fit(deepcopy(model).to(where), views, lesson, len(views), config, seed, started, real.name, progress)
 
 
@@ -181,19 +188,25 @@ def _as_bytes(views: Tensor) -> Tensor:
     return views if views.dtype == torch.uint8 else (views * 255).round().clamp(0, 255).byte()
 
 
-def _learn(views: Tensor, labels: Tensor, augmentation: Augmentation, method: str, seed: int) -> Lesson:
+def _learn(views: Tensor, labels: Tensor, augmentation: Augmentation, method: str, seed: int, cutmix: float) -> Lesson:
     """Teach augmented views by the loss of the hashing method."""
     hashing = objective(method)
     kinds = (augmentation, augmentation.stronger()) if hashing.two_views else (augmentation,)
 
-    def draw(step: int, size: int) -> tuple[Draw, ...]:
+    def draw(step: int, size: int) -> Drawn:
         source = generator(views.device, seed, _STAGE, step)
-        return tuple(kind.draw(size, source) for kind in kinds)
+        warps = tuple(kind.draw(size, source) for kind in kinds)
+        return Drawn(warps, Paste.draw(size, views.shape[-1], cutmix, source) if cutmix else None)
 
-    def loss(model: HashModel, rows: Tensor, drawn: tuple[Draw, ...], progress: Tensor) -> Tensor:
+    def loss(model: HashModel, rows: Tensor, drawn: Drawn, progress: Tensor) -> Tensor:
         seen = to_float(views[rows])
-        shown = torch.cat([kind.apply(seen, by) for kind, by in zip(kinds, drawn, strict=True)])
-        return hashing.loss(model(shown), labels[rows], model.targets, progress)
+        shown = [kind.apply(seen, by) for kind, by in zip(kinds, drawn.warps, strict=True)]
+        own, paste = labels[rows], drawn.paste
+        if paste is None:
+            return hashing.loss(model(torch.cat(shown)), own, model.targets, progress)
+        v = model(torch.cat([paste.onto(images) for images in shown]))
+        mine, theirs = (hashing.loss(v, of, model.targets, progress) for of in (own, own[paste.partner]))
+        return torch.lerp(theirs, mine, paste.kept)
 
     return Lesson(draw, loss)
 
@@ -201,11 +214,11 @@ def _learn(views: Tensor, labels: Tensor, augmentation: Augmentation, method: st
 def _imitate(views: Tensor, mixes: Mixes, codes: Tensor, weight: float) -> Lesson:
     """Teach patchworks by the cosine to their codes alone, for what is true of both views is no class."""
 
-    def loss(model: HashModel, rows: Tensor, _: tuple[Draw, ...], __: Tensor) -> Tensor:
+    def loss(model: HashModel, rows: Tensor, _: Drawn, __: Tensor) -> Tensor:
         v = model(to_float(mixes.make(views, rows)))
         return weight * (1 - functional.cosine_similarity(v, codes[rows]).mean())
 
-    return Lesson(lambda step, size: (), loss)
+    return Lesson(lambda step, size: Drawn(), loss)
 
 
 def _fit(

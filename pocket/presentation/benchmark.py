@@ -33,6 +33,7 @@ class Teaching(NamedTuple):
     codes: bool  # with code labels
     patient: bool  # for longer: `TrainConfig.patient` or `published`
     epochs: int = 0  # of the full-data model that gave the codes; 0: the one that full data is measured on
+    cutmix: bool = False  # on images pasted together, half of the time
 
 
 class Group(NamedTuple):
@@ -46,6 +47,7 @@ class Group(NamedTuple):
     labels: bool
     patient: bool
     epochs: int
+    cutmix: bool
     rows: tuple[Row, ...]
 
     @property
@@ -59,12 +61,13 @@ class Group(NamedTuple):
         variant += f" ({changed})" if changed else ""
         name = f"{NAMES.get(self.method, self.method)}{tiles}{variant}, {self.ipc} a class"
         taught = f" of a {self.epochs}-epoch teacher" if self.epochs else ""
-        return name + (", codes" if self.labels else "") + taught + (", patient" if self.patient else "")
+        student = (", patient" if self.patient else "") + (", CutMix" if self.cutmix else "")
+        return name + (", codes" if self.labels else "") + taught + student
 
     @property
     def teaching(self) -> Teaching:
         """How a model was trained on the set."""
-        return Teaching(self.labels, self.patient, self.epochs if self.labels else 0)
+        return Teaching(self.labels, self.patient, self.epochs if self.labels else 0, self.cutmix)
 
     @property
     def shared(self) -> bool:
@@ -106,18 +109,18 @@ class Comparison(NamedTuple):
 
 def groups(rows: Iterable[Row]) -> list[Group]:
     """Gather rows that differ in their seed alone: full data first, then by size, best first."""
-    found: dict[tuple[Task, str, str, int, int, bool, bool, int], list[Row]] = {}
+    found: dict[tuple[Task, str, str, int, int, tuple[bool, bool, int, bool]], list[Row]] = {}
     for row in rows:
         task = Task(
             row.dataset, row.protocol, row.train_images, row.resolution, row.backbone, row.width, row.hashing, row.bits
         )
         # The number of images that fill equal bytes differs from seed to seed: the cell's own does not.
-        labels, patient, epochs = row.code_labels, row.patient, row.teacher_epochs
-        key = task, row.method, row.variant, row.cell_ipc, row.formation, labels, patient, epochs
+        taught = row.code_labels, row.patient, row.teacher_epochs, row.cutmix
+        key = task, row.method, row.variant, row.cell_ipc, row.formation, taught
         found.setdefault(key, []).append(row)
     made = [
-        Group(task, method, variant, max(r.ipc for r in members), formation, labels, patient, epochs, tuple(members))
-        for (task, method, variant, _, formation, labels, patient, epochs), members in found.items()
+        Group(task, method, variant, max(r.ipc for r in members), formation, *taught, tuple(members))
+        for (task, method, variant, _, formation, taught), members in found.items()
     ]
     return sorted(made, key=lambda g: (g.task, g.method != "full", g.teaching, g.ipc, -g.map.mean))
 

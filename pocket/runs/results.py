@@ -27,6 +27,7 @@ class Row(Cell):
     shared: PositiveInt = Field(1, description="benches that used the device at once: their seconds are longer for it")
     variant: str = Field("", description="what was changed from the method's own configuration; empty: nothing")
     patient: bool = Field(False, description="trained for longer: `TrainConfig.patient` or `published`")
+    cutmix: bool = Field(False, description="and half of its steps on images pasted together: `TrainConfig.cutmix`")
     teacher_epochs: NonNegativeInt = Field(
         0, description="of the full-data model that made the set and gave its codes; 0: the one that stands for full"
     )

@@ -191,6 +191,7 @@ class _Bench:
                 shared=self.shared,
                 variant=spec.variant,
                 patient=spec.patient,
+                cutmix=spec.cutmix,
                 teacher_epochs=spec.teacher_epochs,
                 cell_ipc=spec.ipc,
                 settings=spec.digest(protocol),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
 from pocket.condensation.config import IEMConfig
 from pocket.condensation.methods import Config, asks_teacher, effective
@@ -43,6 +43,8 @@ class Spec:
         Also of the teacher. Default: `TrainConfig.rule`.
     patient : bool
         Train on the set for longer: `TrainConfig.patient`, and under a linear head `TrainConfig.published`.
+    cutmix : bool
+        Of patient students under a linear head: `TrainConfig.published` with CutMix.
     teacher_epochs : int
         Epochs of the full-data model that makes the set and gives the codes; 0 for the very one that full data is
         measured on.
@@ -67,6 +69,7 @@ class Spec:
     condensing: tuple[str, int] = ("orthohash", 64)
     train: TrainConfig | None = None
     patient: bool = False
+    cutmix: bool = False
     teacher_epochs: int = 0
     like: IEMConfig | None = None
 
@@ -78,7 +81,7 @@ class Spec:
         taught = f" of a teacher of {self.teacher_epochs} epochs" if self.teacher_epochs else ""
         return (
             f"{self.dataset}: {named}{size if self.ipc else ''}{', codes' if self.labels else ''}{taught}"
-            f"{', patient' if self.patient else ''}, "
+            f"{', patient' if self.patient else ''}{', CutMix' if self.cutmix else ''}, "
             f"{self.hashing} {self.bits}"
         )
 
@@ -91,10 +94,14 @@ class Spec:
         """Whether the set is made with a trained full-data model."""
         return self.config is not None and asks_teacher(self.method, self.config)
 
+    def quick(self) -> Spec:
+        """Return the cell of the same set whose student has the usual schedule."""
+        return replace(self, patient=False, cutmix=False)
+
     def of_iem(self) -> Spec:
         """Return IEM's cell whose seconds or bytes this one is given: with its codes, where they fill bytes too."""
         labels = self.labels and self.variant == EQUAL_DISK
-        return replace(self, method="iem", variant="", config=self.like, like=None, labels=labels, patient=False)
+        return replace(self.quick(), method="iem", variant="", config=self.like, like=None, labels=labels)
 
     def digests_of_iem(self) -> set[str]:
         """Return the digests of the rows that tell what IEM's set took: how long its student trains is all the same."""
@@ -105,16 +112,16 @@ class Spec:
         """Return all that the training set depends on, labels aside."""
         config = None if self.config is None else effective(self.method, self.config)
         pooled = isinstance(self.config, IEMConfig) and self.method == "iem" and self.config.networks != "random"
-        early = asdict(early_training(self.images, 1)) if pooled else None
+        early = early_training(self.images, 1).settings() if pooled else None
         like = None if self.like is None else self.of_iem().model_identity()
-        teacher = asdict(self.teacher_schedule) if self.taught else None
+        teacher = self.teacher_schedule.settings() if self.taught else None
         made = [self.method, self.variant, self.ipc, config, self.condensing, self.seed]
         return [*self.task(), *made, teacher, early, like]
 
     def model_identity(self) -> list[object]:
         """Return all that the trained model depends on."""
-        schedule = asdict(self.schedule if self.method != "full" else self.teacher_schedule)
-        teacher = asdict(self.teacher_schedule) if self.labels else None
+        schedule = (self.schedule if self.method != "full" else self.teacher_schedule).settings()
+        teacher = self.teacher_schedule.settings() if self.labels else None
         return [*self.set_identity(), self.labels and MIXES, self.hashing, self.bits, schedule, teacher]
 
     @property
@@ -128,8 +135,11 @@ class Spec:
         if self.train and self.patient:
             raise ValueError(f"{self.title}: a cell has a schedule of its own or the patient one")
         stored = self.ipc * CLASSES
-        if self.patient and self.hashing == "linear":
-            return TrainConfig.published(stored)
+        long = self.patient and self.hashing == "linear"
+        if self.cutmix and not long:
+            raise ValueError(f"{self.title}: CutMix is for patient students under a linear head")
+        if long:
+            return TrainConfig.published(stored, cutmix=self.cutmix)
         rule = TrainConfig.patient if self.patient else TrainConfig.small
         return self.train or rule(self.images, stored)
 
@@ -143,7 +153,7 @@ class Spec:
     def of_teacher(self) -> Spec:
         """Return the full-data cell whose model makes the set, or gives the codes."""
         train = self.teacher_schedule if self.teacher_epochs else self.train
-        plain = replace(self, method="full", variant="", ipc=0, config=None, like=None, labels=False, patient=False)
+        plain = replace(self.quick(), method="full", variant="", ipc=0, config=None, like=None, labels=False)
         return replace(plain, train=train, teacher_epochs=0)
 
     def identity(self) -> list[object]:

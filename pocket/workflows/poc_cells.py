@@ -88,7 +88,7 @@ class Shelf:
             "searched": self.split.fingerprint,
             "groups": self.split.query.groups,
             "method": (plan.hashing, plan.bits, plan.width),
-            "config": asdict(full_config(plan) if spec.method == "full" else small_config(plan)),
+            "config": (full_config(plan) if spec.method == "full" else small_config(plan)).settings(),
             "torch": torch.__version__,
             "pocket": installed("pocket"),
             "device": describe(pick_device(self.device)),
