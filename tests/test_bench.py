@@ -152,6 +152,7 @@ def test_a_linear_head_stands_beside_what_is_published() -> None:
             *checked("dm", 0.44, formation=1, reduced=False, condense_steps=2000),
             *checked("dm", 0.47, formation=1, patient=True),
             *checked("dm", 0.43, formation=1, condense_steps=1000),
+            *checked("iem", 0.61, patient=True, cutmix=True, teacher_epochs=6),
             *checked("dm", 0.5),
             *checked("iem", 0.5, variant="paper"),
             *rows("random", 0.1),
@@ -161,7 +162,13 @@ def test_a_linear_head_stands_beside_what_is_published() -> None:
         line for line in told if line.startswith("- DM, 10 a class: ") and "44.0 ± 0.0 %; DM as published 48.9%" in line
     ]
     assert "patient students are trained as long as those of DM as published, 1,000 epochs" in told[0]
+    assert "with CutMix, four times as long" in told[0]
     assert [line for line in told if ", patient: accuracy 47.0 ± 0.0 %; DM as published 48.9%" in line]
+    assert [
+        line
+        for line in told
+        if ", 10 a class, made with a 6-epoch teacher, patient, CutMix: accuracy 61.0 ± 0.0 %; DANCE" in line
+    ]
     alone = [line for line in told if "43.0 ± 0.0 %" in line and "1,000 steps of condensing" in line]
     assert len(alone) == 1, "the reduced task stands apart"
     assert alone[0].startswith("- DM, 10 a class, reduced task: ")
@@ -171,6 +178,7 @@ def test_a_linear_head_stands_beside_what_is_published() -> None:
     assert not any("random" in line for line in told), "it has no accuracy"
     assert crosscheck.lines(rows("dm", 0.2)) == []
     assert "patient" not in crosscheck.lines(checked("dm", 0.44))[0]
+    assert "CutMix" not in crosscheck.lines(checked("dm", 0.44, patient=True))[0]
     both = [row.model_copy(update={"reduced": row.seed == 0}) for row in checked("random", 0.3)]
     assert len(crosscheck.lines(both)) == 3, "nothing is condensed: one cell, in the reduced task and in the whole"
 
@@ -463,17 +471,34 @@ def test_patient_cells_differ_from_others_in_their_schedule_alone() -> None:
 def test_the_cross_check_has_students_trained_as_long_as_published_ones_and_quick_ones() -> None:
     for reduced in (True, False):
         cells = [spec for spec in SUITES["classification"](reduced) if spec.ipc]
-        patient = [spec for spec in cells if spec.patient]
-        assert cells[: len(patient)] == patient
-        assert [replace(spec, patient=False) for spec in patient] == cells[len(patient) :]
-        for spec in patient:
-            assert spec.schedule == TrainConfig.published(10 * spec.ipc)
-            assert spec.set_identity() == replace(spec, patient=False).set_identity()
-        first = cells[: 8 * len(suites.SEEDS)]
-        assert {spec.method for spec in first} == {"dm", "random"}
-        assert not any(spec.taught for spec in first), "they need no teacher"
+        mixed, patient, quick = (
+            [s for s in cells if (s.cutmix, s.patient) == kind and not s.teacher_epochs]
+            for kind in ((True, True), (False, True), (False, False))
+        )
+        assert {str(spec.quick().identity()) for spec in mixed} == {str(spec.identity()) for spec in quick}
+        assert [spec.quick() for spec in patient] == quick
+        assert cells[-len(quick) :] == quick
+        for spec in mixed + patient:
+            assert spec.schedule == TrainConfig.published(10 * spec.ipc, cutmix=spec.cutmix)
+            assert spec.set_identity() == spec.quick().set_identity()
+        untaught = patient[: 8 * len(suites.SEEDS)]
+        assert {spec.method for spec in untaught} == {"dm", "random"}
+        assert not any(spec.taught for spec in untaught), "they need no teacher"
         with pytest.raises(ValueError, match="a schedule of its own or the patient one"):
-            replace(first[0], train=TrainConfig()).identity()
+            replace(untaught[0], train=TrainConfig()).identity()
+        for spec in (replace(mixed[0], patient=False), replace(mixed[0], hashing="orthohash")):
+            with pytest.raises(ValueError, match="CutMix is for patient students under a linear head"):
+                spec.identity()
+
+
+def test_the_cross_check_begins_with_the_sets_of_economy() -> None:
+    known = {str(s.set_identity()) for s in SUITES["economy"](True) if s.method == "iem" and not s.variant}
+    for reduced in (True, False):
+        first = [spec for spec in SUITES["classification"](reduced) if spec.cutmix][: len(suites.SEEDS)]
+        assert {str(spec.set_identity()) for spec in first} == known
+        assert all(
+            spec.title.endswith(", made with a teacher of 6 epochs, patient, CutMix, linear 64") for spec in first
+        )
 
 
 def test_economy_is_taught_by_a_model_of_a_quarter_of_the_epochs() -> None:

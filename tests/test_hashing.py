@@ -233,6 +233,8 @@ def test_the_published_schedule_is_a_thousand_epochs_of_what_is_stored() -> None
     ):
         schedule = TrainConfig.published(stored)
         assert (schedule.batch, schedule.steps) == (batch, steps)
+        mixed = TrainConfig.published(stored, cutmix=True)
+        assert mixed == replace(schedule, steps=4 * steps, cutmix=0.5), "as many epochs of the views of 2 x 2 tiles"
 
 
 def test_the_schedule_rule() -> None:

@@ -214,7 +214,7 @@ def brief(
 @app.command()
 def bench(
     suite: Annotated[
-        str, typer.Option(help="mini, paper, imagenette, ablation, classification, memory or search.")
+        str, typer.Option(help="mini, paper, economy, imagenette, ablation, classification, memory or search.")
     ] = "mini",
     time_limit: Annotated[
         float | None, typer.Option(help="Seconds; what is half done is kept, and the same command goes on.", min=0)

@@ -122,7 +122,7 @@ def train(
     if codes is not None and mixes is not None:
         lesson, count = _imitate(views, mixes.to(where), codes, config.weight_codes), len(codes)
     else:
-        lesson, count = _learn(views, labels, augmentation, method, seed, config.cutmix), len(views)
+        lesson, count = teach(views, labels, augmentation, method, seed, config.cutmix), len(views)
     return _fit(model, views, lesson, count, config, seed, started, images.name, progress)
 
 
@@ -180,7 +180,7 @@ def fine_tune(
     views = torch.cat([_as_bytes(part) for part, _ in parts])
     labels = torch.cat([part for _, part in parts])
     augmentation = replace(config.augmentation, mirror=real.mirror)
-    lesson = _learn(views, labels, augmentation, model.method, seed, config.cutmix)
+    lesson = teach(views, labels, augmentation, model.method, seed, config.cutmix)
     return _fit(deepcopy(model).to(where), views, lesson, len(views), config, seed, started, real.name, progress)
 
 
@@ -188,7 +188,7 @@ def _as_bytes(views: Tensor) -> Tensor:
     return views if views.dtype == torch.uint8 else (views * 255).round().clamp(0, 255).byte()
 
 
-def _learn(views: Tensor, labels: Tensor, augmentation: Augmentation, method: str, seed: int, cutmix: float) -> Lesson:
+def teach(views: Tensor, labels: Tensor, augmentation: Augmentation, method: str, seed: int, cutmix: float) -> Lesson:
     """Teach augmented views by the loss of the hashing method."""
     hashing = objective(method)
     kinds = (augmentation, augmentation.stronger()) if hashing.two_views else (augmentation,)

@@ -60,7 +60,8 @@ class Group(NamedTuple):
         variant = " as published" if changed != self.variant else ""
         variant += f" ({changed})" if changed else ""
         name = f"{NAMES.get(self.method, self.method)}{tiles}{variant}, {self.ipc} a class"
-        taught = f" of a {self.epochs}-epoch teacher" if self.epochs else ""
+        by = " of a" if self.labels else ", made with a"
+        taught = f"{by} {self.epochs}-epoch teacher" if self.epochs else ""
         student = (", patient" if self.patient else "") + (", CutMix" if self.cutmix else "")
         return name + (", codes" if self.labels else "") + taught + student
 

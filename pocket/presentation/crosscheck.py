@@ -22,8 +22,8 @@ def lines(rows: Sequence[Row]) -> list[str]:
     """Return a line of Markdown a training set: its accuracy, and the published one that it is held against.
 
     Published figures are of the original images and of many more steps of condensing. Students of DM as published are
-    trained as long as the patient ones here, those of DANCE several times longer. Sets that a reduced task makes with
-    fewer steps stand apart; those that nothing is condensed for are the same in both.
+    trained as long as the patient ones here; those of DANCE have CutMix, and longer than the ones with it here. Sets
+    that a reduced task makes with fewer steps stand apart; those that nothing is condensed for are the same in both.
     """
     told: list[str] = []
     measured = [row for row in rows if row.accuracy is not None]
@@ -33,6 +33,8 @@ def lines(rows: Sequence[Row]) -> list[str]:
     head = "Linear head, CIFAR-10, all 50,000 images, width 128 (suite `classification`)"
     if any(row.patient for row in measured):
         head += "; patient students are trained as long as those of DM as published, 1,000 epochs of the stored images"
+    if any(row.cutmix for row in measured):
+        head += ", and those with CutMix, four times as long, as those of IDC"
     return [f"{head}:", "", *told] if told else []
 
 

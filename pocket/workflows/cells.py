@@ -78,7 +78,8 @@ class Spec:
         """What the cell is called while it is measured."""
         named = f"{self.method} {self.variant}".strip()
         size = f", {self.ipc} a class, {getattr(self.config, 'formation', 1)}x{getattr(self.config, 'formation', 1)}"
-        taught = f" of a teacher of {self.teacher_epochs} epochs" if self.teacher_epochs else ""
+        by = " of a" if self.labels else ", made with a"
+        taught = f"{by} teacher of {self.teacher_epochs} epochs" if self.teacher_epochs else ""
         return (
             f"{self.dataset}: {named}{size if self.ipc else ''}{', codes' if self.labels else ''}{taught}"
             f"{', patient' if self.patient else ''}{', CutMix' if self.cutmix else ''}, "
