@@ -152,7 +152,8 @@ def test_a_linear_head_stands_beside_what_is_published() -> None:
             *checked("dm", 0.44, formation=1, reduced=False, condense_steps=2000),
             *checked("dm", 0.47, formation=1, patient=True),
             *checked("dm", 0.43, formation=1, condense_steps=1000),
-            *checked("iem", 0.61, patient=True, cutmix=True, teacher_epochs=6),
+            *checked("iem", 0.61, patient=True, cutmix=True, teacher_epochs=6, condense_steps=300),
+            *checked("dm", 0.51, formation=1, patient=True, cutmix=True),
             *checked("dm", 0.5),
             *checked("iem", 0.5, variant="paper"),
             *rows("random", 0.1),
@@ -162,7 +163,8 @@ def test_a_linear_head_stands_beside_what_is_published() -> None:
         line for line in told if line.startswith("- DM, 10 a class: ") and "44.0 ± 0.0 %; DM as published 48.9%" in line
     ]
     assert "patient students are trained as long as those of DM as published, 1,000 epochs" in told[0]
-    assert "with CutMix, four times as long" in told[0]
+    assert "those with CutMix four times as long" in told[0]
+    assert [line for line in told if ", CutMix: accuracy 51.0" in line and "as published" not in line]
     assert [line for line in told if ", patient: accuracy 47.0 ± 0.0 %; DM as published 48.9%" in line]
     assert [
         line
@@ -233,7 +235,7 @@ def test_a_patient_student_is_held_against_patient_ones_alone() -> None:
 
 def test_codes_of_a_weaker_teacher_are_held_against_its_codes_alone() -> None:
     codes, weaker = {"code_labels": True, "patient": True}, {"code_labels": True, "patient": True, "teacher_epochs": 6}
-    table = [*rows("full", 0.9, ipc=0, formation=1), *rows("random", 0.5, teacher_epochs=6)]
+    table = [*rows("full", 0.9, ipc=0, formation=1), *rows("random", 0.5, teacher_epochs=6, teacher_seconds=0.0)]
     table += [*rows("iem", 0.7, **codes), *rows("random", 0.8, **codes)]
     table += [*rows("iem", 0.75, **weaker), *rows("random", 0.72, **weaker)]
     found = benchmark.groups(table)
@@ -244,6 +246,20 @@ def test_codes_of_a_weaker_teacher_are_held_against_its_codes_alone() -> None:
     }
     (hard,) = (group for group in found if group.ipc and not group.labels)
     assert hard.teaching == Teaching(codes=False, patient=False), "its labels are nobody's"
+    made, *_ = benchmark.groups(rows("iem", 0.6, teacher_epochs=6, teacher_seconds=5.0))
+    assert made.teaching == Teaching(codes=False, patient=False, epochs=6), "its images are the teacher's"
+    assert benchmark.comparisons([made, hard]) == []
+
+
+def test_students_with_cutmix_are_held_against_such_students_alone() -> None:
+    mixed = {"patient": True, "cutmix": True}
+    table = [*rows("iem", 0.7, patient=True), *rows("random", 0.6, patient=True)]
+    table += [*rows("iem", 0.8, **mixed), *rows("random", 0.65, **mixed)]
+    told = {c.ours.name: c.gap.mean for c in benchmark.comparisons(benchmark.groups(table))}
+    assert told == {
+        "IEM, 10 a class, patient": pytest.approx(0.1),
+        "IEM, 10 a class, patient, CutMix": pytest.approx(0.15),
+    }
 
 
 def replace_rows(group: benchmark.Group, **changes: object) -> benchmark.Group:
@@ -364,6 +380,22 @@ def test_bench_measures_every_cell_and_goes_on_where_it_stopped(tiny_suite: Path
     bench("tiny", folder=tiny_suite, device="cpu", say=said.append)
     again = results.read(path)
     assert [r.map for r in again[:5]] == [r.map for r in table[:5]], "equal settings, equal results"
+
+
+def test_a_row_says_how_its_student_was_trained(tiny_suite: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def short(stored: int, *, cutmix: bool = False) -> TrainConfig:
+        return TrainConfig(steps=4, batch=stored, cutmix=0.5 if cutmix else 0.0)
+
+    def two(reduced: bool) -> Iterator[Spec]:
+        patient = replace(list(tiny(reduced))[-1], train=None, patient=True)
+        yield patient
+        yield replace(patient, cutmix=True)
+
+    monkeypatch.setattr(TrainConfig, "published", short)
+    monkeypatch.setitem(SUITES, "tiny", two)
+    plain, mixed = results.read(bench("tiny", folder=tiny_suite, device="cpu"))
+    assert (plain.patient, plain.cutmix, mixed.patient, mixed.cutmix) == (True, False, True, True)
+    assert plain.map != mixed.map
 
 
 def test_a_cell_that_was_killed_between_its_protocols_leaves_no_row_twice(

@@ -69,14 +69,15 @@ def test_the_loss_is_that_of_both_labels_by_their_share(method: str) -> None:
     shown: list[Tensor] = []
     for kind, warp in zip((augmentation, augmentation.stronger()), drawn.warps, strict=False):
         shown.append(drawn.paste.onto(kind.apply(views[rows].float() / 255, warp)))
+    own, kept = labels[rows], float(drawn.paste.kept)
     with torch.no_grad():
         v = model(torch.cat(shown))
-    own, kept = labels[rows], float(drawn.paste.kept)
-    mine, theirs = (
-        float(OBJECTIVES[method].loss(v, of, model.targets, done)) for of in (own, own[drawn.paste.partner])
-    )
+        mine, theirs = (
+            float(OBJECTIVES[method].loss(v, of, model.targets, done)) for of in (own, own[drawn.paste.partner])
+        )
+        found = float(lesson.loss(model, rows, drawn, done))
     assert mine != theirs
-    assert float(lesson.loss(model, rows, drawn, done)) == pytest.approx(kept * mine + (1 - kept) * theirs, rel=1e-5)
+    assert found == pytest.approx(kept * mine + (1 - kept) * theirs, rel=1e-5)
 
 
 def test_training_with_cutmix_learns_repeats_itself_and_is_another_training() -> None:
@@ -91,6 +92,17 @@ def test_training_with_cutmix_learns_repeats_itself_and_is_another_training() ->
     model = pocket.train(IMAGES, "linear", 16, width=8, config=config, device="cpu")
     logits = model(torch.tensor(IMAGES.images).float() / 255) @ model.targets.T
     assert float((logits.argmax(1) == torch.tensor(IMAGES.labels)).float().mean()) > 0.8
+
+
+def test_sets_with_codes_have_patchworks_of_their_own_and_real_images_are_mixed_in_fine_tuning() -> None:
+    subset = pocket.condense(IMAGES, 2, "random", formation=2, seed=0)
+    model = pocket.train(IMAGES, "orthohash", 16, width=8, config=QUICK, device="cpu")
+    mixed = replace(QUICK, cutmix=1.0)
+    labelled = pocket.label(subset, model)
+    plain, other = (pocket.train(labelled, bits=16, width=8, config=how, device="cpu") for how in (QUICK, mixed))
+    assert plain.fingerprint == other.fingerprint
+    plain, other = (pocket.fine_tune(model, IMAGES, subset, config=how, device="cpu") for how in (QUICK, mixed))
+    assert plain.fingerprint != other.fingerprint
 
 
 def test_a_later_setting_is_named_where_it_is_on_alone() -> None:

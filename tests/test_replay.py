@@ -7,7 +7,9 @@ import torch
 
 from pocket.hashing import replay
 from pocket.hashing.augmentation import Augmentation, Draw
+from pocket.hashing.mixing import Paste
 from pocket.hashing.replay import Replay
+from pocket.hashing.training import Drawn
 
 
 def test_a_step_gives_its_own_loss_and_gradients() -> None:
@@ -21,21 +23,25 @@ def test_a_step_gives_its_own_loss_and_gradients() -> None:
 
 
 def test_inputs_of_any_form_are_kept_and_filled_in_place() -> None:
-    def given(seed: int) -> tuple[torch.Tensor, tuple[Draw, ...]]:
+    def given(seed: int) -> tuple[torch.Tensor, Drawn]:
         source = torch.Generator().manual_seed(seed)
-        return torch.rand(3, generator=source), (Augmentation(shift=0.1, cutout=0.2).draw(3, source),)
+        warps = (Augmentation(shift=0.1, cutout=0.2).draw(3, source),)
+        return torch.rand(3, generator=source), Drawn(warps, Paste.draw(3, 8, 1.0, source))
+
+    def tensors(of: tuple[torch.Tensor, Drawn]) -> list[torch.Tensor]:
+        (warp,), paste = of[1]
+        assert isinstance(warp, Draw)
+        assert isinstance(paste, Paste)
+        assert warp.colour is None
+        assert warp.hole is not None
+        return [of[0], warp.theta, warp.hole, *paste]
 
     first, second = given(0), given(1)
     mine = replay._copies(first)
-    places = mine[0].data_ptr(), mine[1][0].theta.data_ptr()
+    places = [tensor.data_ptr() for tensor in tensors(mine)]
     replay._fill(mine, second)
-    assert places == (mine[0].data_ptr(), mine[1][0].theta.data_ptr())
-    assert isinstance(mine[1][0], Draw)
-    assert mine[1][0].colour is None
-    assert torch.equal(mine[0], second[0])
-    assert torch.equal(mine[1][0].theta, second[1][0].theta)
-    assert mine[1][0].hole is not None
-    assert torch.equal(mine[1][0].hole, second[1][0].hole)
+    assert places == [tensor.data_ptr() for tensor in tensors(mine)]
+    assert all(map(torch.equal, tensors(mine), tensors(second)))
     assert not torch.equal(mine[0], first[0]), "copies, not the first inputs themselves"
 
 

@@ -189,7 +189,23 @@ def _as_bytes(views: Tensor) -> Tensor:
 
 
 def teach(views: Tensor, labels: Tensor, augmentation: Augmentation, method: str, seed: int, cutmix: float) -> Lesson:
-    """Teach augmented views by the loss of the hashing method."""
+    """Teach augmented views by the loss of the hashing method.
+
+    With CutMix it is ``kept loss(v, labels) + (1 - kept) loss(v, labels of the partners)``, v that of the pasted images
+    and ``kept`` the share of their own pixels; Yun et al., ICCV 2019.
+
+    Parameters
+    ----------
+    views : Tensor of uint8 or of float in [0, 1], shape (N, C, H, W)
+    labels : Tensor of int64, shape (N,)
+    augmentation : Augmentation
+    method : str
+        Hashing method.
+    seed : int
+        Of augmentation and CutMix.
+    cutmix : float
+        Chance of a step to have it.
+    """
     hashing = objective(method)
     kinds = (augmentation, augmentation.stronger()) if hashing.two_views else (augmentation,)
 

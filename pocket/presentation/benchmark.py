@@ -32,7 +32,7 @@ class Teaching(NamedTuple):
 
     codes: bool  # with code labels
     patient: bool  # for longer: `TrainConfig.patient` or `published`
-    epochs: int = 0  # of the full-data model that gave the codes; 0: the one that full data is measured on
+    epochs: int = 0  # of the full-data model that was asked; 0: none was, or the one that full data is measured on
     cutmix: bool = False  # on images pasted together, half of the time
 
 
@@ -67,8 +67,9 @@ class Group(NamedTuple):
 
     @property
     def teaching(self) -> Teaching:
-        """How a model was trained on the set."""
-        return Teaching(self.labels, self.patient, self.epochs if self.labels else 0, self.cutmix)
+        """How a model was trained on the set; a teacher counts that made the set or gave its codes."""
+        taught = any(row.teacher_seconds for row in self.rows)
+        return Teaching(self.labels, self.patient, self.epochs if taught else 0, self.cutmix)
 
     @property
     def shared(self) -> bool:

@@ -22,26 +22,32 @@ def lines(rows: Sequence[Row]) -> list[str]:
     """Return a line of Markdown a training set: its accuracy, and the published one that it is held against.
 
     Published figures are of the original images and of many more steps of condensing. Students of DM as published are
-    trained as long as the patient ones here; those of DANCE have CutMix, and longer than the ones with it here. Sets
-    that a reduced task makes with fewer steps stand apart; those that nothing is condensed for are the same in both.
+    trained as long as the patient ones here, without CutMix; those of DANCE have it, and longer than the ones with it
+    here. Sets that a reduced task makes with fewer steps stand apart; those that nothing is condensed for, or that have
+    a teacher of so many epochs, are the same in both.
     """
     told: list[str] = []
     measured = [row for row in rows if row.accuracy is not None]
     for less in (False, True):
-        alike = groups(row for row in measured if (row.reduced and row.condense_steps > 0) is less)
+        alike = groups(row for row in measured if _fewer_steps(row) is less)
         told += [_line(group, ", reduced task" if less else "") for group in alike]
     head = "Linear head, CIFAR-10, all 50,000 images, width 128 (suite `classification`)"
     if any(row.patient for row in measured):
         head += "; patient students are trained as long as those of DM as published, 1,000 epochs of the stored images"
     if any(row.cutmix for row in measured):
-        head += ", and those with CutMix, four times as long, as those of IDC"
+        head += ", those with CutMix four times as long, which are 1,000 epochs of the views of tiles, as those of IDC"
     return [f"{head}:", "", *told] if told else []
+
+
+def _fewer_steps(row: Row) -> bool:
+    return row.reduced and row.condense_steps > 0 and not row.teacher_epochs
 
 
 def _line(group: Group, task: str) -> str:
     found = summarise(row.accuracy for row in group.rows if row.accuracy is not None)
     name, known = KNOWN.get((group.method, group.ipc), ("", 0.0))
-    like = not group.variant and (group.formation == 1 or group.method == "iem")  # DM was published without tiles
+    as_dm = group.formation == 1 and not group.cutmix  # it was published without tiles, and without CutMix
+    like = not group.variant and (as_dm or group.method == "iem")
     beside = f"; {name} as published {known:.1%}" if known and like else ""
     spread = f" ± {100 * found.half_width:.1f}" if found.seeds > 1 else " (one seed)"
     steps = group.rows[0].condense_steps

@@ -29,7 +29,8 @@ class Row(Cell):
     patient: bool = Field(False, description="trained for longer: `TrainConfig.patient` or `published`")
     cutmix: bool = Field(False, description="and half of its steps on images pasted together: `TrainConfig.cutmix`")
     teacher_epochs: NonNegativeInt = Field(
-        0, description="of the full-data model that made the set and gave its codes; 0: the one that stands for full"
+        0,
+        description="of the full-data model that made the set or gave its codes; 0: the one that stands for full",
     )
     settings: str = Field(description="digest of the settings (not of code or versions); equal ones are one cell")
     cell_ipc: NonNegativeInt = Field(description="images a class of the cell; a set of equal disk bytes may hold more")

@@ -279,7 +279,8 @@ def _how(teaching: benchmark.Teaching) -> str:
     """Name a way to train on a set."""
     labels = "code labels" if teaching.codes else "hard labels"
     taught = f" of a {teaching.epochs}-epoch teacher" if teaching.epochs else ""
-    return f"{labels}{taught}{' and a patient student' if teaching.patient else ''}"
+    mixed = " with CutMix" if teaching.cutmix else ""
+    return f"{labels}{taught}{f' and a patient student{mixed}' if teaching.patient else ''}"
 
 
 def _folded(title: str, text: str) -> str:

@@ -218,9 +218,9 @@ def classification(reduced: bool) -> Iterator[Spec]:
     """A linear head on CIFAR-10, to hold our DM and IEM against the numbers published for classification.
 
     Those are of all 50,000 images and width 128, so the reduced task has them too, and only fewer steps. Students that
-    are trained as those of the published sets come first, with CutMix as those of IDC, then as long as those of DM;
-    the quick ones come last. Of each DM and random subsets come first, with all seeds: they need no model trained on
-    all images, which takes a CPU an hour. The first of all is the set of `economy`, which a CPU can make.
+    are trained as those of published sets stand before quick ones: with CutMix as those of IDC, then as long as those
+    of DM. Of each kind DM and random subsets lead, with all seeds: they need no model trained on all images, which
+    takes a CPU an hour. Before all of them stand IEM's sets of `economy`, which a CPU can make, and random tiles.
     """
     base = Spec("cifar10", None, None, ("cifar10-official",), "convnet", 128, 64, hashing="linear")
     sizes = [_methods(ipc, 1000, 2, gradient=False) if reduced else _at_full_size(ipc) for ipc in (10, 50)]
