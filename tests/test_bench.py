@@ -182,6 +182,7 @@ def test_a_linear_head_stands_beside_what_is_published() -> None:
     assert "patient" not in crosscheck.lines(checked("dm", 0.44))[0]
     assert "CutMix" not in crosscheck.lines(checked("dm", 0.44, patient=True))[0]
     both = [row.model_copy(update={"reduced": row.seed == 0}) for row in checked("random", 0.3)]
+    assert "accuracy 30.0 % (one seed) (" in crosscheck.lines(both[:1])[-1]
     assert len(crosscheck.lines(both)) == 3, "nothing is condensed: one cell, in the reduced task and in the whole"
 
 

@@ -49,10 +49,10 @@ def _line(group: Group, task: str) -> str:
     as_dm = group.formation == 1 and not group.cutmix  # it was published without tiles, and without CutMix
     like = not group.variant and (as_dm or group.method == "iem")
     beside = f"; {name} as published {known:.1%}" if known and like else ""
-    spread = f" ± {100 * found.half_width:.1f}" if found.seeds > 1 else " (one seed)"
+    spread = f" ± {100 * found.half_width:.1f} %" if found.seeds > 1 else " % (one seed)"
     steps = group.rows[0].condense_steps
     devices = " and ".join(sorted({row.device for row in group.rows}))
     return (
-        f"- {group.name}{task}: accuracy {100 * found.mean:.1f}{spread} %{beside}"
+        f"- {group.name}{task}: accuracy {100 * found.mean:.1f}{spread}{beside}"
         f" ({f'{steps:,} steps of condensing, ' if steps else ''}{group.rows[0].steps:,} of training; {devices})"
     )
