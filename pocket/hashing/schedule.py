@@ -33,7 +33,10 @@ class TrainConfig:
         image a class of digits and 0.00 to 0.01 on CIFAR-10, and gain 0.01 on Fashion-MNIST.
     cutmix : float
         Chance of a step that each image gets a rectangle of another one and a share of its label, as large as the
-        rectangle (Yun et al., "CutMix", ICCV 2019). Sets with code labels have their own patchworks in any case.
+        rectangle (Yun et al., "CutMix", ICCV 2019). Sets with code labels have their own patchworks in any case. It
+        serves classifiers (`published`), and hashing with hard labels not: Fashion-MNIST, 600 images a class, width 32,
+        OrthoHash 32, seed 0, mAP of IEM / DM tiles / random tiles after 600 steps without 0.753 / 0.699 / 0.569, with
+        chance 0.5 0.714 / 0.669 / 0.583; after 1,200 0.754 / 0.685 / 0.519 and 0.733 / 0.694 / 0.552.
     """
 
     steps: int = 300
