@@ -60,8 +60,7 @@ class Group(NamedTuple):
         variant = " as published" if changed != self.variant else ""
         variant += f" ({changed})" if changed else ""
         name = f"{NAMES.get(self.method, self.method)}{tiles}{variant}, {self.ipc} a class"
-        by = " of a" if self.labels else ", made with a"
-        taught = f"{by} {self.epochs}-epoch teacher" if self.epochs else ""
+        taught = by_teacher(self.epochs, codes=self.labels)
         student = (", patient" if self.patient else "") + (", CutMix" if self.cutmix else "")
         return name + (", codes" if self.labels else "") + taught + student
 
@@ -84,6 +83,11 @@ class Group(NamedTuple):
     def mean(self, of: Callable[[Row], float]) -> float:
         """Return the mean over seeds of any figure of a row."""
         return summarise(of(row) for row in self.rows).mean
+
+
+def by_teacher(epochs: int, *, codes: bool) -> str:
+    """Name the full-data model of so many epochs that a set was made with; empty where no number is given."""
+    return f"{' of a' if codes else ', made with a'} {epochs}-epoch teacher" if epochs else ""
 
 
 class Comparison(NamedTuple):
