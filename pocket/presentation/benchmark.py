@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from pocket.presentation.figures import NAMES
 from pocket.runs.records import Summary, summarise
-from pocket.runs.results import Row
+from pocket.runs.results import Row, by_teacher
 
 PUBLISHED = "paper"  # the variant of IEM that is the source's method; "" is `IEMConfig.best`
 RIVALS = ("random", "herding", "kcenter", "dm", "gradient", "idc")
@@ -85,11 +85,6 @@ class Group(NamedTuple):
         return summarise(of(row) for row in self.rows).mean
 
 
-def by_teacher(epochs: int, *, codes: bool) -> str:
-    """Name the full-data model of so many epochs that a set was made with; empty where no number is given."""
-    return f"{' of a' if codes else ', made with a'} {epochs}-epoch teacher" if epochs else ""
-
-
 class Comparison(NamedTuple):
     """IEM against one rival in one cell, paired over the seeds that both have."""
 
@@ -158,7 +153,7 @@ def comparisons(among: Sequence[Group], ours: str = "") -> list[Comparison]:
     -------
     list of Comparison
     """
-    found = []
+    found: list[Comparison] = []
     for mine in (g for g in among if g.method == "iem" and g.variant == ours):
         for rival in RIVALS:
             forms = [
@@ -168,26 +163,26 @@ def comparisons(among: Sequence[Group], ours: str = "") -> list[Comparison]:
             ]
             if not forms:
                 continue
-            theirs = max(forms, key=lambda g: g.map.mean)
-            other = {row.seed: row.map for row in theirs.rows}
-            gaps = [row.map - other[row.seed] for row in mine.rows if row.seed in other]
-            if gaps:
-                found.append(Comparison(mine, theirs, summarise(gaps)))
+            found += _paired(mine, max(forms, key=lambda g: g.map.mean))
     return found
+
+
+def _paired(ours: Group, theirs: Group) -> list[Comparison]:
+    """Compare two groups over the seeds that both have; none where they share none."""
+    other = {row.seed: row.map for row in theirs.rows}
+    gaps = [row.map - other[row.seed] for row in ours.rows if row.seed in other]
+    return [Comparison(ours, theirs, summarise(gaps))] if gaps else []
 
 
 def equal_disk(among: Sequence[Group]) -> list[Comparison]:
     """Compare IEM with random subsets that fill the same bytes as PNG files, codes included."""
-    found = []
+    found: list[Comparison] = []
     for mine in (g for g in among if (g.method, g.variant) == ("iem", "")):
         wanted = mine.task, "random", "equal disk", mine.teaching, {row.cell_ipc for row in mine.rows}
         for theirs in among:
             cells = {row.cell_ipc for row in theirs.rows}
             if (theirs.task, theirs.method, theirs.variant, theirs.teaching, cells) == wanted:
-                other = {row.seed: row.map for row in theirs.rows}
-                gaps = [row.map - other[row.seed] for row in mine.rows if row.seed in other]
-                if gaps:
-                    found.append(Comparison(mine, theirs, summarise(gaps)))
+                found += _paired(mine, theirs)
     return found
 
 

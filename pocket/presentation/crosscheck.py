@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pocket.presentation.benchmark import Group, groups
-from pocket.runs.records import summarise
+from pocket.runs.records import Summary, summarise
 from pocket.runs.results import Row
 
 # Accuracy on CIFAR-10 with a ConvNet of 3 blocks and width 128, by method and images a class. DM: Zhao and Bilen, WACV
@@ -30,6 +30,7 @@ def lines(rows: Sequence[Row]) -> list[str]:
     measured = [row for row in rows if row.accuracy is not None]
     for less in (False, True):
         alike = groups(row for row in measured if _fewer_steps(row) is less)
+        alike.sort(key=lambda g: (g.task, g.method != "full", g.teaching, g.ipc, -_accuracy(g).mean))
         told += [_line(group, ", reduced task" if less else "") for group in alike]
     head = "Linear head, CIFAR-10, all 50,000 images, width 128 (suite `classification`)"
     if any(row.patient for row in measured):
@@ -43,8 +44,12 @@ def _fewer_steps(row: Row) -> bool:
     return row.reduced and row.condense_steps > 0 and not row.teacher_epochs
 
 
+def _accuracy(group: Group) -> Summary:
+    return summarise(row.accuracy for row in group.rows if row.accuracy is not None)
+
+
 def _line(group: Group, task: str) -> str:
-    found = summarise(row.accuracy for row in group.rows if row.accuracy is not None)
+    found = _accuracy(group)
     name, known = KNOWN.get((group.method, group.ipc), ("", 0.0))
     as_dm = group.formation == 1 and not group.cutmix  # it was published without tiles, and without CutMix
     like = not group.variant and (as_dm or group.method == "iem")

@@ -93,6 +93,11 @@ class SearchRow(BaseModel):
 R = TypeVar("R", bound=BaseModel)
 
 
+def by_teacher(epochs: int, *, codes: bool) -> str:
+    """Name the full-data model of so many epochs that a set was made with; empty where no number is given."""
+    return f"{' of a' if codes else ', made with a'} {epochs}-epoch teacher" if epochs else ""
+
+
 def results_folder() -> Path:
     """Return the folder of the recorded results that come with the kit."""
     return kit_dir("data") / "results"

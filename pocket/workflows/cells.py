@@ -11,6 +11,7 @@ from pocket.condensation.methods import Config, asks_teacher, effective
 from pocket.condensation.pool import early_training
 from pocket.hashing.labelling import MIXES
 from pocket.hashing.schedule import TrainConfig
+from pocket.runs.results import by_teacher
 
 CLASSES = 10  # of every image set here
 WHOLE = {"digits": 1437, "fashion_mnist": 60_000, "cifar10": 50_000, "imagenette": 3000}  # their train images
@@ -78,8 +79,7 @@ class Spec:
         """What the cell is called while it is measured."""
         named = f"{self.method} {self.variant}".strip()
         size = f", {self.ipc} a class, {getattr(self.config, 'formation', 1)}x{getattr(self.config, 'formation', 1)}"
-        by = " of a" if self.labels else ", made with a"
-        taught = f"{by} teacher of {self.teacher_epochs} epochs" if self.teacher_epochs else ""
+        taught = by_teacher(self.teacher_epochs, codes=self.labels)
         return (
             f"{self.dataset}: {named}{size if self.ipc else ''}{', codes' if self.labels else ''}{taught}"
             f"{', patient' if self.patient else ''}{', CutMix' if self.cutmix else ''}, "
