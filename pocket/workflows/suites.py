@@ -120,9 +120,9 @@ def paper(reduced: bool) -> Iterator[Spec]:
     for ipc in (10, 50):
         yield from _cells(base, _with_codes(table[ipc][:3]))
         yield from _cells(base, _patient(table[ipc][:3]))
+    yield from _cells(base, _with_codes(table[500][:3]))
     yield from _cells(base, _with_codes(table[10]))
     yield from _cells(base, _patient(table[10]))
-    yield from _cells(base, _with_codes(table[500][:3]))
     for ipc in (50, 500, 1):
         yield from _cells(base, _with_codes(table[ipc]))
     yield from _cells(base, _patient(table[50]))
@@ -181,6 +181,7 @@ PARTS: dict[str, dict[str, Any]] = {
     "interpolated weights": {"interpolate": True},
     "covariance of V": {"weight_cov": 0.1},
     "cached real statistics": {"cache": 50},
+    "without annealing": {"anneal": False},
 }
 _SHIFT = IEMConfig().augmentation
 TRANSFORMS: dict[str, dict[str, Any]] = {
@@ -189,6 +190,7 @@ TRANSFORMS: dict[str, dict[str, Any]] = {
     "with scale, rotation and more shift": {"augmentation": Augmentation(scale=0.1, rotate=10.0, shift=0.1)},
     "with colour": {"augmentation": replace(_SHIFT, colour=0.5)},
     "with cutout": {"augmentation": replace(_SHIFT, cutout=0.4)},
+    "with every transform": {"augmentation": Augmentation(scale=0.1, rotate=10.0, shift=0.1, colour=0.5, cutout=0.4)},
 }
 
 
@@ -205,11 +207,10 @@ def ablation(reduced: bool) -> Iterator[Spec]:
     best, source = IEMConfig.best(steps=steps), IEMConfig.paper(steps=steps)
     ways = [{"method": "iem", "variant": "", "config": best}, {"method": "iem", "variant": "paper", "config": source}]
     for whole, prefix in ((best, ""), (source, "paper, ")):
-        for name, part in PARTS.items():
+        for name, part in (PARTS | TRANSFORMS).items():
             without = replace(whole, **part)
             if effective("iem", without) != effective("iem", whole):  # random networks have no pool to change
                 ways.append({"method": "iem", "variant": prefix + name, "config": without})
-    ways += [{"method": "iem", "variant": name, "config": replace(best, **part)} for name, part in TRANSFORMS.items()]
     yield from _cells(base, ways)
 
 
