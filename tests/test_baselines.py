@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from sets_for_tests import image_set
 
 import pocket
-from pocket.condensation.checkpoint import Checkpoint
 from pocket.condensation.config import IEMConfig
 from pocket.condensation.gradient import GradientConfig, _Learner, gradient_distance, gradient_matching
 from pocket.condensation.matching import Matched, Step
@@ -24,6 +23,7 @@ from pocket.data import ImageSet
 from pocket.hashing import HashModel
 from pocket.hashing.devices import generator
 from pocket.hashing.objectives import OBJECTIVES, objective
+from pocket.runs.checkpoint import Checkpoint
 
 DIGITS = pocket.load("digits").train
 CPU = torch.device("cpu")

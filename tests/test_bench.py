@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,10 +19,11 @@ from pocket.hashing import HashModel, TrainConfig
 from pocket.hashing.labelling import MIXES
 from pocket.presentation import benchmark, crosscheck, frontier
 from pocket.presentation.benchmark import Teaching
-from pocket.runs import ArtefactError, results
+from pocket.runs import ArtefactError, checkpoint, results
+from pocket.runs.checkpoint import Checkpoint
 from pocket.runs.results import Row
 from pocket.workflows import suites
-from pocket.workflows.bench import bench
+from pocket.workflows.bench import OutOfTime, bench
 from pocket.workflows.cells import CLASSES, WHOLE, Spec, digest_of
 from pocket.workflows.suites import SUITES
 
@@ -593,11 +595,31 @@ def test_a_changed_schedule_makes_new_cells_of_all_that_it_trains(monkeypatch: p
     assert {("full", False), ("random", True), ("iem", False), ("herding", False)} <= taught
 
 
-def test_the_time_limit_stops_between_and_inside_cells(tiny_suite: Path) -> None:
+def test_the_time_limit_stops_between_and_inside_cells(tiny_suite: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
     path = bench("tiny", folder=tiny_suite, device="cpu", time_limit=0.0, say=said.append)
     assert results.read(path) == []
     assert said[-1].startswith("the time is up")
+    straight = results.read(bench("tiny", folder=tiny_suite / "straight", device="cpu", only="iem"))
+    # Time runs out again and again, in trainings and in condensing: what is done by then is gone on with.
+    monkeypatch.setenv("POCKET_HOME", str(tiny_suite.parent / "another home"))
+    assert Checkpoint.__init__.__kwdefaults__ is not None
+    monkeypatch.setitem(Checkpoint.__init__.__kwdefaults__, "every", 0.0)
+    monkeypatch.setattr(checkpoint, "_SHARE", float("inf"))
+    calls = itertools.count(1)
+
+    def limited(self: object, *_: object) -> None:
+        if next(calls) % 6 == 0:
+            raise OutOfTime
+
+    monkeypatch.setattr("pocket.workflows.bench._Bench.check_time", limited)
+    runs = 0
+    while len(results.read(path)) < len(straight) and runs < 50:
+        bench("tiny", folder=tiny_suite, device="cpu", only="iem", say=said.append)
+        runs += 1
+    assert runs > 3
+    assert [row.map for row in results.read(path)] == [row.map for row in straight]
+    assert not list((tiny_suite.parent / "another home").rglob("*.training"))
 
 
 def test_seeds_are_measured_apart_and_sharing_is_recorded(tiny_suite: Path) -> None:

@@ -171,7 +171,7 @@ KILLED = """
 import sys
 from pathlib import Path
 import pocket
-from pocket.condensation import checkpoint
+from pocket.runs import checkpoint
 from sets_for_tests import image_set
 checkpoint.Checkpoint.__init__.__kwdefaults__["every"] = 0.0
 torch_steps = int(sys.argv[2])

@@ -148,7 +148,7 @@ def gradient_matching(task: Task) -> Matched:
     warm_up()
     synthetic = task.random_start().to(where).requires_grad_(True)
     optimizer = torch.optim.Adam([synthetic], lr=config.lr, betas=(0.5, 0.9))
-    first, spent = task.checkpoint.restore(synthetic, optimizer) if task.checkpoint else (0, 0.0)
+    first, spent = task.checkpoint.restore({"images": synthetic}, optimizer) if task.checkpoint else (0, 0.0)
     real, learner = RealImages(images, where), _Learner(task, config, where)
     augmentation = learner.augmentation
     labels = torch.arange(images.num_classes, device=where)
@@ -201,7 +201,7 @@ def gradient_matching(task: Task) -> Matched:
                 if task.watch:
                     task.watch(Step(step + 1, synthetic.detach(), loss))
                 if task.checkpoint and (step + 1) % config.restart == 0:
-                    task.checkpoint.keep(step + 1, synthetic, optimizer, seconds())
+                    task.checkpoint.keep(step + 1, {"images": synthetic}, optimizer, seconds())
     except KeyboardInterrupt:
         if task.checkpoint:
             task.checkpoint.flush()

@@ -27,7 +27,6 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint as recompute
 
-from pocket.condensation.checkpoint import Checkpoint
 from pocket.condensation.config import IEMConfig
 from pocket.condensation.moments import Moments, distance, moments
 from pocket.condensation.networks import Networks
@@ -41,6 +40,7 @@ from pocket.hashing.bars import steps
 from pocket.hashing.devices import deterministic, pick_device, warm_up
 from pocket.hashing.objectives import objective
 from pocket.hashing.replay import Replay
+from pocket.runs.checkpoint import Checkpoint
 
 
 class Step(NamedTuple):
@@ -145,7 +145,7 @@ def match(
     made = (stored > 0)[:, None]
     synthetic = start.clone().to(where).requires_grad_(True)
     optimizer = torch.optim.Adam([synthetic], lr=config.lr, betas=(0.5, 0.9))
-    first, spent = checkpoint.restore(synthetic, optimizer) if checkpoint else (0, 0.0)
+    first, spent = checkpoint.restore({"images": synthetic}, optimizer) if checkpoint else (0, 0.0)
     loss = torch.zeros((), device=where)
 
     def apart(drawn: Draw, target: Moments, scale: Moments) -> Tensor:
@@ -183,7 +183,7 @@ def match(
                 if watch:
                     watch(Step(step + 1, synthetic.detach(), loss))
                 if checkpoint:
-                    checkpoint.keep(step + 1, synthetic, optimizer, seconds())
+                    checkpoint.keep(step + 1, {"images": synthetic}, optimizer, seconds())
     except KeyboardInterrupt:
         if checkpoint:
             checkpoint.flush()

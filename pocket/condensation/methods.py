@@ -14,7 +14,6 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from pocket.condensation.checkpoint import Checkpoint
 from pocket.condensation.config import IEMConfig
 from pocket.condensation.gradient import GradientConfig, gradient_matching
 from pocket.condensation.matching import Matched, Step, match
@@ -28,6 +27,7 @@ from pocket.hashing.devices import derive, describe, pick_device, to_float
 from pocket.hashing.networks import default_width
 from pocket.hashing.objectives import objective
 from pocket.runs.artefacts import ArtefactError
+from pocket.runs.checkpoint import Checkpoint
 from pocket.runs.provenance import provenance
 
 Config = IEMConfig | GradientConfig
@@ -127,9 +127,11 @@ def _own_teacher(task: Task) -> HashModel:
         width=task.width,
         device=task.device,
         progress=task.progress,
+        keep=task.checkpoint.beside("training") if task.checkpoint else None,
     )
-    if kept:
+    if task.checkpoint and kept:
         model.save(kept)
+        task.checkpoint.beside("training").unlink(missing_ok=True)
     return model
 
 

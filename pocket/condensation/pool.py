@@ -117,7 +117,8 @@ def make_pool(
     bits, hashing, backbone, width, seed, device
         As for `pocket.condense`.
     keep : Path, optional
-        A folder to keep the pool in; one that was kept there for the same images, settings and seed is loaded.
+        A folder to keep the pool in; one that was kept there for the same images, settings and seed is loaded, and a
+        part of one goes on from where it was stopped.
 
     Returns
     -------
@@ -134,12 +135,17 @@ def make_pool(
     started = time.perf_counter()
     short = early_training(len(images), config.pool_epochs)
     seeds = [derive(seed, 0x9001, k) for k in range(config.pool_size)]
+    begun = [keep / f"{s}.training" if keep else None for s in seeds]
     models = [
-        train(images, hashing, bits, s, backbone=backbone, width=wide, config=short, device=device) for s in seeds
+        train(images, hashing, bits, s, backbone=backbone, width=wide, config=short, device=device, keep=path)
+        for s, path in zip(seeds, begun, strict=True)
     ]
-    pool = Pool(tuple(models), tuple(seeds), time.perf_counter() - started, identity)
+    seconds = max(time.perf_counter() - started, sum(m.report.seconds for m in models if m.report))
+    pool = Pool(tuple(models), tuple(seeds), seconds, identity)
     if keep:
         pool.save(keep)
+    for path in filter(None, begun):
+        path.unlink(missing_ok=True)
     return pool
 
 

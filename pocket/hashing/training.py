@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import deepcopy
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -25,6 +27,7 @@ from pocket.hashing.networks import HashModel, TrainingReport
 from pocket.hashing.objectives import objective
 from pocket.hashing.replay import Replay
 from pocket.hashing.schedule import TrainConfig
+from pocket.runs.checkpoint import Checkpoint
 
 _STAGE = 0x7124  # keeps the draws of training apart from those of other stages with the same seed
 
@@ -55,9 +58,12 @@ def train(
     *,
     width: int | None = None,
     backbone: str = "convnet",
+    weights: str | Path | None = None,
     config: TrainConfig | None = None,
     device: str = "auto",
     progress: bool | str = False,
+    watch: Callable[[int, Tensor], object] | None = None,
+    keep: Path | None = None,
 ) -> HashModel:
     """Train a hash model to its last step; there is no selection on any score.
 
@@ -75,12 +81,19 @@ def train(
         Channels of the network; by image size where not given.
     backbone : str
         "convnet", "resnetap10" or "torchvision:NAME".
+    weights : str or Path, optional
+        Pretrained weights that the backbone starts from, as for `HashModel`. Default: new ones.
     config : TrainConfig, optional
         Default: `TrainConfig.rule`.
     device : str
         ``"auto"``, ``"cpu"``, ``"cuda"``.
     progress : bool or str
         Show a bar with the time left; a text is its label.
+    watch : callable, optional
+        Called after every step with its number, from 1, and the loss of its batch, a scalar Tensor on the device.
+    keep : Path, optional
+        A safetensors file that the state is written to every few seconds, and at the end. A training that was stopped,
+        or killed, goes on from there to the same bits. The file is the caller's to delete.
 
     Returns
     -------
@@ -90,8 +103,8 @@ def train(
     Raises
     ------
     ValueError
-        If the method is unknown, the code length is not usable, the set is empty, or its code labels are of
-        another method or length.
+        If the method is unknown, the code length is not usable, the set is empty, its code labels are of another
+        method or length, or ``keep`` belongs to another training.
     """
     if not len(images):
         raise ValueError(f"{images.name!r} holds no image to train on")
@@ -111,6 +124,7 @@ def train(
         method=method,
         width=width,
         backbone=backbone,
+        weights=weights,
         seed=seed,
     ).to(where)
     if codebook is None:
@@ -123,7 +137,27 @@ def train(
         lesson, count = _imitate(views, mixes.to(where), codes, config.weight_codes), len(codes)
     else:
         lesson, count = teach(views, labels, augmentation, method, seed, config.cutmix), len(views)
-    return _fit(model, views, lesson, count, config, seed, started, images.name, progress)
+    state = None
+    if keep is not None:
+        given = [views, labels, *([] if codes is None else [codes]), *(() if mixes is None else mixes)]
+        state = _checkpoint(keep, given, model, replace(config, augmentation=augmentation), seed)
+    return _fit(model, views, lesson, count, config, seed, started, images.name, progress, watch, state)
+
+
+def _checkpoint(path: Path, given: Sequence[Tensor], model: HashModel, config: TrainConfig, seed: int) -> Checkpoint:
+    """Return where a training on these tensors is kept, by all that its result depends on."""
+    digest = hashlib.sha256(repr([tuple(tensor.shape) for tensor in given]).encode())
+    for tensor in given:
+        digest.update(tensor.cpu().contiguous().numpy().data)
+    identity = {
+        "given": digest.hexdigest(),
+        "start": model.fingerprint,  # with the codebook and the seed of the weights in it
+        "config": asdict(config),
+        "seed": seed,
+        "torch": torch.__version__,
+        "device": describe(given[0].device),
+    }
+    return Checkpoint(path, identity)
 
 
 def fine_tune(
@@ -247,6 +281,8 @@ def _fit(
     started: float,
     name: str,
     progress: bool | str,
+    watch: Callable[[int, Tensor], object] | None = None,
+    state: Checkpoint | None = None,
 ) -> HashModel:
     """Run the steps of a configuration on a model in place, and note what they took since ``started``.
 
@@ -263,7 +299,8 @@ def _fit(
         weight_decay=config.weight_decay,
         nesterov=True,
     )
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
+    cycle = partial(
+        torch.optim.lr_scheduler.OneCycleLR,
         optimizer,
         peak,
         total_steps=config.steps,
@@ -271,15 +308,26 @@ def _fit(
         base_momentum=max(0.0, round(config.momentum - 0.05, 6)),
         max_momentum=min(0.99, round(config.momentum + 0.05, 6)),
     )
+    schedule = cycle()
+    known = model.state_dict() | {"loss": loss}
+    first, spent = state.restore(known, optimizer) if state else (0, 0.0)
+    if 0 < first < config.steps:
+        schedule = cycle(last_epoch=first - 1)
+    started -= spent
     model.train()
     learn = Replay(partial(lesson.loss, model), model.parameters(), where, on=model.recordable)
     with deterministic():
         label = progress if isinstance(progress, str) else f"training on {name}"
-        for step in steps(range(config.steps), label, shown=bool(progress)):
+        for step in steps(range(first, config.steps), label, shown=bool(progress), initial=first, total=config.steps):
             done = torch.full((), step / config.steps, device=where)
-            loss = learn(batches[step], lesson.draw(step, config.batch), done)
+            loss.copy_(learn(batches[step], lesson.draw(step, config.batch), done))
             optimizer.step()
             schedule.step()
+            if watch:
+                watch(step + 1, loss.clone())
+            if state and (state.due or step + 1 == config.steps):
+                state.keep(step + 1, known, optimizer, time.perf_counter() - started)
+                state.flush()
     _note_codes(model.eval(), views, config.batch)
     final_loss = float(loss)  # waits for the device, so that the seconds are whole
     model.report = TrainingReport(config.steps, time.perf_counter() - started, final_loss, describe(where))

@@ -120,7 +120,7 @@ class Part(BaseModel):
 
 def save_tensors(path: Path, tensors: Mapping[str, np.ndarray], card: Mapping[str, str] | None = None) -> Path:
     """Save arrays as one safetensors file (no pickle), with ``card`` as its metadata."""
-    arrays = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
+    arrays = {name: np.asarray(array, order="C") for name, array in tensors.items()}
     return write_bytes(path, _to_safetensors(arrays, metadata=dict(card or {})))
 
 

@@ -16,7 +16,6 @@ from PIL import Image
 from pocket.condensation import Pool, condense, make_pool
 from pocket.condensation.config import IEMConfig
 from pocket.condensation.gradient import GradientConfig
-from pocket.condensation.matching import Step
 from pocket.condensation.methods import effective
 from pocket.data import CondensedSet, ImageSet, RetrievalSplit, load
 from pocket.evaluation import evaluate
@@ -58,7 +57,7 @@ def bench(
     reduced : bool, optional
         The smaller task for two CPU cores, marked as such in every row. Default: where there is no GPU.
     time_limit : float, optional
-        Seconds after which no more is begun and a running condensation is laid down in its checkpoint.
+        Seconds after which no more is begun; what a running condensation or training has done is kept.
     folder : Path, optional
         Where ``SUITE.csv`` and ``SUITE.parquet`` are. Default: ``data/results`` of the kit.
     device : str
@@ -161,7 +160,7 @@ class _Bench:
         """Where condensed sets, models and checkpoints are kept between calls."""
         return run_dir("bench")
 
-    def check_time(self, _: Step | None = None) -> None:
+    def check_time(self, *_: object) -> None:
         """Stop where the time limit has passed."""
         if self.deadline is not None and time.monotonic() > self.deadline:
             raise OutOfTime
@@ -211,6 +210,7 @@ class _Bench:
                 commit=made.commit,
                 created=made.created,
             )
+        self.begun(spec).unlink(missing_ok=True)
 
     def split(self, spec: Spec, protocol: str) -> RetrievalSplit:
         """Load a split once."""
@@ -316,10 +316,17 @@ class _Bench:
             config=spec.train if spec.method == "full" else spec.schedule,
             device=self.device,
             progress=True,
+            watch=self.check_time,
+            keep=self.begun(spec),
         )
         if spec.method == "full":
             model.save(keep)
+            self.begun(spec).unlink(missing_ok=True)
         return model
+
+    def begun(self, spec: Spec) -> Path:
+        """Return where a training is kept until its model is saved, or its rows are written."""
+        return self.folder / "models" / f"{digest_of(spec.model_identity())}.training"
 
     def budget(self, spec: Spec) -> float:
         """Return the seconds that IEM took for the same cell, which gradient matching is given too."""

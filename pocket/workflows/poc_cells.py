@@ -13,7 +13,6 @@ from typing import NamedTuple
 import torch
 
 from pocket.condensation import condense
-from pocket.condensation.checkpoint import steps_done
 from pocket.data import CondensedSet, ImageSet, RetrievalSplit
 from pocket.evaluation import evaluate
 from pocket.hashing import HashModel, train
@@ -21,6 +20,7 @@ from pocket.hashing.devices import describe, pick_device
 from pocket.presentation.i18n import translator
 from pocket.runs import ArtefactError, Run
 from pocket.runs.audit import digest_of as file_digest
+from pocket.runs.checkpoint import steps_done
 from pocket.runs.poc import KeptCell, Plan
 from pocket.runs.provenance import installed
 from pocket.workflows.cells import digest_of
@@ -116,6 +116,10 @@ class Shelf:
         """Return the file that a condensing goes on from where it was stopped."""
         return self.place(spec).with_suffix(".checkpoint")
 
+    def begun(self, spec: Spec) -> Path:
+        """Return the file that a training goes on from where it was stopped."""
+        return self.place(spec).with_suffix(".training")
+
     def step(self, spec: Spec) -> int:
         """Return the step that the condensing of a model goes on at; 0 where it begins or has ended."""
         return steps_done(self.checkpoint(spec))
@@ -164,6 +168,7 @@ class Shelf:
             config=full_config(plan) if spec.method == "full" else small_config(plan),
             device=self.device,
             progress=self.progress and self.t("poc.bar_train", name=self.t(_NAMES[spec.method]), seed=spec.seed),
+            keep=self.begun(spec),
         )
         report = evaluate(model, self.split, device=self.device)
         path = model.save(self.model_path(spec))
@@ -178,6 +183,7 @@ class Shelf:
         if spec.method == "iem":
             made += [self.set_path(spec), self.set_path(spec).with_suffix(".json")]
         self.run.note(*made)
+        self.begun(spec).unlink(missing_ok=True)
         return kept, True
 
     def images(self, spec: Spec) -> ImageSet | CondensedSet:

@@ -1,0 +1,189 @@
+"""A training that is stopped or killed goes on from its file to the bits of one that was not."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from sets_for_tests import image_set
+from torch import Tensor
+
+import pocket
+from pocket.condensation.pool import make_pool
+from pocket.hashing import HashModel, TrainConfig, train
+from pocket.runs import ArtefactError, checkpoint
+from pocket.runs.checkpoint import Checkpoint
+
+IMAGES = image_set(channels=3, size=16)
+SHORT = TrainConfig(steps=15, batch=12)
+
+
+@pytest.fixture
+def at_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Write the state after every step, however long a write takes."""
+    assert Checkpoint.__init__.__kwdefaults__ is not None
+    monkeypatch.setitem(Checkpoint.__init__.__kwdefaults__, "every", 0.0)
+    monkeypatch.setattr(checkpoint, "_SHARE", float("inf"))
+
+
+def labelled(seed: int = 0) -> pocket.CondensedSet:
+    """Return a set with code labels."""
+    config = pocket.IEMConfig.dm(steps=1, formation=2)
+    made = pocket.condense(IMAGES, 2, "random", config=config, bits=16, width=8, device="cpu")
+    return pocket.label(made, train(IMAGES, bits=16, width=8, config=SHORT, device="cpu"), seed=seed)
+
+
+@pytest.mark.parametrize(
+    ("method", "backbone", "config"),
+    [
+        ("orthohash", "convnet", SHORT),
+        ("dhd", "convnet", SHORT),  # with proxies that are learned, and two views
+        ("hashnet", "resnetap10", SHORT),
+        ("linear", "torchvision:resnet18", replace(SHORT, steps=5, batch=4, cutmix=0.5)),  # with statistics of batches
+        ("codes", "convnet", SHORT),
+    ],
+)
+@pytest.mark.usefixtures("at_every_step")
+def test_a_stopped_training_goes_on_to_the_same_bits(
+    tmp_path: Path, method: str, backbone: str, config: TrainConfig
+) -> None:
+    images = labelled() if method == "codes" else IMAGES
+    options = {"backbone": backbone, "config": config, "width": None if "resnet18" in backbone else 8, "device": "cpu"}
+
+    def trained(**more: object) -> HashModel:
+        return train(images, "orthohash" if method == "codes" else method, 16, 3, **options, **more)  # type: ignore[arg-type]
+
+    straight, path = trained(), tmp_path / "model.training"
+    assert straight.report is not None
+    for stop_at in (2, config.steps - 1, config.steps):
+        seen: list[int] = []
+
+        def stop(step: int, loss: Tensor, seen: list[int] = seen, stop_at: int = stop_at) -> None:
+            assert loss.shape == ()
+            seen.append(step)
+            if step == stop_at:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            trained(watch=stop, keep=path)
+        assert seen[0] == {2: 1, config.steps - 1: 2, config.steps: config.steps - 1}[stop_at], "it began anew"
+    resumed = trained(keep=path)
+    assert resumed.fingerprint == straight.fingerprint
+    assert resumed.report is not None
+    assert (resumed.report.steps, resumed.report.final_loss) == (config.steps, straight.report.final_loss)
+
+    def never(step: int, loss: Tensor) -> None:
+        raise AssertionError(f"step {step} of a training that is done")
+
+    again = trained(keep=path, watch=never)
+    assert again.fingerprint == straight.fingerprint
+    assert again.report is not None
+    assert again.report.final_loss == straight.report.final_loss
+    assert again.report.seconds > resumed.report.seconds / 2, "the seconds of all steps count"
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from pocket.hashing import TrainConfig, train
+from pocket.runs import checkpoint
+from sets_for_tests import image_set
+checkpoint.Checkpoint.__init__.__kwdefaults__["every"] = 0.0
+path = Path(sys.argv[1])
+train(image_set(), bits=16, width=8, config=TrainConfig(steps=400, batch=12), device="cpu", keep=path).save(
+    path.with_name("made"))
+"""
+
+
+def test_a_killed_training_goes_on_to_the_same_bits(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    call = [sys.executable, "-c", KILLED, str(state)]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
+    process = subprocess.Popen(call, env=environment)
+    until = time.monotonic() + 60
+    while not state.is_file() and time.monotonic() < until:
+        time.sleep(0.01)
+    time.sleep(0.1)
+    process.send_signal(getattr(signal, "SIGKILL", signal.SIGTERM))
+    assert process.wait() != 0, "it had finished before it could be killed"
+    assert 0 < checkpoint.steps_done(state) < 400
+    assert not (tmp_path / "made").exists()
+    subprocess.run(call, env=environment, check=True)
+    straight = train(image_set(), bits=16, width=8, config=TrainConfig(steps=400, batch=12), device="cpu")
+    assert HashModel.load(tmp_path / "made").fingerprint == straight.fingerprint
+
+
+@pytest.mark.usefixtures("at_every_step")
+def test_the_file_of_another_training_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "state"
+    options = {"bits": 16, "width": 8, "config": SHORT, "device": "cpu", "keep": path}
+    train(IMAGES, **options)  # type: ignore[arg-type]
+    other = replace(SHORT, lr=0.05)
+    for changed in ({"seed": 1}, {"config": other}, {"width": 16}, {"method": "dpn"}):
+        with pytest.raises(ArtefactError, match=r"state belongs to other .*: delete it to begin anew"):
+            train(IMAGES, **(options | changed))  # type: ignore[arg-type]
+    with pytest.raises(ArtefactError, match="delete it to begin anew"):
+        train(image_set(channels=3, size=16, seed=1), **options)  # type: ignore[arg-type]
+    codes, path = labelled(), tmp_path / "codes"
+    train(codes, **(options | {"keep": path}))  # type: ignore[arg-type]
+    with pytest.raises(ArtefactError, match="delete it to begin anew"):
+        train(labelled(seed=1), **(options | {"keep": path}))  # type: ignore[arg-type]
+
+
+def test_a_large_state_is_written_less_often(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parameter = torch.zeros(3, requires_grad=True)
+    optimizer = torch.optim.SGD([parameter], lr=0.1)
+    clock = iter([0.0, 10.0, 10.0, 11.0, 60.0, 61.1])  # made, due, started, written: a second; due: 49, then 50.1 later
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    kept = Checkpoint(tmp_path / "state", {})
+    kept.keep(1, {"images": parameter}, optimizer, 0.5)
+    assert not kept.due
+    assert kept.due
+
+
+@pytest.mark.usefixtures("at_every_step")
+def test_half_a_pool_and_half_a_teacher_are_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = pocket.IEMConfig.paper(steps=1, pool_size=2, pool_epochs=2)
+    options = {"bits": 16, "width": 8, "device": "cpu", "seed": 4}
+    straight = make_pool(IMAGES, config, **options)  # type: ignore[arg-type]
+    done = Checkpoint.keep
+    left = 3  # of four steps: in the second network
+
+    def stop(self: Checkpoint, *state: object) -> None:
+        nonlocal left
+        done(self, *state)  # type: ignore[arg-type]
+        if (left := left - 1) < 0:
+            self.flush()
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Checkpoint, "keep", stop)
+        make_pool(IMAGES, config, keep=tmp_path / "pool", **options)  # type: ignore[arg-type]
+    assert len(list((tmp_path / "pool").iterdir())) in (1, 2)
+    resumed = make_pool(IMAGES, config, keep=tmp_path / "pool", **options)  # type: ignore[arg-type]
+    assert [m.fingerprint for m in resumed.models] == [m.fingerprint for m in straight.models]
+    assert sorted(p.name for p in (tmp_path / "pool").iterdir()) == ["0.safetensors", "1.safetensors", "pool.json"]
+
+
+def test_a_training_starts_from_pretrained_weights(tmp_path: Path) -> None:
+    options = {"bits": 16, "backbone": "torchvision:resnet18", "config": TrainConfig(steps=1, batch=4, lr=1e-12)}
+    given = HashModel(channels=3, size=16, num_classes=3, bits=16, backbone="torchvision:resnet18", seed=9).backbone
+    path = tmp_path / "weights.safetensors"
+    save_file(given.net.state_dict(), path)
+    model = train(IMAGES, weights=path, device="cpu", **options)  # type: ignore[arg-type]
+    new = train(IMAGES, device="cpu", **options)  # type: ignore[arg-type]
+    for (name, tensor), theirs, other in zip(
+        given.named_parameters(), model.backbone.parameters(), new.backbone.parameters(), strict=True
+    ):
+        torch.testing.assert_close(theirs, tensor, msg=name)
+        if tensor.dim() > 1:
+            assert not torch.allclose(other, tensor), name
+    assert float(model.targets.abs().min()) == 1.0, "it has its codebook"
