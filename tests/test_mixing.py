@@ -13,9 +13,9 @@ from torch import Tensor
 import pocket
 from pocket.hashing import HashModel
 from pocket.hashing.devices import generator
+from pocket.hashing.lessons import teach
 from pocket.hashing.mixing import Paste
 from pocket.hashing.objectives import OBJECTIVES
-from pocket.hashing.training import teach
 
 CPU = torch.device("cpu")
 IMAGES = image_set(per_class=24)

@@ -7,9 +7,9 @@ import torch
 
 from pocket.hashing import replay
 from pocket.hashing.augmentation import Augmentation, Draw
+from pocket.hashing.lessons import Drawn
 from pocket.hashing.mixing import Paste
 from pocket.hashing.replay import Replay
-from pocket.hashing.training import Drawn
 
 
 def test_a_step_gives_its_own_loss_and_gradients() -> None:

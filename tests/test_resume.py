@@ -128,13 +128,16 @@ def test_the_file_of_another_training_is_refused(tmp_path: Path) -> None:
     train(IMAGES, **options)  # type: ignore[arg-type]
     other = replace(SHORT, lr=0.05)
     for changed in ({"seed": 1}, {"config": other}, {"width": 16}, {"method": "dpn"}):
-        with pytest.raises(ArtefactError, match=r"state belongs to other .*: delete it to begin anew"):
+        with pytest.raises(ArtefactError, match=r"state belongs to other .*; delete it, or take resume=False"):
             train(IMAGES, **(options | changed))  # type: ignore[arg-type]
-    with pytest.raises(ArtefactError, match="delete it to begin anew"):
+    with pytest.raises(ArtefactError, match="delete it, or take resume=False"):
         train(image_set(channels=3, size=16, seed=1), **options)  # type: ignore[arg-type]
+    fresh = train(image_set(channels=3, size=16, seed=1), **options, resume=False)  # type: ignore[arg-type]
+    kept = train(image_set(channels=3, size=16, seed=1), **options)  # type: ignore[arg-type]
+    assert kept.fingerprint == fresh.fingerprint
     codes, path = labelled(), tmp_path / "codes"
     train(codes, **(options | {"keep": path}))  # type: ignore[arg-type]
-    with pytest.raises(ArtefactError, match="delete it to begin anew"):
+    with pytest.raises(ArtefactError, match="delete it, or take resume=False"):
         train(labelled(seed=1), **(options | {"keep": path}))  # type: ignore[arg-type]
 
 

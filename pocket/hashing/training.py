@@ -10,44 +10,22 @@ from copy import deepcopy
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from pocket.data import CondensedSet, ImageSet
-from pocket.hashing.augmentation import Augmentation, Draw
 from pocket.hashing.bars import steps
-from pocket.hashing.devices import derive, describe, deterministic, generator, pick_device, to_float, warm_up
+from pocket.hashing.devices import derive, describe, deterministic, pick_device, to_float, warm_up
 from pocket.hashing.labelling import unpack
-from pocket.hashing.mixing import Mixes, Paste, mixes_of
+from pocket.hashing.lessons import STAGE, Lesson, imitate, teach
+from pocket.hashing.mixing import mixes_of
 from pocket.hashing.networks import HashModel, TrainingReport
 from pocket.hashing.objectives import objective
 from pocket.hashing.replay import Replay
 from pocket.hashing.schedule import TrainConfig
 from pocket.runs.checkpoint import Checkpoint
-
-_STAGE = 0x7124  # keeps the draws of training apart from those of other stages with the same seed
-
-
-class Drawn(NamedTuple):
-    """What is random of a step: the warp of each view of an image, and what is pasted in."""
-
-    warps: tuple[Draw, ...] = ()
-    paste: Paste | None = None
-
-
-class Lesson(NamedTuple):
-    """What a batch is taught by.
-
-    ``draw`` gives what is random of a step, from its number and the size of the batch; ``loss`` is that of a model on
-    the rows of a batch, from what was drawn and the share of the training done.
-    """
-
-    draw: Callable[[int, int], Drawn]
-    loss: Callable[[HashModel, Tensor, Drawn, Tensor], Tensor]
 
 
 def train(
@@ -64,6 +42,7 @@ def train(
     progress: bool | str = False,
     watch: Callable[[int, Tensor], object] | None = None,
     keep: Path | None = None,
+    resume: bool = True,
 ) -> HashModel:
     """Train a hash model to its last step; there is no selection on any score.
 
@@ -94,6 +73,8 @@ def train(
     keep : Path, optional
         A safetensors file that the state is written to every few seconds, and at the end. A training that was stopped,
         or killed, goes on from there to the same bits. The file is the caller's to delete.
+    resume : bool
+        Go on from ``keep`` where it exists; else it is overwritten.
 
     Returns
     -------
@@ -134,22 +115,23 @@ def train(
     codes = None if codes is None else codes.to(where)
     mixes = mixes_of(images) if isinstance(images, CondensedSet) else None
     if codes is not None and mixes is not None:
-        lesson, count = _imitate(views, mixes.to(where), codes, config.weight_codes), len(codes)
+        lesson, count = imitate(views, mixes.to(where), codes, config.weight_codes), len(codes)
     else:
         lesson, count = teach(views, labels, augmentation, method, seed, config.cutmix), len(views)
     state = None
     if keep is not None:
         given = [views, labels, *([] if codes is None else [codes]), *(() if mixes is None else mixes)]
-        state = _checkpoint(keep, given, model, replace(config, augmentation=augmentation), seed)
+        used = replace(config, augmentation=augmentation)
+        state = Checkpoint(keep, _identity(given, model, used, seed), resume=resume)
     return _fit(model, views, lesson, count, config, seed, started, images.name, progress, watch, state)
 
 
-def _checkpoint(path: Path, given: Sequence[Tensor], model: HashModel, config: TrainConfig, seed: int) -> Checkpoint:
-    """Return where a training on these tensors is kept, by all that its result depends on."""
+def _identity(given: Sequence[Tensor], model: HashModel, config: TrainConfig, seed: int) -> dict[str, object]:
+    """Return all that the result of a training on these tensors depends on."""
     digest = hashlib.sha256(repr([tuple(tensor.shape) for tensor in given]).encode())
     for tensor in given:
         digest.update(tensor.cpu().contiguous().numpy().data)
-    identity = {
+    return {
         "given": digest.hexdigest(),
         "start": model.fingerprint,  # with the codebook and the seed of the weights in it
         "config": asdict(config),
@@ -157,7 +139,6 @@ def _checkpoint(path: Path, given: Sequence[Tensor], model: HashModel, config: T
         "torch": torch.__version__,
         "device": describe(given[0].device),
     }
-    return Checkpoint(path, identity)
 
 
 def fine_tune(
@@ -220,55 +201,6 @@ def fine_tune(
 
 def _as_bytes(views: Tensor) -> Tensor:
     return views if views.dtype == torch.uint8 else (views * 255).round().clamp(0, 255).byte()
-
-
-def teach(views: Tensor, labels: Tensor, augmentation: Augmentation, method: str, seed: int, cutmix: float) -> Lesson:
-    """Teach augmented views by the loss of the hashing method.
-
-    With CutMix it is ``kept loss(v, labels) + (1 - kept) loss(v, labels of the partners)``, v that of the pasted images
-    and ``kept`` the share of their own pixels; Yun et al., ICCV 2019.
-
-    Parameters
-    ----------
-    views : Tensor of uint8 or of float in [0, 1], shape (N, C, H, W)
-    labels : Tensor of int64, shape (N,)
-    augmentation : Augmentation
-    method : str
-        Hashing method.
-    seed : int
-        Of augmentation and CutMix.
-    cutmix : float
-        Chance of a step to have it.
-    """
-    hashing = objective(method)
-    kinds = (augmentation, augmentation.stronger()) if hashing.two_views else (augmentation,)
-
-    def draw(step: int, size: int) -> Drawn:
-        source = generator(views.device, seed, _STAGE, step)
-        warps = tuple(kind.draw(size, source) for kind in kinds)
-        return Drawn(warps, Paste.draw(size, views.shape[-1], cutmix, source) if cutmix else None)
-
-    def loss(model: HashModel, rows: Tensor, drawn: Drawn, progress: Tensor) -> Tensor:
-        seen = to_float(views[rows])
-        shown = [kind.apply(seen, by) for kind, by in zip(kinds, drawn.warps, strict=True)]
-        own, paste = labels[rows], drawn.paste
-        if paste is None:
-            return hashing.loss(model(torch.cat(shown)), own, model.targets, progress)
-        v = model(torch.cat([paste.onto(images) for images in shown]))
-        mine, theirs = (hashing.loss(v, of, model.targets, progress) for of in (own, own[paste.partner]))
-        return torch.lerp(theirs, mine, paste.kept)
-
-    return Lesson(draw, loss)
-
-
-def _imitate(views: Tensor, mixes: Mixes, codes: Tensor, weight: float) -> Lesson:
-    """Teach patchworks by the cosine to their codes alone, for what is true of both views is no class."""
-
-    def loss(model: HashModel, rows: Tensor, _: Drawn, __: Tensor) -> Tensor:
-        v = model(to_float(mixes.make(views, rows)))
-        return weight * (1 - functional.cosine_similarity(v, codes[rows]).mean())
-
-    return Lesson(lambda step, size: Drawn(), loss)
 
 
 def _fit(
@@ -368,6 +300,6 @@ def _views(images: ImageSet | CondensedSet, device: torch.device) -> tuple[Tenso
 def _batches(count: int, config: TrainConfig, seed: int, device: torch.device) -> Tensor:
     """Return the rows of every step, shape (steps, batch): whole epochs in random order, cut into batches."""
     wanted = config.steps * config.batch
-    random = np.random.default_rng([seed, _STAGE])
+    random = np.random.default_rng([seed, STAGE])
     epochs = [random.permutation(count) for _ in range(math.ceil(wanted / count))]
     return torch.tensor(np.concatenate(epochs)[:wanted].reshape(config.steps, config.batch), device=device)

@@ -50,7 +50,7 @@ class Checkpoint:
         stored, card = load_tensors(self.path)
         if card.get("identity") != self._identity:
             raise ArtefactError(
-                f"{self.path} belongs to other images, settings, another seed, device or kit: delete it to begin anew"
+                f"{self.path} belongs to other images, settings or another seed; delete it, or take resume=False"
             )
         state: dict[int, dict[str, Tensor]] = {}
         with torch.no_grad():
