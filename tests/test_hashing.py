@@ -17,7 +17,7 @@ from torch.nn import functional
 from pocket.condensation import condense
 from pocket.data import CondensedSet, ImageSet
 from pocket.evaluation import encode, evaluate_codes
-from pocket.hashing import Augmentation, ConvNet, HashModel, TrainConfig, orthohash, train
+from pocket.hashing import Augmentation, ConvNet, HashModel, TrainConfig, bars, orthohash, train
 from pocket.hashing.codebooks import bernoulli_codebook
 from pocket.hashing.devices import derive, generator, pick_device
 from pocket.runs import ArtefactError, save_tensors
@@ -182,6 +182,29 @@ def test_training_learns_and_reports() -> None:
     assert {p.device.type for p in model.parameters()} == {"cpu"}
     views = torch.tensor(IMAGES.images).float() / 255
     torch.testing.assert_close(model.mean, views.mean(dim=(0, 2, 3)))
+
+
+def test_the_loss_is_told_whenever_a_bar_is_drawn(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    value, asked = 0.0, 0
+
+    def loss() -> Tensor:
+        nonlocal asked
+        asked += 1
+        return torch.tensor(value)
+
+    monkeypatch.setattr(bars, "EVERY", 0.0)
+    for step in bars.steps(range(3), "learning", shown=True, loss=loss):
+        value = (step + 1) / 4
+    first, *later = capsys.readouterr().err.splitlines()
+    assert "loss" not in first, "no step is done"
+    assert later[0].startswith("learning: 1/3, ")
+    assert later[0].endswith(", loss 0.25")
+    asked = 0
+    monkeypatch.setattr(bars, "EVERY", 60.0)
+    assert len(list(bars.steps(range(3), "learning", shown=True, loss=loss))) == 3
+    assert asked == 0, "a GPU is not waited for at every step"
 
 
 def test_a_condensed_set_is_trained_on_as_its_views() -> None:

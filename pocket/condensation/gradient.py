@@ -160,6 +160,9 @@ def gradient_matching(task: Task) -> Matched:
             torch.cuda.synchronize(where)  # a budget counts work that is done, not work that is queued
         return spent + time.perf_counter() - started
 
+    def last() -> Tensor:
+        return loss
+
     if task.watch and first == 0:
         task.watch(Step(0, synthetic.detach(), loss))
     try:
@@ -168,6 +171,7 @@ def gradient_matching(task: Task) -> Matched:
                 range(first, config.steps),
                 task.progress if isinstance(task.progress, str) else f"condensing {images.name}",
                 shown=bool(task.progress),
+                loss=last,
                 initial=first,
                 total=config.steps,
             ):

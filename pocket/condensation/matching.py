@@ -163,6 +163,9 @@ def match(
     def seconds() -> float:
         return spent + time.perf_counter() - started
 
+    def last() -> Tensor:
+        return loss
+
     if watch and first == 0:
         watch(Step(0, synthetic.detach(), loss))
     try:
@@ -171,6 +174,7 @@ def match(
                 range(first, config.steps),
                 progress if isinstance(progress, str) else f"condensing {images.name}",
                 shown=bool(progress),
+                loss=last,
                 initial=first,
                 total=config.steps,
             ):

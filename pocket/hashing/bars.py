@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, TextIO
 
 from tqdm.auto import tqdm
@@ -12,7 +12,9 @@ from tqdm.notebook import tqdm_notebook
 EVERY = 30.0  # seconds between plain lines, and before the first
 
 
-def steps(numbers: Iterable[int], label: str, *, shown: bool, **options: Any) -> Iterable[int]:
+def steps(
+    numbers: Iterable[int], label: str, *, shown: bool, loss: Callable[[], object] | None = None, **options: Any
+) -> Iterable[int]:
     """Return step numbers that tell how far they have come, on stderr.
 
     Parameters
@@ -21,18 +23,34 @@ def steps(numbers: Iterable[int], label: str, *, shown: bool, **options: Any) ->
     label : str
         What is being done.
     shown : bool
+    loss : callable, optional
+        Returns that of the last step, a scalar; it is asked whenever something is drawn, and not at every step, for on
+        a GPU that waits for it.
     **options
         Further ones of tqdm, such as ``initial`` and ``total``.
     """
+    if loss and shown:
+        options["postfix"] = _Loss(loss)
     if not shown or sys.stderr.isatty() or issubclass(tqdm, tqdm_notebook):
         return tqdm(numbers, desc=label, disable=not shown, mininterval=1.0, **options)
-    plain = "{desc}: {n_fmt}/{total_fmt}, {elapsed} < {remaining}"
+    plain = "{desc}: {n_fmt}/{total_fmt}, {elapsed} < {remaining}{postfix}"
     lines: Any = _Lines(sys.stderr)
     # maxinterval: tqdm would draw oftener than mininterval says. miniters: it looks at the clock at every step.
     return tqdm(
         numbers, desc=label, file=lines, delay=EVERY, mininterval=EVERY, maxinterval=float("inf"), miniters=1,
         bar_format=plain, leave=False, **options,
     )  # fmt: skip
+
+
+class _Loss:
+    """What tqdm writes behind the time left: as it takes no text, it is asked for one at each drawing."""
+
+    def __init__(self, of: Callable[[], object]) -> None:
+        self._of = of
+
+    def __str__(self) -> str:
+        last = float(self._of())  # type: ignore[arg-type]
+        return f", loss {last:.3g}" if last else ""  # nothing before the first step
 
 
 class _Lines:

@@ -250,7 +250,8 @@ def _fit(
     learn = Replay(partial(lesson.loss, model), model.parameters(), where, on=model.recordable)
     with deterministic():
         label = progress if isinstance(progress, str) else f"training on {name}"
-        for step in steps(range(first, config.steps), label, shown=bool(progress), initial=first, total=config.steps):
+        left = range(first, config.steps)
+        for step in steps(left, label, shown=bool(progress), loss=lambda: loss, initial=first, total=config.steps):
             done = torch.full((), step / config.steps, device=where)
             loss.copy_(learn(batches[step], lesson.draw(step, config.batch), done))
             optimizer.step()
