@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,6 +24,7 @@ from pocket.condensation.pool import load_blend, perturb
 from pocket.condensation.real import RealImages
 from pocket.hashing import HashModel
 from pocket.hashing.devices import generator
+from pocket.presentation.live import Watcher
 from pocket.runs import ArtefactError
 
 SHORT = pocket.IEMConfig.paper(steps=12, pool_size=2, pool_epochs=1, real_batch=8)
@@ -377,12 +380,43 @@ def test_a_chunk_bounds_the_images_of_one_forward() -> None:
         return original(self, x)
 
     limit = 16 * network.bytes_per_image(grad=True) / 2**30
-    pool = make_pool(IMAGES, SHORT, **OPTIONS)
+    pool, wide = make_pool(IMAGES, SHORT, **OPTIONS), replace(SHORT, steps=2, real_batch=40)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(HashModel, "embed", watch)
-        pocket.condense(IMAGES, 6, config=replace(SHORT, steps=2, memory_gb=limit), pool=pool, **OPTIONS)
-    # In a step without gradients an image takes less, so more of them fit: never more than the whole real batch.
-    assert largest <= max(16, 3 * SHORT.real_batch)
+        pocket.condense(IMAGES, 6, config=replace(wide, memory_gb=limit), pool=pool, **OPTIONS)
+        # In a step without gradients an image takes less, so more of them fit.
+        fitting = 16 * network.bytes_per_image(grad=True) // network.bytes_per_image(grad=False)
+        assert 16 <= largest <= fitting < 3 * wide.real_batch
+        pocket.condense(IMAGES, 6, config=wide, pool=pool, **OPTIONS)
+    assert largest == 3 * wide.real_batch, "where it fits, one forward takes all of them"
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_a_watcher_keeps_stages_and_shows_loss_time_left_and_thumbnails(
+    monkeypatch: pytest.MonkeyPatch, live: bool
+) -> None:
+    shown: list[Any] = []
+    monkeypatch.setattr("IPython.display.display", shown.append)
+    monkeypatch.setenv("POCKET_BATCH", "" if live else "1")
+    watcher, seen = Watcher(SHORT.steps, snapshots=4, thumbnails=2, ipc=2), []
+
+    def watch(step: Step) -> None:
+        seen.append(step.images.clone())
+        watcher(step)
+
+    made = pocket.condense(IMAGES, 2, seed=0, config=SHORT, watch=watch, **OPTIONS)
+    assert [number for number, _ in watcher.kept] == [0, 4, 8, 12]
+    for number, thumbnails in watcher.kept:
+        assert (thumbnails == (seen[number][[0, 2]] * 255).round().byte().numpy()).all(), "the first of each class"
+    assert (watcher.kept[-1][1] == made.images[[0, 2]]).all()
+    assert {4, 8, 12} <= {number for number, _ in watcher.losses}
+    assert all(loss > 0 for _, loss in watcher.losses)
+    if not live:
+        assert not shown, "nobody looks at a batch"
+        return
+    (view,) = shown
+    assert re.match(r"<p>step 12 of 12, loss [0-9.e-]+, about 0 s left</p>", view.value)
+    assert view.value.count("<img") == 2
 
 
 def test_real_batches_hold_images_of_their_class_only() -> None:

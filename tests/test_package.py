@@ -268,6 +268,14 @@ def test_the_readme_tells_every_published_proof_of_concept_from_its_record() -> 
         assert block in readme, f"README.md is behind {path.name}: make results"
 
 
+def test_the_readme_holds_what_the_tables_of_the_benchmark_say() -> None:
+    from pocket.workflows.publish import benchmark_block, search_block
+
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for name, made in (("benchmark", benchmark_block()), ("search", search_block())):
+        assert f"<!-- {name} -->\n{made}\n<!-- /{name} -->" in readme, "README.md is behind data/results: make results"
+
+
 def test_the_sample_run_says_so_and_is_whole() -> None:
     from pocket.data import CondensedSet
     from pocket.hashing import HashModel
