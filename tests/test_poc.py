@@ -540,7 +540,8 @@ def test_a_condensing_that_goes_on_says_where(
     assert not [line for line in lines if "condensing" in line or "training" in line]
     assert len([line for line in said if line.startswith("今回の所要時間")]) == 1 and said[-1].startswith("今回の所要")
     assert done.record is not None and done.record.took is None
-    assert not list((home / "runs" / "stopped").rglob("*.checkpoint"))
+    left = (home / "runs" / "stopped").rglob("*")
+    assert not [path for path in left if path.suffix in (".checkpoint", ".training")]
 
 
 # --- published ------------------------------------------------------------------------------------------
