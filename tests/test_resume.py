@@ -9,6 +9,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -74,7 +75,7 @@ def test_a_stopped_training_goes_on_to_the_same_bits(
 
         with pytest.raises(KeyboardInterrupt):
             trained(watch=stop, keep=path)
-        assert seen[0] == {2: 1, config.steps - 1: 2, config.steps: config.steps - 1}[stop_at], "it began anew"
+        assert seen[0] == {2: 1, config.steps - 1: 3, config.steps: config.steps}[stop_at], "it began anew"
     resumed = trained(keep=path)
     assert resumed.fingerprint == straight.fingerprint
     assert resumed.report is not None
@@ -97,9 +98,10 @@ from pocket.hashing import TrainConfig, train
 from pocket.runs import checkpoint
 from sets_for_tests import image_set
 checkpoint.Checkpoint.__init__.__kwdefaults__["every"] = 0.0
-path = Path(sys.argv[1])
-train(image_set(), bits=16, width=8, config=TrainConfig(steps=400, batch=12), device="cpu", keep=path).save(
-    path.with_name("made"))
+path, seen = Path(sys.argv[1]), []
+train(image_set(), bits=16, width=8, config=TrainConfig(steps=400, batch=12), device="cpu", keep=path,
+      watch=lambda step, loss: seen.append(step)).save(path.with_name("made"))
+print("first step", seen[0])
 """
 
 
@@ -109,36 +111,46 @@ def test_a_killed_training_goes_on_to_the_same_bits(tmp_path: Path) -> None:
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
     process = subprocess.Popen(call, env=environment)
     until = time.monotonic() + 60
-    while not state.is_file() and time.monotonic() < until:
+    while not list(state.glob("*.safetensors")) and time.monotonic() < until:
         time.sleep(0.01)
     time.sleep(0.1)
     process.send_signal(getattr(signal, "SIGKILL", signal.SIGTERM))
     assert process.wait() != 0, "it had finished before it could be killed"
-    assert 0 < checkpoint.steps_done(state) < 400
+    (file,) = state.glob("*.safetensors")
+    assert 0 < (done := checkpoint.steps_done(file)) < 400
     assert not (tmp_path / "made").exists()
-    subprocess.run(call, env=environment, check=True)
+    told = subprocess.run(call, env=environment, check=True, capture_output=True, text=True).stdout
+    assert told == f"first step {done + 1}\n"
     straight = train(image_set(), bits=16, width=8, config=TrainConfig(steps=400, batch=12), device="cpu")
     assert HashModel.load(tmp_path / "made").fingerprint == straight.fingerprint
 
 
 @pytest.mark.usefixtures("at_every_step")
-def test_the_file_of_another_training_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "state"
-    options = {"bits": 16, "width": 8, "config": SHORT, "device": "cpu", "keep": path}
-    train(IMAGES, **options)  # type: ignore[arg-type]
-    other = replace(SHORT, lr=0.05)
-    for changed in ({"seed": 1}, {"config": other}, {"width": 16}, {"method": "dpn"}):
-        with pytest.raises(ArtefactError, match=r"state belongs to other .*; delete it, or take resume=False"):
-            train(IMAGES, **(options | changed))  # type: ignore[arg-type]
-    with pytest.raises(ArtefactError, match="delete it, or take resume=False"):
-        train(image_set(channels=3, size=16, seed=1), **options)  # type: ignore[arg-type]
-    fresh = train(image_set(channels=3, size=16, seed=1), **options, resume=False)  # type: ignore[arg-type]
-    kept = train(image_set(channels=3, size=16, seed=1), **options)  # type: ignore[arg-type]
-    assert kept.fingerprint == fresh.fingerprint
-    codes, path = labelled(), tmp_path / "codes"
-    train(codes, **(options | {"keep": path}))  # type: ignore[arg-type]
-    with pytest.raises(ArtefactError, match="delete it, or take resume=False"):
-        train(labelled(seed=1), **(options | {"keep": path}))  # type: ignore[arg-type]
+def test_another_training_is_never_gone_on_with(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"bits": 16, "width": 8, "config": SHORT, "device": "cpu", "keep": tmp_path}
+    train(IMAGES, **options)
+    for number, changed in enumerate(
+        ({"seed": 1}, {"config": replace(SHORT, lr=0.05)}, {"width": 16}, {"method": "dpn"}), start=2
+    ):
+        kept = train(IMAGES, **(options | changed))
+        assert kept.fingerprint == train(IMAGES, **(options | changed | {"keep": None})).fingerprint
+        assert len(list(tmp_path.iterdir())) == number
+    for images in (image_set(channels=3, size=16, seed=1), replace(IMAGES, mirror=True), labelled(), labelled(seed=1)):
+        steps: list[int] = []
+        train(images, **options, watch=lambda step, loss, steps=steps: steps.append(step))
+        assert steps[0] == 1
+
+
+def test_what_is_no_longer_wanted_goes(tmp_path: Path) -> None:
+    parameter = torch.zeros(3, requires_grad=True)
+    optimizer = torch.optim.SGD([parameter], lr=0.1)
+    kept = Checkpoint(tmp_path / "state", {}, every=0.0)
+    kept.keep(1, {"images": parameter}, optimizer, 0.5)
+    assert Checkpoint(tmp_path / "state", {}).restore({"images": parameter}, optimizer) == (1, 0.5)
+    with pytest.raises(ArtefactError, match="belongs to other images, settings or another seed; delete it, or take"):
+        Checkpoint(tmp_path / "state", {"seed": 1}).restore({"images": parameter}, optimizer)
+    Checkpoint(tmp_path / "state", {}, resume=False)
+    assert not (tmp_path / "state").exists(), "a run that is killed before it writes must not meet the old one"
 
 
 def test_a_large_state_is_written_less_often(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,27 +165,44 @@ def test_a_large_state_is_written_less_often(tmp_path: Path, monkeypatch: pytest
 
 
 @pytest.mark.usefixtures("at_every_step")
-def test_half_a_pool_and_half_a_teacher_are_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    config = pocket.IEMConfig.paper(steps=1, pool_size=2, pool_epochs=2)
-    options = {"bits": 16, "width": 8, "device": "cpu", "seed": 4}
-    straight = make_pool(IMAGES, config, **options)  # type: ignore[arg-type]
-    done = Checkpoint.keep
-    left = 3  # of four steps: in the second network
+def test_half_a_pool_is_gone_on_with(tmp_path: Path) -> None:
+    config = pocket.IEMConfig.paper(steps=1, pool_size=2, pool_epochs=2)  # two steps a network
+    options: dict[str, Any] = {"bits": 16, "width": 8, "device": "cpu", "seed": 4}
+    straight, seen = make_pool(IMAGES, config, **options), []
 
-    def stop(self: Checkpoint, *state: object) -> None:
-        nonlocal left
-        done(self, *state)  # type: ignore[arg-type]
-        if (left := left - 1) < 0:
-            self.flush()
+    def stop(step: int, loss: Tensor) -> None:
+        seen.append(step)
+        if seen == [1, 2, 1]:
             raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(Checkpoint, "keep", stop)
-        make_pool(IMAGES, config, keep=tmp_path / "pool", **options)  # type: ignore[arg-type]
-    assert len(list((tmp_path / "pool").iterdir())) in (1, 2)
-    resumed = make_pool(IMAGES, config, keep=tmp_path / "pool", **options)  # type: ignore[arg-type]
+    with pytest.raises(KeyboardInterrupt):
+        make_pool(IMAGES, config, keep=tmp_path / "pool", watch=stop, **options)
+    resumed = make_pool(IMAGES, config, keep=tmp_path / "pool", watch=stop, **options)
+    assert seen == [1, 2, 1, 2]
     assert [m.fingerprint for m in resumed.models] == [m.fingerprint for m in straight.models]
     assert sorted(p.name for p in (tmp_path / "pool").iterdir()) == ["0.safetensors", "1.safetensors", "pool.json"]
+
+
+@pytest.mark.usefixtures("at_every_step")
+def test_half_a_teacher_is_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = pocket.IEMConfig.best(steps=1, real_batch=4)
+    options: dict[str, Any] = {"bits": 16, "width": 8, "device": "cpu", "config": config, "seed": 4}
+    straight, path, done = pocket.condense(IMAGES, 1, **options), tmp_path / "state", Checkpoint.keep
+    steps: list[int] = []
+
+    def keep(self: Checkpoint, step: int, *state: Any) -> None:
+        done(self, step, *state)
+        steps.append(step)
+        if steps == [1, 2, 3]:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Checkpoint, "keep", keep)
+    with pytest.raises(KeyboardInterrupt):
+        pocket.condense(IMAGES, 1, checkpoint=path, **options)
+    resumed = pocket.condense(IMAGES, 1, checkpoint=path, **options)
+    assert steps[3] == 4, "the fourth step of the teacher, and not its first"
+    assert (resumed.images == straight.images).all()
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_training_starts_from_pretrained_weights(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from shutil import rmtree
 from typing import Any, Literal
 
 import numpy as np
@@ -131,7 +132,7 @@ def _own_teacher(task: Task) -> HashModel:
     )
     if task.checkpoint and kept:
         model.save(kept)
-        task.checkpoint.beside("training").unlink(missing_ok=True)
+        rmtree(task.checkpoint.beside("training"), ignore_errors=True)
     return model
 
 

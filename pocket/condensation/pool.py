@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar, Self
+from shutil import rmtree
+from typing import Any, ClassVar, Self
 
 import torch
 from pydantic import NonNegativeFloat
@@ -106,6 +108,7 @@ def make_pool(
     seed: int = 0,
     device: str = "auto",
     keep: Path | None = None,
+    watch: Callable[[int, Tensor], object] | None = None,
 ) -> Pool:
     """Train a few networks for a few epochs each on the real images with the hashing loss.
 
@@ -119,6 +122,8 @@ def make_pool(
     keep : Path, optional
         A folder to keep the pool in; one that was kept there for the same images, settings and seed is loaded, and a
         part of one goes on from where it was stopped.
+    watch : callable, optional
+        As for `pocket.train`, of each network in turn.
 
     Returns
     -------
@@ -130,22 +135,20 @@ def make_pool(
     if keep and (keep / "pool.json").is_file():
         kept = Pool.load(keep)
         if kept.identity == identity:
+            rmtree(keep / "training", ignore_errors=True)
             return kept
     warm_up()
     started = time.perf_counter()
     short = early_training(len(images), config.pool_epochs)
     seeds = [derive(seed, 0x9001, k) for k in range(config.pool_size)]
-    begun = [keep / f"{s}.training" if keep else None for s in seeds]
-    models = [
-        train(images, hashing, bits, s, backbone=backbone, width=wide, config=short, device=device, keep=path)
-        for s, path in zip(seeds, begun, strict=True)
-    ]
+    begun = keep / "training" if keep else None
+    options: dict[str, Any] = {"backbone": backbone, "width": wide, "config": short, "device": device}
+    models = [train(images, hashing, bits, s, **options, watch=watch, keep=begun) for s in seeds]
     seconds = max(time.perf_counter() - started, sum(m.report.seconds for m in models if m.report))
     pool = Pool(tuple(models), tuple(seeds), seconds, identity)
     if keep:
         pool.save(keep)
-    for path in filter(None, begun):
-        path.unlink(missing_ok=True)
+        rmtree(keep / "training", ignore_errors=True)
     return pool
 
 

@@ -26,6 +26,7 @@ from pocket.hashing.objectives import objective
 from pocket.hashing.replay import Replay
 from pocket.hashing.schedule import TrainConfig
 from pocket.runs.checkpoint import Checkpoint
+from pocket.runs.provenance import installed
 
 
 def train(
@@ -42,7 +43,6 @@ def train(
     progress: bool | str = False,
     watch: Callable[[int, Tensor], object] | None = None,
     keep: Path | None = None,
-    resume: bool = True,
 ) -> HashModel:
     """Train a hash model to its last step; there is no selection on any score.
 
@@ -71,10 +71,9 @@ def train(
     watch : callable, optional
         Called after every step with its number, from 1, and the loss of its batch, a scalar Tensor on the device.
     keep : Path, optional
-        A safetensors file that the state is written to every few seconds, and at the end. A training that was stopped,
-        or killed, goes on from there to the same bits. The file is the caller's to delete.
-    resume : bool
-        Go on from ``keep`` where it exists; else it is overwritten.
+        A folder that the state is written to every few seconds (a large one less often: at most a fiftieth of the
+        time goes into it), and at the end. The same training, stopped or killed, goes on from there to the same bits;
+        of any other there is another file. The folder is the caller's to delete.
 
     Returns
     -------
@@ -85,7 +84,7 @@ def train(
     ------
     ValueError
         If the method is unknown, the code length is not usable, the set is empty, its code labels are of another
-        method or length, or ``keep`` belongs to another training.
+        method or length.
     """
     if not len(images):
         raise ValueError(f"{images.name!r} holds no image to train on")
@@ -121,8 +120,9 @@ def train(
     state = None
     if keep is not None:
         given = [views, labels, *([] if codes is None else [codes]), *(() if mixes is None else mixes)]
-        used = replace(config, augmentation=augmentation)
-        state = Checkpoint(keep, _identity(given, model, used, seed), resume=resume)
+        before, used = time.perf_counter(), replace(config, augmentation=augmentation)
+        state = Checkpoint.within(keep, _identity(given, model, used, seed))
+        started += time.perf_counter() - before  # to read all pixels is no training
     return _fit(model, views, lesson, count, config, seed, started, images.name, progress, watch, state)
 
 
@@ -137,6 +137,7 @@ def _identity(given: Sequence[Tensor], model: HashModel, config: TrainConfig, se
         "config": asdict(config),
         "seed": seed,
         "torch": torch.__version__,
+        "kit": installed("pocket"),
         "device": describe(given[0].device),
     }
 
@@ -256,11 +257,19 @@ def _fit(
             loss.copy_(learn(batches[step], lesson.draw(step, config.batch), done))
             optimizer.step()
             schedule.step()
-            if watch:
-                watch(step + 1, loss.clone())
-            if state and (state.due or step + 1 == config.steps):
+            stopped = None
+            try:
+                if watch:
+                    watch(step + 1, loss.clone())
+            except KeyboardInterrupt as stop:
+                stopped = stop
+            if state and (stopped or state.due or step + 1 == config.steps):
+                if where.type == "cuda":
+                    torch.cuda.synchronize(where)  # seconds are of work that is done
                 state.keep(step + 1, known, optimizer, time.perf_counter() - started)
                 state.flush()
+            if stopped:
+                raise stopped
     _note_codes(model.eval(), views, config.batch)
     final_loss = float(loss)  # waits for the device, so that the seconds are whole
     model.report = TrainingReport(config.steps, time.perf_counter() - started, final_loss, describe(where))

@@ -8,7 +8,7 @@ import shutil
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -36,12 +36,16 @@ class Checkpoint:
 
     def __init__(self, path: Path, identity: dict[str, Any], *, resume: bool = True, every: float = 3.0) -> None:
         self.path, self._resume, self._every = path, resume, every
-        named = json.dumps({"format": _FORMAT, **identity}, sort_keys=True, default=str)
-        self._identity = hashlib.sha256(named.encode()).hexdigest()
+        self._identity = _digest(identity)
         self._written = time.monotonic()
         self._write: Callable[[], None] | None = None
         if not resume:
-            self._remove_beside()
+            self.remove()
+
+    @classmethod
+    def within(cls, folder: Path, identity: dict[str, Any]) -> Self:
+        """Return the one of a task in a folder: its file is named by the identity, so that no other is ever met."""
+        return cls(folder / f"{_digest(identity)[:16]}.safetensors", identity)
 
     def restore(self, tensors: Mapping[str, Tensor], optimizer: torch.optim.Optimizer) -> tuple[int, float]:
         """Fill ``tensors`` and the optimizer from disk; return the steps done and the seconds they took."""
@@ -106,9 +110,14 @@ class Checkpoint:
         self._remove_beside()
 
     def _remove_beside(self) -> None:
-        for what in ("teacher", "training"):
-            self.beside(what).unlink(missing_ok=True)
-        shutil.rmtree(self.beside("pool"), ignore_errors=True)
+        self.beside("teacher").unlink(missing_ok=True)
+        for folder in ("training", "pool"):
+            shutil.rmtree(self.beside(folder), ignore_errors=True)
+
+
+def _digest(identity: dict[str, Any]) -> str:
+    named = json.dumps({"format": _FORMAT, **identity}, sort_keys=True, default=str)
+    return hashlib.sha256(named.encode()).hexdigest()
 
 
 def steps_done(path: Path) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from shutil import rmtree
 
 import numpy as np
 import torch
@@ -210,7 +211,7 @@ class _Bench:
                 commit=made.commit,
                 created=made.created,
             )
-        self.begun(spec).unlink(missing_ok=True)
+        rmtree(self.begun(spec), ignore_errors=True)
 
     def split(self, spec: Spec, protocol: str) -> RetrievalSplit:
         """Load a split once."""
@@ -294,6 +295,7 @@ class _Bench:
                 seed=spec.seed,
                 device=self.device,
                 keep=self.folder / "pools" / digest_of(key),
+                watch=self.check_time,
             )
         return self._pools[key]
 
@@ -305,6 +307,7 @@ class _Bench:
         """Train, or for full data load what was trained."""
         keep = self.folder / "models" / f"{digest_of(spec.model_identity())}.safetensors"
         if spec.method == "full" and keep.is_file():
+            rmtree(self.begun(spec), ignore_errors=True)  # it may have been killed before it could do so
             return HashModel.load(keep)
         model = train(
             training,
@@ -321,7 +324,7 @@ class _Bench:
         )
         if spec.method == "full":
             model.save(keep)
-            self.begun(spec).unlink(missing_ok=True)
+            rmtree(self.begun(spec), ignore_errors=True)
         return model
 
     def begun(self, spec: Spec) -> Path:

@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
+from shutil import rmtree
 from typing import NamedTuple
 
 import torch
@@ -117,7 +118,7 @@ class Shelf:
         return self.place(spec).with_suffix(".checkpoint")
 
     def begun(self, spec: Spec) -> Path:
-        """Return the file that a training goes on from where it was stopped."""
+        """Return the folder that a training goes on from where it was stopped."""
         return self.place(spec).with_suffix(".training")
 
     def step(self, spec: Spec) -> int:
@@ -156,6 +157,7 @@ class Shelf:
     def get(self, spec: Spec) -> tuple[KeptCell, bool]:
         """Return a model's record, and whether it was made just now. The record is written last, when all else is."""
         if (kept := self.known(spec)) is not None:
+            rmtree(self.begun(spec), ignore_errors=True)  # it may have been killed before it could do so
             return kept, False
         images = self.images(spec)
         plan = self.plan
@@ -183,7 +185,7 @@ class Shelf:
         if spec.method == "iem":
             made += [self.set_path(spec), self.set_path(spec).with_suffix(".json")]
         self.run.note(*made)
-        self.begun(spec).unlink(missing_ok=True)
+        rmtree(self.begun(spec), ignore_errors=True)
         return kept, True
 
     def images(self, spec: Spec) -> ImageSet | CondensedSet:
