@@ -441,20 +441,15 @@ def test_charts_follow_a_slider_within_a_second(
     )
     assert main.locator(".charts img").count() == 4
     main.get_by_role("slider").first.focus()
-    rounds: list[list[float]] = []
-    while len(rounds) < 3 and not (rounds and statistics.median(rounds[-1]) <= 1000):  # other work can only add to it
-        page.evaluate("took.length = 0")
-        for step in range(10):
-            page.keyboard.press("ArrowLeft" if len(rounds) % 2 else "ArrowRight")  # and not on to the end of the slider
-            page.wait_for_function("step => window.took.length > step", arg=step)
-            page.wait_for_timeout(500)
-        rounds.append(page.evaluate("took"))
-    took = min(rounds, key=statistics.median)
+    for step in range(10):
+        page.keyboard.press("ArrowRight")
+        page.wait_for_function("step => window.took.length > step", arg=step)
+        page.wait_for_timeout(500)
+    took = page.evaluate("took")
     page.context.close()
     record_property("ms", [round(t) for t in took])
-    # Machines that others share are up to twice as slow for hours: that is told, with the figure, and is no failure.
-    if 1000 < statistics.median(took) <= 2000:
-        pytest.skip(f"charts took {statistics.median(took):.0f} ms: more than a second; measure on a quiet machine")
+    if (load := os.getloadavg()[0]) > 2 * (os.cpu_count() or 1) and statistics.median(took) > 1000:
+        pytest.skip(f"others keep this machine busy (load {load:.1f}): charts took {statistics.median(took):.0f} ms")
     assert statistics.median(took) <= 1000, took
 
 
