@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable
-from typing import Any, TextIO
+from typing import Any, SupportsFloat, TextIO
 
 from tqdm.auto import tqdm
 from tqdm.notebook import tqdm_notebook
@@ -13,7 +13,7 @@ EVERY = 30.0  # seconds between plain lines, and before the first
 
 
 def steps(
-    numbers: Iterable[int], label: str, *, shown: bool, loss: Callable[[], object] | None = None, **options: Any
+    numbers: Iterable[int], label: str, *, shown: bool, loss: Callable[[], SupportsFloat] | None = None, **options: Any
 ) -> Iterable[int]:
     """Return step numbers that tell how far they have come, on stderr.
 
@@ -45,11 +45,11 @@ def steps(
 class _Loss:
     """What tqdm writes behind the time left: as it takes no text, it is asked for one at each drawing."""
 
-    def __init__(self, of: Callable[[], object]) -> None:
+    def __init__(self, of: Callable[[], SupportsFloat]) -> None:
         self._of = of
 
     def __str__(self) -> str:
-        last = float(self._of())  # type: ignore[arg-type]
+        last = float(self._of())
         return f", loss {last:.3g}" if last else ""  # nothing before the first step
 
 
