@@ -192,3 +192,16 @@ def test_scores_are_the_same_bits_on_any_processor_and_any_number_of_threads() -
     assert '"map"' in found[0]
     for (engine, extra), other in itertools.islice(zip(runs, found, strict=True), 1, None):
         assert other == found[0], (engine, extra)
+
+
+def test_counting_leaves_the_number_of_threads_that_training_has() -> None:
+    """A training's bits depend on it, and numba may share the OpenMP of torch."""
+    tell = "print(torch.get_num_threads())"
+    told = subprocess.run(
+        [sys.executable, "-c", f"import torch; torch.set_num_threads(1); {tell}{SCORE}{tell}", "numba"],
+        env=os.environ | {"NUMBA_NUM_THREADS": "2"},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.splitlines()
+    assert (told[0], told[-1]) == ("1", "1")

@@ -6,6 +6,7 @@ database nor the order of the work can matter: they are whole numbers.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from functools import cache
 from importlib.util import find_spec
@@ -114,6 +115,12 @@ def _compiled(*, wide: bool) -> Callable[..., None]:
     Distances from 256 on do not fit a byte: ``wide`` counts them in two.
     """
     import numba
+
+    torch = sys.modules.get("torch")
+    threads = torch.get_num_threads() if torch else 0
+    numba.get_num_threads()  # starts its threads; where both libraries share OpenMP, torch then takes as many, too,
+    if torch:
+        torch.set_num_threads(threads)  # and what is trained next would have other bits
 
     small = np.uint16 if wide else np.uint8
 
