@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from pocket.roi.scenarios import MOST_LETTERS
 from pocket.runs import ArtefactError, Run
 
 PAUSE = 0.15  # seconds without a change after which charts are drawn again; a moving slider sends every 0.08
+_BREATH = 0.005  # seconds between two charts, in which a change of an input is answered: each takes a tenth of one
 CHARTS = ("break_even", "cash_flow", "tornado", "fan")
 _MOST_COMPARED = 5
 
@@ -42,8 +43,17 @@ class PanelView(anywidget.AnyWidget):
     said = traitlets.Unicode().tag(sync=True)
     top = traitlets.Unicode().tag(sync=True)
     outcome = traitlets.Unicode().tag(sync=True)
-    charts: Any = traitlets.List().tag(sync=True)
     scenarios = traitlets.Dict().tag(sync=True)
+    # The charts, in their order: ``source``, the address of the picture, and ``alt``.
+    break_even = traitlets.Dict().tag(sync=True)
+    cash_flow = traitlets.Dict().tag(sync=True)
+    tornado = traitlets.Dict().tag(sync=True)
+    fan = traitlets.Dict().tag(sync=True)
+
+    @property
+    def charts(self) -> list[dict[str, str]]:
+        """The charts that have been drawn."""
+        return [chart for name in CHARTS if (chart := getattr(self, name))]
 
 
 class RoiPanel:
@@ -254,22 +264,29 @@ class RoiPanel:
         if self._timer is not None:
             self._timer.cancel()
         try:
-            loop = asyncio.get_running_loop()
+            asyncio.get_running_loop()
         except RuntimeError:  # no event loop, so nobody who drags a slider either
             self.draw()
         else:
-            self._timer = loop.call_later(PAUSE, self.draw)
+            self._draw_after(PAUSE, CHARTS)
 
-    def draw(self) -> None:
-        """Draw the charts of the report."""
+    def _draw_after(self, seconds: float, names: Sequence[str]) -> None:
+        """Draw charts one by one, each shown at once; a change in between is answered, and begins them anew."""
+
+        def step() -> None:
+            self.draw(names[:1])
+            if names[1:]:
+                self._draw_after(_BREATH, names[1:])
+
+        self._timer = asyncio.get_running_loop().call_later(seconds, step)
+
+    def draw(self, names: Sequence[str] = CHARTS) -> None:
+        """Draw charts of the report."""
         self._timer = None
-        self.widget.charts = [
-            {
-                "source": png_uri(getattr(roi_figures, f"figure_{name}")(self.report, self.lang), dpi=150),
-                "alt": getattr(roi_figures, f"alt_{name}")(self.report, self.lang),
-            }
-            for name in CHARTS
-        ]
+        for name in names:
+            figure = getattr(roi_figures, f"figure_{name}")(self.report, self.lang)
+            alt = getattr(roi_figures, f"alt_{name}")(self.report, self.lang)
+            setattr(self.widget, name, {"source": png_uri(figure, dpi=150), "alt": alt})
 
     def _message(self, error: InputError, typed: str) -> str:
         """Return what was wrong, with field, value and range in the unit shown."""

@@ -1,6 +1,7 @@
 // The page's side of the ROI panel: native inputs, so that keyboard, screen reader and phone work as everywhere.
 // All texts arrive translated; outcome tables arrive as escaped HTML, everything else is set as text.
 
+const CHARTS = ["break_even", "cash_flow", "tornado", "fan"];
 let views = 0;
 
 function element(tag, options = {}, ...children) {
@@ -161,7 +162,7 @@ function render({ model, el }) {
         charts),
       outcome);
     if (focused) root.querySelector(`[data-keep="${focused}"]`)?.focus();
-    showValues(); showProblem(); showTop(); showOutcome(); showCharts(); showScenarios(); showSaid();
+    showValues(); showProblem(); showTop(); showOutcome(); CHARTS.forEach(showChart); showScenarios(); showSaid();
   }
 
   function showValues() {
@@ -203,14 +204,13 @@ function render({ model, el }) {
   const showOutcome = () => { outcome.innerHTML = model.get("outcome"); };
   const showSaid = () => { status.textContent = model.get("said"); };
 
-  function showCharts() {
-    const wanted = model.get("charts");
-    while (charts.children.length > wanted.length) charts.lastChild.remove();
-    wanted.forEach((chart, i) => {
-      const image = charts.children[i] || charts.appendChild(element("img"));
-      image.alt = chart.alt;
-      image.src = chart.source;
-    });
+  // Each chart comes as soon as it is drawn, the first time in this order.
+  function showChart(name) {
+    const { source, alt } = model.get(name);
+    if (!source) return;
+    const image = charts.querySelector(`.${name}`) || charts.appendChild(element("img", { class: name }));
+    image.alt = alt;
+    image.src = source;
   }
 
   function showScenarios() {
@@ -228,7 +228,8 @@ function render({ model, el }) {
   window.addEventListener("beforeprint", beforePrint);
   const watched = {
     form: build, values: showValues, problem: showProblem, top: showTop, outcome: showOutcome,
-    charts: showCharts, scenarios: showScenarios, said: showSaid,
+    scenarios: showScenarios, said: showSaid,
+    ...Object.fromEntries(CHARTS.map((name) => [name, () => showChart(name)])),
   };
   for (const [name, show] of Object.entries(watched)) model.on(`change:${name}`, show);
   build();
