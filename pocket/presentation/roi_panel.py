@@ -22,8 +22,8 @@ from pocket.roi import SPECS, InputError, RoiInputs, RoiReport, compute, load_sc
 from pocket.roi.scenarios import MOST_LETTERS
 from pocket.runs import ArtefactError, Run
 
-PAUSE = 0.15  # seconds without a change after which charts are drawn again; a moving slider sends every 0.08
-_BREATH = 0.005  # seconds between two charts, in which a change of an input is answered: each takes a tenth of one
+PAUSE = 0.15  # seconds after which charts follow a slider that has moved; while it moves, it sends every 0.08
+_BREATH = 0.01  # seconds before a chart, in which a change of an input is answered: each takes a tenth of one
 CHARTS = ("break_even", "cash_flow", "tornado", "fan")
 _MOST_COMPARED = 5
 
@@ -96,6 +96,7 @@ class RoiPanel:
         self.report: RoiReport = compute(inputs)
         self.problem: InputError | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._changed = -math.inf
         self._begin(inputs)
         self.widget = PanelView()
         self.widget.on_msg(lambda _, content, buffers: self.receive(content))
@@ -240,7 +241,7 @@ class RoiPanel:
         self.widget.form = form(self._start, self.lang)
 
     def _show(self) -> None:
-        """Show the numbers at once, and the charts when nothing has changed for a moment."""
+        """Show the numbers at once, and the charts next: of a slider that moves, when it rests."""
         view = self.widget
         with view.hold_sync():
             view.values = values(self.inputs, self.lang)
@@ -264,11 +265,12 @@ class RoiPanel:
         if self._timer is not None:
             self._timer.cancel()
         try:
-            asyncio.get_running_loop()
+            now = asyncio.get_running_loop().time()
         except RuntimeError:  # no event loop, so nobody who drags a slider either
             self.draw()
         else:
-            self._draw_after(PAUSE, CHARTS)
+            moving, self._changed = now - self._changed < 2 * PAUSE, now
+            self._draw_after(PAUSE if moving else _BREATH, CHARTS)
 
     def _draw_after(self, seconds: float, names: Sequence[str]) -> None:
         """Draw charts one by one, each shown at once; a change in between is answered, and begins them anew."""

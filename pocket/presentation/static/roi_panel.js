@@ -32,18 +32,19 @@ function render({ model, el }) {
 
   // While a slider moves, what it says goes out at most every 80 ms, and its last word always. For a moment more, late
   // answers to earlier words must not move it back.
+  // The first change at once, those that follow it 80 ms apart, the last of them in any case.
   function sendSoon(message) {
     const key = `${message.name} ${message.end}`;
     inputs[message.name].until = performance.now() + 400;
-    if (!waiting.has(key)) {
-      setTimeout(() => {
-        const last = waiting.get(key);
-        waiting.delete(key);
-        send(last);
-        setTimeout(showValues, 420);
-      }, 80);
-    }
-    waiting.set(key, message);
+    if (waiting.has(key)) return waiting.set(key, message);
+    const next = (last) => {
+      if (!last) return waiting.delete(key);
+      waiting.set(key, null);
+      send(last);
+      setTimeout(showValues, 420);
+      setTimeout(() => next(waiting.get(key)), 80);
+    };
+    next(message);
   }
 
   function numberBox(field, end, label, withId) {
