@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib
 import pytest
 from runs_for_tests import cell, run  # noqa: F401 (run is a fixture)
 
-from pocket.presentation import dashboard, roi_figures, roi_text
+from pocket.presentation import dashboard, roi_figures, roi_panel, roi_text
 from pocket.presentation.brief_evidence import fewer_steps, saving_noise
 from pocket.presentation.html import as_html, escape, notebook_table, table
 from pocket.presentation.i18n import LANGUAGES, sentences, translator
@@ -235,26 +236,57 @@ def test_a_panel_without_a_folder_says_that_nothing_is_saved(run: Run) -> None: 
     assert "保存されません" in panel.widget.said
 
 
-def test_charts_follow_once_nothing_moves_any_more(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
-    panel = RoiPanel(RoiInputs.from_run(run))
-    drawn: list[float] = []
+@pytest.fixture
+def drawn(run: Run, monkeypatch: pytest.MonkeyPatch) -> tuple[RoiPanel, list[tuple[str, float]]]:  # noqa: F811
+    """A panel, and the charts that it draws with the days of migration they show."""
+    panel, seen = RoiPanel(RoiInputs.from_run(run)), []
     draw = panel.draw
 
-    def count() -> None:
-        drawn.append(panel.inputs.migration_days.base)
-        draw()
+    def note(names: Sequence[str]) -> None:
+        seen.extend((name, panel.inputs.migration_days.base) for name in names)
+        draw(names)
 
-    monkeypatch.setattr(panel, "draw", count)
+    monkeypatch.setattr(panel, "draw", note)
+    return panel, seen
+
+
+def test_charts_follow_once_nothing_moves_any_more(drawn: tuple[RoiPanel, list[tuple[str, float]]]) -> None:
+    panel, seen = drawn
 
     async def drag() -> None:
         for days in range(20):
             panel.set("migration_days", days)
-        await asyncio.sleep(PAUSE + 0.2)
+        assert not seen, "numbers come first"
+        await asyncio.sleep(0.6 * PAUSE)
+        assert not seen, "it may move on"
+        while len(seen) < len(CHARTS):
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(2 * PAUSE)
 
     asyncio.run(drag())
-    assert drawn == [19.0], "one drawing for the last value, none on the way"
+    assert seen == [(name, 19.0) for name in CHARTS], "one drawing for the last value, none on the way"
     assert [chart["source"][:22] for chart in panel.widget.charts] == ["data:image/png;base64,"] * len(CHARTS)
     assert len({chart["alt"] for chart in panel.widget.charts}) == len(CHARTS)
+
+
+def test_a_change_between_two_charts_is_answered_and_begins_them_anew(
+    drawn: tuple[RoiPanel, list[tuple[str, float]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    panel, seen = drawn
+
+    async def change() -> None:
+        with monkeypatch.context() as patched:
+            patched.setattr(roi_panel, "PAUSE", 3600)  # a change after a rest is drawn without it
+            panel.set("migration_days", 1)
+            while not seen:
+                await asyncio.sleep(0)
+        assert panel.widget.break_even["alt"], "each is shown as soon as it is drawn"
+        panel.set("migration_days", 2)
+        while len(seen) < 1 + len(CHARTS):
+            await asyncio.sleep(0.01)
+
+    asyncio.run(change())
+    assert seen == [(CHARTS[0], 1.0), *((name, 2.0) for name in CHARTS)]
 
 
 def test_another_error_is_not_swallowed(panel: RoiPanel, monkeypatch: pytest.MonkeyPatch) -> None:
