@@ -245,10 +245,20 @@ def test_gradient_distances_are_those_of_the_papers() -> None:
     assert float(gradient_distance(tensors[0], tensors[0], "cosine")) == pytest.approx(0, abs=1e-9)
 
 
-@pytest.mark.parametrize(("method", "stop_at", "goes_on_from"), [("dc", 1, 0), ("dc", 4, 2), ("idc", 5, 4)])
-def test_an_interrupted_run_goes_on_to_the_same_bits(
-    tmp_path: Path, method: str, stop_at: int, goes_on_from: int
-) -> None:
+@pytest.mark.parametrize(
+    ("method", "stop_at", "backbone"),
+    [
+        ("dc", 1, "convnet"),
+        ("dc", 2, "convnet"),
+        ("dc", 2, "torchvision:resnet18"),  # with statistics of batches
+        ("idc", 3, "convnet"),
+        ("idc", 5, "convnet"),
+    ],
+)
+def test_an_interrupted_run_goes_on_to_the_same_bits(tmp_path: Path, method: str, stop_at: int, backbone: str) -> None:
+    own = {"config": replace(METHODS[method][1], restart=3), "backbone": backbone}
+    changes = own | ({} if backbone == "convnet" else {"width": None, "images": image_set(), "ipc": 1})
+
     def stop(step: Step) -> None:
         if step.number == stop_at:
             raise KeyboardInterrupt
@@ -258,10 +268,10 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(
 
     seen: list[int] = []
     with pytest.raises(KeyboardInterrupt):
-        make(method, watch=stop, checkpoint=state())
-    resumed = make(method, watch=lambda step: seen.append(step.number), checkpoint=state())
-    assert torch.equal(resumed.images, make(method).images)
-    assert seen[0] == (goes_on_from + 1 if goes_on_from else 0), "it goes on where a network started afresh"
+        make(method, watch=stop, checkpoint=state(), **changes)
+    resumed = make(method, watch=lambda step: seen.append(step.number), checkpoint=state(), **changes)
+    assert torch.equal(resumed.images, make(method, **changes).images)
+    assert seen[0] == (stop_at if stop_at > 1 else 0), "the update that was stopped is the next, within a network too"
 
 
 def test_a_time_budget_ends_the_run() -> None:
@@ -301,6 +311,9 @@ def test_global_random_state_is_left_alone() -> None:
         (lambda: GradientConfig(train_on="fake"), "train_on='fake': must be 'synthetic' or 'real'"),
         (lambda: GradientConfig.idc(distance="l1"), "distance='l1': must be 'cosine' or 'mse'"),
         (lambda: GradientConfig.dc(seconds=0), "seconds=0: must be above 0, or None"),
+        (lambda: pocket.TrainConfig(momentum=0), "momentum=0: must be between 0 and 1"),
+        (lambda: pocket.TrainConfig(steps=0), "steps=0: must be 1 or more"),
+        (lambda: pocket.TrainConfig(cutmix=1.5), "cutmix=1.5: must be from 0 to 1"),
         (lambda: make("dc", config=SELECT), "gradient matching takes a GradientConfig, not IEMConfig"),
         (lambda: make("herding", config=GradientConfig()), "take an IEMConfig"),
     ],

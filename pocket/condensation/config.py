@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
 from pocket.hashing.augmentation import Augmentation
+from pocket.runs.settings import check
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,8 @@ class IEMConfig:
 
     def __post_init__(self) -> None:
         low, high = self.perturb
-        for name, good, allowed in (
+        check(
+            self,
             ("steps", self.steps >= 0, "0 or more"),
             ("lr", self.lr > 0, "above 0"),
             ("real_batch", self.real_batch >= 1, "1 or more"),
@@ -101,9 +103,7 @@ class IEMConfig:
             ("weight_hash", self.weight_hash >= 0, "0 or more"),
             ("cache", self.cache >= 0, "0 or more"),
             ("memory_gb", self.memory_gb > 0, "above 0"),
-        ):
-            if not good:
-                raise ValueError(f"{name}={getattr(self, name)!r}: must be {allowed}")
+        )
 
     def decay(self, step: int) -> float:
         """Return the factor on the step size at a step."""

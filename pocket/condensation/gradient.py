@@ -31,6 +31,7 @@ from pocket.hashing.bars import steps
 from pocket.hashing.devices import derive, deterministic, generator, pick_device, warm_up
 from pocket.hashing.networks import initialise
 from pocket.hashing.objectives import Objective, objective
+from pocket.runs.settings import check
 
 if TYPE_CHECKING:
     from pocket.condensation.methods import Task
@@ -55,8 +56,7 @@ class GradientConfig:
     formation : int
         Tiles a side of a stored image, f.
     restart : int
-        Updates of the images until the network starts afresh. A checkpoint is only kept here, where no trained
-        network belongs to the state: a killed run loses up to so many updates.
+        Updates of the images until the network starts afresh.
     inner_steps : int
         Steps that the network itself is trained for after every update of the images. The papers take 50 and more,
         in runs of hours: on digits with 8 s, 0 or 1 serves gradient matching far better than 10 (mAP at 1 image a
@@ -90,7 +90,8 @@ class GradientConfig:
     seconds: float | None = None
 
     def __post_init__(self) -> None:
-        for name, good, allowed in (
+        check(
+            self,
             ("steps", self.steps >= 0, "0 or more"),
             ("lr", self.lr > 0, "above 0"),
             ("real_batch", self.real_batch >= 1, "1 or more"),
@@ -101,9 +102,7 @@ class GradientConfig:
             ("train_on", self.train_on in ("synthetic", "real"), "'synthetic' or 'real'"),
             ("distance", self.distance in ("cosine", "mse"), "'cosine' or 'mse'"),
             ("seconds", self.seconds is None or self.seconds > 0, "above 0, or None"),
-        ):
-            if not good:
-                raise ValueError(f"{name}={getattr(self, name)!r}: must be {allowed}")
+        )
 
     @classmethod
     def dc(cls, **changes: Any) -> Self:
@@ -148,8 +147,9 @@ def gradient_matching(task: Task) -> Matched:
     warm_up()
     synthetic = task.random_start().to(where).requires_grad_(True)
     optimizer = torch.optim.Adam([synthetic], lr=config.lr, betas=(0.5, 0.9))
-    first, spent = task.checkpoint.restore({"images": synthetic}, optimizer) if task.checkpoint else (0, 0.0)
     real, learner = RealImages(images, where), _Learner(task, config, where)
+    known = {"images": synthetic} | learner.state
+    first, spent = task.checkpoint.restore(known, optimizer) if task.checkpoint else (0, 0.0)
     augmentation = learner.augmentation
     labels = torch.arange(images.num_classes, device=where)
     loss = torch.zeros((), device=where)
@@ -204,8 +204,8 @@ def gradient_matching(task: Task) -> Matched:
                     learner.train(step, views, real, share)
                 if task.watch:
                     task.watch(Step(step + 1, synthetic.detach(), loss))
-                if task.checkpoint and (step + 1) % config.restart == 0:
-                    task.checkpoint.keep(step + 1, {"images": synthetic}, optimizer, seconds())
+                if task.checkpoint:
+                    task.checkpoint.keep(step + 1, known, optimizer, seconds())
     except KeyboardInterrupt:
         if task.checkpoint:
             task.checkpoint.flush()
@@ -254,12 +254,23 @@ class _Learner:
             backbone=task.backbone,
             width=task.width,
         ).to(device)
+        self._network.eval()
         if isinstance(self._network.backbone, ConvNet):
             self._network.backbone.fused = False  # for `vmap`
         self._network.normalise_by(task.images.images)
         self._optimizer = torch.optim.SGD(
             self._network.parameters(), lr=config.inner_lr * self._objective.lr, momentum=0.9
         )
+        # With momentum of 0 from the start, the optimizer has the same state at every step.
+        self._momentum = {name: torch.zeros_like(p) for name, p in self._network.named_parameters()}
+        for name, p in self._network.named_parameters():
+            self._optimizer.state[p]["momentum_buffer"] = self._momentum[name]
+
+    @property
+    def state(self) -> dict[str, Tensor]:
+        """All that a step changes or needs, by name: tensors that are changed in place."""
+        weights = {f"weights.{name}": tensor for name, tensor in self._network.state_dict().items()}
+        return weights | {f"momentum.{name}": tensor for name, tensor in self._momentum.items()}
 
     def restart(self, number: int, real: Tensor) -> None:
         """Draw new weights and codewords, which depend on the seed and ``number`` alone."""
@@ -267,7 +278,8 @@ class _Learner:
         initialise(network, derive(self._seed, 0x6AE, number))
         codewords = self._objective.targets(len(network.targets), self._bits, derive(self._seed, 0xB0, number))
         network.targets.data.copy_(codewords)
-        self._optimizer.state.clear()
+        for momentum in self._momentum.values():
+            momentum.zero_()
         # A new BatchNorm normalises by mean 0 and variance 1, that is not at all: let it see real images once.
         norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)]
         usual = [norm.momentum for norm in norms]
@@ -275,8 +287,8 @@ class _Learner:
             norm.momentum = 1.0
         with torch.no_grad():
             network.train()(real)
-        for norm, momentum in zip(norms, usual, strict=True):
-            norm.momentum = momentum
+        for norm, before in zip(norms, usual, strict=True):
+            norm.momentum = before
         network.eval()
 
     def class_gradients(self, views: Tensor, classes: Tensor, share: float, *, differentiable: bool) -> list[Tensor]:

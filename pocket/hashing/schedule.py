@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from pocket.data import CondensedSet, ImageSet
 from pocket.hashing.augmentation import Augmentation
+from pocket.runs.settings import check
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,18 @@ class TrainConfig:
     weight_codes: float = 4.0
     augmentation: Augmentation = field(default_factory=lambda: Augmentation(scale=0.1, rotate=10.0, shift=0.1))
     cutmix: float = 0.0
+
+    def __post_init__(self) -> None:
+        check(
+            self,
+            ("steps", self.steps >= 1, "1 or more"),
+            ("batch", self.batch >= 1, "1 or more"),
+            ("lr", self.lr > 0, "above 0"),
+            ("momentum", 0 < self.momentum < 1, "between 0 and 1"),
+            ("weight_decay", self.weight_decay >= 0, "0 or more"),
+            ("weight_codes", self.weight_codes >= 0, "0 or more"),
+            ("cutmix", 0 <= self.cutmix <= 1, "from 0 to 1"),
+        )
 
     def settings(self) -> dict[str, Any]:
         """Return all that is set, as plain values; what came later is left out where it is off.
