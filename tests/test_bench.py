@@ -23,8 +23,9 @@ from pocket.runs import ArtefactError, checkpoint, results
 from pocket.runs.checkpoint import Checkpoint
 from pocket.runs.results import Row
 from pocket.workflows import suites
-from pocket.workflows.bench import OutOfTime, bench
+from pocket.workflows.bench import bench
 from pocket.workflows.cells import CLASSES, WHOLE, Spec, digest_of
+from pocket.workflows.stock import OutOfTime
 from pocket.workflows.suites import SUITES
 
 ROW = Row(
@@ -612,7 +613,7 @@ def test_the_time_limit_stops_between_and_inside_cells(tiny_suite: Path, monkeyp
         if next(calls) % 6 == 0:
             raise OutOfTime
 
-    monkeypatch.setattr("pocket.workflows.bench._Bench.check_time", limited)
+    monkeypatch.setattr("pocket.workflows.stock.Stock.check_time", limited)
     runs = 0
     while len(results.read(path)) < len(straight) and runs < 50:
         bench("tiny", folder=tiny_suite, device="cpu", only="iem", say=said.append)

@@ -21,8 +21,9 @@ import pocket
 from pocket.condensation import METHODS, Step, make_pool
 from pocket.condensation.moments import Moments, distance, moments
 from pocket.condensation.pool import load_blend, perturb
-from pocket.condensation.real import RealImages
+from pocket.condensation.real import RealImages, RealStatistics
 from pocket.hashing import HashModel
+from pocket.hashing.augmentation import Draw
 from pocket.hashing.devices import generator
 from pocket.presentation.live import Watcher
 from pocket.runs import ArtefactError
@@ -338,6 +339,22 @@ def test_each_part_of_iem_changes_the_images_and_can_be_switched_off(part: str) 
     first = pocket.condense(IMAGES, 1, config=whole, **options)
     assert (first.images == pocket.condense(IMAGES, 1, config=whole, **options).images).all()
     assert (first.images != pocket.condense(IMAGES, 1, config=replace(whole, **{part: off}), **options).images).any()
+
+
+@pytest.mark.parametrize(("cache", "measured"), [(3, 3), (0, 7)])
+def test_cached_statistics_cost_the_real_images_once(
+    cache: int, measured: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[HashModel] = []
+    measure = RealStatistics._measure
+
+    def counted(self: RealStatistics, network: HashModel, drawn: Draw, source: torch.Generator) -> tuple:
+        calls.append(network)
+        return measure(self, network, drawn, source)
+
+    monkeypatch.setattr(RealStatistics, "_measure", counted)
+    pocket.condense(IMAGES, 1, config=replace(SHORT, steps=7, cache=cache), **OPTIONS)
+    assert len(calls) == measured
 
 
 def test_a_teacher_is_trained_and_its_seconds_counted_where_none_is_given() -> None:
