@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from itertools import pairwise
 
 import numpy as np
@@ -13,6 +14,7 @@ from matplotlib.text import Text
 from runs_for_tests import run  # noqa: F401 (fixture)
 
 from pocket.presentation import roi_figures
+from pocket.presentation.html import png_bytes
 from pocket.presentation.i18n import LANGUAGES
 from pocket.presentation.roi_panel import CHARTS
 from pocket.roi import RoiInputs, RoiReport, compute
@@ -80,3 +82,11 @@ def test_a_legend_hides_no_line(run: Run, chart: str) -> None:  # noqa: F811
         figure, canvas = drawn(report, chart, "ja")
         (legend,) = figure.legends
         assert legend.get_window_extent(canvas.get_renderer()).y1 < figure.axes[0].get_window_extent().y0
+
+
+@pytest.mark.parametrize("chart", CHARTS)
+def test_a_chart_drawn_once_is_the_one_that_savefig_draws_twice(run: Run, chart: str) -> None:  # noqa: F811
+    report, saved = compute(RoiInputs.from_run(run), draws=200), BytesIO()
+    draw = getattr(roi_figures, f"figure_{chart}")
+    draw(report, "ja").savefig(saved, format="png", dpi=150, facecolor="white", metadata={"Software": None})
+    assert png_bytes(draw(report, "ja"), dpi=150) == saved.getvalue()

@@ -18,7 +18,7 @@ from pocket.presentation.i18n import LANGUAGES, sentences, translator
 from pocket.presentation.roi_form import LIMITS, form, shown, slider, values
 from pocket.presentation.roi_html import compare_html, outcome_html, static_html, top_html
 from pocket.presentation.roi_panel import CHARTS, PAUSE, RoiPanel
-from pocket.roi import SPECS, RoiInputs, alternatives, compute
+from pocket.roi import SPECS, RoiInputs, RoiReport, alternatives, compute
 from pocket.runs import Run
 from pocket.runs.records import TrainingRecord
 
@@ -250,17 +250,25 @@ def drawn(run: Run, monkeypatch: pytest.MonkeyPatch) -> tuple[RoiPanel, list[tup
     return panel, seen
 
 
-def test_charts_follow_once_nothing_moves_any_more(drawn: tuple[RoiPanel, list[tuple[str, float]]]) -> None:
+def test_charts_follow_once_nothing_moves_any_more(
+    drawn: tuple[RoiPanel, list[tuple[str, float]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     panel, seen = drawn
 
     async def drag() -> None:
-        for days in range(20):
-            panel.set("migration_days", days)
-        assert not seen, "numbers come first"
-        await asyncio.sleep(0.6 * PAUSE)
-        assert not seen, "it may move on"
-        while len(seen) < len(CHARTS):
-            await asyncio.sleep(0.01)
+        with monkeypatch.context() as patched:
+            patched.setattr(roi_panel, "PAUSE", 3600)
+            for days in range(19):
+                panel.set("migration_days", days)
+            assert not seen, "numbers come first"
+            await asyncio.sleep(PAUSE)
+            assert not seen, "it may move on"
+            patched.setattr(roi_panel, "_BREATH", 3600)  # from here on, nothing but the pause can begin a drawing
+            patched.setattr(roi_panel, "PAUSE", PAUSE)
+            panel.set("migration_days", 19)
+        async with asyncio.timeout(60):
+            while len(seen) < len(CHARTS):
+                await asyncio.sleep(0.01)
         await asyncio.sleep(2 * PAUSE)
 
     asyncio.run(drag())
@@ -277,16 +285,46 @@ def test_a_change_between_two_charts_is_answered_and_begins_them_anew(
     async def change() -> None:
         with monkeypatch.context() as patched:
             patched.setattr(roi_panel, "PAUSE", 3600)  # a change after a rest is drawn without it
-            panel.set("migration_days", 1)
-            while not seen:
-                await asyncio.sleep(0)
-        assert panel.widget.break_even["alt"], "each is shown as soon as it is drawn"
+            panel.set_language("ja")
+            async with asyncio.timeout(60):
+                while not seen:
+                    await asyncio.sleep(0)
+        shown = [name for name in CHARTS if getattr(panel.widget, name) != before[name]]
+        assert shown == [CHARTS[0]], "each is shown as soon as it is drawn"
         panel.set("migration_days", 2)
-        while len(seen) < 1 + len(CHARTS):
-            await asyncio.sleep(0.01)
+        async with asyncio.timeout(60):
+            while len(seen) < 1 + len(CHARTS):
+                await asyncio.sleep(0.01)
+
+    before = {name: getattr(panel.widget, name) for name in CHARTS}
+    days = panel.inputs.migration_days.base
+    asyncio.run(change())
+    assert seen == [(CHARTS[0], days), *((name, 2.0) for name in CHARTS)]
+    assert all(re.search(r"[ぁ-ん]", chart["alt"]) for chart in panel.widget.charts)
+
+
+def test_a_chart_that_fails_is_told_and_leaves_the_others(
+    drawn: tuple[RoiPanel, list[tuple[str, float]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    panel, _ = drawn
+    told: list[dict[str, object]] = []
+
+    def broken(report: RoiReport, lang: str) -> None:
+        raise RuntimeError("broken chart")
+
+    monkeypatch.setattr(roi_panel.roi_figures, "figure_cash_flow", broken)
+    before = {name: getattr(panel.widget, name) for name in CHARTS}
+
+    async def change() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+        panel.set("seconds_full", 100_000)
+        async with asyncio.timeout(60):
+            while panel.widget.fan == before["fan"]:
+                await asyncio.sleep(0.01)
 
     asyncio.run(change())
-    assert seen == [(CHARTS[0], 1.0), *((name, 2.0) for name in CHARTS)]
+    assert [str(context["exception"]) for context in told] == ["broken chart"]
+    assert [name for name in CHARTS if getattr(panel.widget, name) == before[name]] == ["cash_flow"]
 
 
 def test_another_error_is_not_swallowed(panel: RoiPanel, monkeypatch: pytest.MonkeyPatch) -> None:

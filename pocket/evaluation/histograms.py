@@ -116,11 +116,13 @@ def _compiled(*, wide: bool) -> Callable[..., None]:
     """
     import numba
 
+    # numba starts its threads here. Where both libraries share OpenMP, torch would then take as many, too, and what is
+    # trained next would have other bits.
     torch = sys.modules.get("torch")
     threads = torch.get_num_threads() if torch else 0
-    numba.get_num_threads()  # starts its threads; where both libraries share OpenMP, torch then takes as many, too,
+    numba.get_num_threads()
     if torch:
-        torch.set_num_threads(threads)  # and what is trained next would have other bits
+        torch.set_num_threads(threads)
 
     small = np.uint16 if wide else np.uint8
 

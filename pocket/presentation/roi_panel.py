@@ -23,7 +23,7 @@ from pocket.roi.scenarios import MOST_LETTERS
 from pocket.runs import ArtefactError, Run
 
 PAUSE = 0.15  # seconds after which charts follow a slider that has moved; while it moves, it sends every 0.08
-_BREATH = 0.01  # seconds before a chart, in which a change of an input is answered: each takes a tenth of one
+_BREATH = 0.01  # seconds before a chart, which takes about 0.1 itself: a change of an input is answered in between
 CHARTS = ("break_even", "cash_flow", "tornado", "fan")
 _MOST_COMPARED = 5
 
@@ -276,9 +276,11 @@ class RoiPanel:
         """Draw charts one by one, each shown at once; a change in between is answered, and begins them anew."""
 
         def step() -> None:
-            self.draw(names[:1])
-            if names[1:]:
-                self._draw_after(_BREATH, names[1:])
+            try:
+                self.draw(names[:1])
+            finally:  # one that fails is told by the event loop, and leaves no other one of an earlier report
+                if names[1:]:
+                    self._draw_after(_BREATH, names[1:])
 
         self._timer = asyncio.get_running_loop().call_later(seconds, step)
 

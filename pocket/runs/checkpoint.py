@@ -15,7 +15,7 @@ from torch import Tensor
 
 from pocket.runs.artefacts import ArtefactError, load_tensors, save_tensors
 
-_FORMAT = 3  # of the file: one of an earlier kit is refused like one of another task
+_FORMAT = 2  # of the file: one of an earlier kit is refused like one of another task
 _SHARE = 0.02  # of the time, at most, goes into writing where a state is large
 
 

@@ -33,7 +33,7 @@ class Stock:
     ----------
     device : str
     rows : list of Row
-        What is measured by now: some sets are given what another cell took.
+        What is measured by now, the list that the bench adds to: some sets are given what another cell took.
     deadline : float, optional
         Time of `time.monotonic` at which work stops.
     """

@@ -40,9 +40,9 @@ function render({ model, el }) {
     const next = (last) => {
       if (!last) return waiting.delete(key);
       waiting.set(key, null);
-      send(last);
-      setTimeout(showValues, 420);
       setTimeout(() => next(waiting.get(key)), 80);
+      setTimeout(showValues, 420);
+      send(last);
     };
     next(message);
   }
@@ -197,7 +197,7 @@ function render({ model, el }) {
     if (!problem.text) showValues();
     else if (box) {
       box.setAttribute("aria-invalid", "true");
-      if (!box.dataset.typing) box.value = problem.typed;
+      if (!box.dataset.typing && !(inputs[problem.name].until > performance.now())) box.value = problem.typed;
     }
   }
 
