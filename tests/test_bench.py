@@ -17,7 +17,7 @@ from pocket.condensation.gradient import GradientConfig
 from pocket.data import load
 from pocket.hashing import HashModel, TrainConfig
 from pocket.hashing.labelling import MIXES
-from pocket.presentation import benchmark, crosscheck, frontier
+from pocket.presentation import ahead, benchmark, crosscheck, frontier
 from pocket.presentation.benchmark import Teaching
 from pocket.runs import ArtefactError, checkpoint, results
 from pocket.runs.checkpoint import Checkpoint
@@ -67,19 +67,26 @@ def test_a_damaged_table_names_its_line(tmp_path: Path) -> None:
 def test_ahead_in_all_cells_means_what_the_protocol_says() -> None:
     table = [*rows("iem", 0.9, 0.92, 0.91), *rows("random", 0.8, 0.81, 0.82), *rows("dm", 0.91, 0.90, 0.90)]
     table += rows("random", 0.84, 0.84, 0.84, formation=1)
-    found = benchmark.comparisons(benchmark.groups(table))
+    found = ahead.comparisons(benchmark.groups(table))
     by = {c.theirs.method: c for c in found}
     assert by["random"].theirs.formation == 1, "random stands in its stronger form"
     assert by["random"].gap.mean == pytest.approx(0.07)
     assert by["dm"].ahead
     assert not by["dm"].behind
-    assert benchmark.verdict(found).endswith("(1 significantly), significantly behind in none: ahead in all cells.")
+    assert ahead.verdict(found).endswith("(1 significantly), significantly behind in none: ahead in all cells.")
+    assert {line[3]: line[-1] for line in ahead.table_rows(found)} == {
+        "random, 10 a class": "ahead",
+        "DM tiles, 10 a class": "within noise",
+    }
     beaten = [*table, *rows("kcenter", 0.95, 0.97, 0.96)]
-    found = benchmark.comparisons(benchmark.groups(beaten))
-    assert "ahead in 2 of 3 comparisons (1 significantly) and significantly behind in 1 (k-center" in benchmark.verdict(
+    found = ahead.comparisons(benchmark.groups(beaten))
+    (line,) = (line for line in ahead.table_rows(found) if line[3].startswith("k-center"))
+    assert len(line) == len(ahead.HEAD)
+    assert line[1:3] + line[4:] == ("IEM, 10 a class", "0.910", "0.960", "-0.050 ± 0.000", "behind")
+    assert "ahead in 2 of 3 comparisons (1 significantly) and significantly behind in 1 (k-center" in ahead.verdict(
         found
     )
-    assert benchmark.verdict(found).endswith("which takes 95 % ahead and none significantly behind.")
+    assert ahead.verdict(found).endswith("which takes 95 % ahead and none significantly behind.")
 
 
 def test_codes_are_compared_with_codes_and_tasks_are_kept_apart() -> None:
@@ -88,7 +95,7 @@ def test_codes_are_compared_with_codes_and_tasks_are_kept_apart() -> None:
         *rows("random", 0.8),
         *rows("random", 0.95, bits=64, code_labels=True),
     ]
-    assert benchmark.comparisons(benchmark.groups(table)) == []
+    assert ahead.comparisons(benchmark.groups(table)) == []
 
 
 def test_sets_of_equal_bytes_are_grouped_by_their_cell() -> None:
@@ -185,6 +192,10 @@ def test_a_linear_head_stands_beside_what_is_published() -> None:
     first, second = crosscheck.lines([*checked("dm", 0.5), *better])[2:]
     assert "60.0" in first and "50.0" in second, "accuracy ranks them, not mAP"
     assert crosscheck.lines(rows("dm", 0.2)) == []
+    assert crosscheck.measured(rows("dm", 0.2)) == []
+    (line,) = crosscheck.table_rows(crosscheck.measured(checked("dm", 0.44, formation=1, reduced=False)))
+    assert len(line) == len(crosscheck.HEAD)
+    assert line == ("DM, 10 a class", "44.0 ± 0.0 %", "DM as published 48.9%", *line[3:5], "cpu")
     assert "patient" not in crosscheck.lines(checked("dm", 0.44))[0]
     assert "CutMix" not in crosscheck.lines(checked("dm", 0.44, patient=True))[0]
     both = [row.model_copy(update={"reduced": row.seed == 0}) for row in checked("random", 0.3)]
@@ -205,9 +216,9 @@ def test_the_sources_own_iem_is_named_and_judged_apart() -> None:
     names = [g.name for g in found]
     assert {"IEM, 10 a class", "IEM as published, 10 a class"} < set(names)
     assert "IEM as published (without V), 10 a class" in names
-    assert [c.ahead for c in benchmark.comparisons(found)] == [True]
-    assert [c.ahead for c in benchmark.comparisons(found, benchmark.PUBLISHED)] == [False]
-    (equal,) = benchmark.equal_disk(found)
+    assert [c.ahead for c in ahead.comparisons(found)] == [True]
+    assert [c.ahead for c in ahead.comparisons(found, benchmark.PUBLISHED)] == [False]
+    (equal,) = ahead.equal_disk(found)
     assert equal.gap.mean == pytest.approx(0.05)
     shown = benchmark.strongest_forms(found, found[0].task, 10, teaching=Teaching(codes=False, patient=False))
     assert [g.name.split(",")[0] for g in shown][:2] == ["IEM", "random tiles (equal disk)"]
@@ -222,11 +233,11 @@ def test_a_patient_student_is_held_against_patient_ones_alone() -> None:
     table += rows("random", 0.83, variant="equal disk", ipc=12, **patient)
     found = benchmark.groups(table)
     assert len(found) == 9
-    assert [c.gap.mean for c in benchmark.equal_disk(found)] == [pytest.approx(0.03), pytest.approx(-0.03)]
-    assert "in 2 of 3 comparisons (0 significantly), 1 of them of patient students" in benchmark.verdict(
-        benchmark.comparisons(found)
+    assert [c.gap.mean for c in ahead.equal_disk(found)] == [pytest.approx(0.03), pytest.approx(-0.03)]
+    assert "in 2 of 3 comparisons (0 significantly), 1 of them of patient students" in ahead.verdict(
+        ahead.comparisons(found)
     )
-    told = {c.ours.name: c.gap.mean for c in benchmark.comparisons(found)}
+    told = {c.ours.name: c.gap.mean for c in ahead.comparisons(found)}
     assert told == {
         "IEM, 10 a class": pytest.approx(0.1),
         "IEM, 10 a class, codes": pytest.approx(0.05),
@@ -246,7 +257,7 @@ def test_codes_of_a_weaker_teacher_are_held_against_its_codes_alone() -> None:
     table += [*rows("iem", 0.7, **codes), *rows("random", 0.8, **codes)]
     table += [*rows("iem", 0.75, **weaker), *rows("random", 0.72, **weaker)]
     found = benchmark.groups(table)
-    told = {c.ours.name: c.gap.mean for c in benchmark.comparisons(found)}
+    told = {c.ours.name: c.gap.mean for c in ahead.comparisons(found)}
     assert told == {
         "IEM, 10 a class, codes, patient": pytest.approx(-0.1),
         "IEM, 10 a class, codes of a 6-epoch teacher, patient": pytest.approx(0.03),
@@ -255,14 +266,14 @@ def test_codes_of_a_weaker_teacher_are_held_against_its_codes_alone() -> None:
     assert hard.teaching == Teaching(codes=False, patient=False), "its labels are nobody's"
     made, *_ = benchmark.groups(rows("iem", 0.6, teacher_epochs=6, teacher_seconds=5.0))
     assert made.teaching == Teaching(codes=False, patient=False, epochs=6), "its images are the teacher's"
-    assert benchmark.comparisons([made, hard]) == []
+    assert ahead.comparisons([made, hard]) == []
 
 
 def test_students_with_cutmix_are_held_against_such_students_alone() -> None:
     mixed = {"patient": True, "cutmix": True}
     table = [*rows("iem", 0.7, patient=True), *rows("random", 0.6, patient=True)]
     table += [*rows("iem", 0.8, **mixed), *rows("random", 0.65, **mixed)]
-    told = {c.ours.name: c.gap.mean for c in benchmark.comparisons(benchmark.groups(table))}
+    told = {c.ours.name: c.gap.mean for c in ahead.comparisons(benchmark.groups(table))}
     assert told == {
         "IEM, 10 a class, patient": pytest.approx(0.1),
         "IEM, 10 a class, patient, CutMix": pytest.approx(0.15),
@@ -293,9 +304,9 @@ def test_a_frontier_within_a_decade_has_ticks_all_along() -> None:
 
 
 def test_the_gap_of_a_single_seed_is_said_to_be_one() -> None:
-    (alone,) = benchmark.comparisons(benchmark.groups([*rows("iem", 0.9), *rows("random", 0.8)]))
+    (alone,) = ahead.comparisons(benchmark.groups([*rows("iem", 0.9), *rows("random", 0.8)]))
     assert benchmark.interval(alone.gap, "+") == "+0.100 (one seed)"
-    (two,) = benchmark.comparisons(benchmark.groups([*rows("iem", 0.9, 0.9), *rows("random", 0.8, 0.8)]))
+    (two,) = ahead.comparisons(benchmark.groups([*rows("iem", 0.9, 0.9), *rows("random", 0.8, 0.8)]))
     assert benchmark.interval(two.gap, "+") == "+0.100 ± 0.000"
 
 

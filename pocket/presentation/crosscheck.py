@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from pocket.presentation.benchmark import Group, groups
 from pocket.runs.records import Summary, summarise
@@ -18,26 +19,71 @@ KNOWN = {
 }
 
 
-def lines(rows: Sequence[Row]) -> list[str]:
-    """Return a line of Markdown a training set: its accuracy, and the published one that it is held against.
+HEAD = ("training set", "accuracy", "published", "steps of condensing", "of training", "device")
+
+
+class Line(NamedTuple):
+    """A training set under a linear head."""
+
+    group: Group
+    name: str  # with the task, where it is a reduced one
+    accuracy: str
+    beside: str  # the published figure that it is held against, or nothing
+    steps: int  # of condensing
+    devices: str
+
+
+def measured(rows: Sequence[Row]) -> list[Line]:
+    """Return a line a training set: its accuracy, and the published one that it is held against.
 
     Published figures are of the original images and of many more steps of condensing. Students of DM as published are
     trained as long as the patient ones here, without CutMix; those of DANCE have it, and longer than the ones with it
     here. Sets that a reduced task makes with fewer steps stand apart; those that nothing is condensed for, or that have
     a teacher of so many epochs, are the same in both.
     """
-    told: list[str] = []
-    measured = [row for row in rows if row.accuracy is not None]
+    found: list[Line] = []
     for less in (False, True):
-        alike = groups(row for row in measured if _fewer_steps(row) is less)
+        alike = groups(row for row in rows if row.accuracy is not None and _fewer_steps(row) is less)
         alike.sort(key=lambda g: (g.task, g.method != "full", g.teaching, g.ipc, -_accuracy(g).mean))
-        told += [_line(group, ", reduced task" if less else "") for group in alike]
+        found += [_line(group, ", reduced task" if less else "") for group in alike]
+    return found
+
+
+def heading(found: Sequence[Line]) -> str:
+    """Say of what task the lines are, and how long their students are trained."""
     head = "Linear head, CIFAR-10, all 50,000 images, width 128 (suite `classification`)"
-    if any(row.patient for row in measured):
+    if any(line.group.patient for line in found):
         head += "; patient students are trained as long as those of DM as published, 1,000 epochs of the stored images"
-    if any(row.cutmix for row in measured):
+    if any(line.group.cutmix for line in found):
         head += ", those with CutMix four times as long, which are 1,000 epochs of the views of tiles, as those of IDC"
-    return [f"{head}:", "", *told] if told else []
+    return head
+
+
+def lines(rows: Sequence[Row]) -> list[str]:
+    """Return `measured` as a list in Markdown."""
+    found = measured(rows)
+    told = [
+        f"- {line.name}: accuracy {line.accuracy}{f'; {line.beside}' if line.beside else ''}"
+        f" ({f'{line.steps:,} steps of condensing, ' if line.steps else ''}{line.group.rows[0].steps:,} of training; "
+        f"{line.devices})"
+        for line in found
+    ]
+    return [f"{heading(found)}:", "", *told] if told else []
+
+
+def table_rows(found: Sequence[Line]) -> list[tuple[str, ...]]:
+    """Return one line of text a training set, in the order of `HEAD`."""
+    return [
+        (
+            line.name,
+            line.accuracy,
+            line.beside,
+            f"{line.steps:,}" if line.steps else "–",
+            f"{line.group.rows[0].steps:,}",
+            line.devices,
+        )
+        for line in found
+    ]
 
 
 def _fewer_steps(row: Row) -> bool:
@@ -48,16 +94,16 @@ def _accuracy(group: Group) -> Summary:
     return summarise(row.accuracy for row in group.rows if row.accuracy is not None)
 
 
-def _line(group: Group, task: str) -> str:
+def _line(group: Group, task: str) -> Line:
     found = _accuracy(group)
     name, known = KNOWN.get((group.method, group.ipc), ("", 0.0))
     as_dm = group.formation == 1 and not group.cutmix  # it was published without tiles, and without CutMix
     like = not group.variant and (as_dm or group.method == "iem")
-    beside = f"; {name} as published {known:.1%}" if known and like else ""
-    spread = f" ± {100 * found.half_width:.1f} %" if found.seeds > 1 else " % (one seed)"
-    steps = group.rows[0].condense_steps
-    devices = " and ".join(sorted({row.device for row in group.rows}))
-    return (
-        f"- {group.name}{task}: accuracy {100 * found.mean:.1f}{spread}{beside}"
-        f" ({f'{steps:,} steps of condensing, ' if steps else ''}{group.rows[0].steps:,} of training; {devices})"
+    return Line(
+        group,
+        f"{group.name}{task}",
+        f"{100 * found.mean:.1f}" + (f" ± {100 * found.half_width:.1f} %" if found.seeds > 1 else " % (one seed)"),
+        f"{name} as published {known:.1%}" if known and like else "",
+        group.rows[0].condense_steps,
+        " and ".join(sorted({row.device for row in group.rows})),
     )

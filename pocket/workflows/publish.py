@@ -17,7 +17,7 @@ from pathlib import Path
 import nbformat
 
 from pocket.data.intake import CheckRecord
-from pocket.presentation import benchmark, crosscheck, search_results
+from pocket.presentation import ahead, benchmark, crosscheck, search_results
 from pocket.presentation.figures import figure_map
 from pocket.presentation.glossary import glossary_block
 from pocket.presentation.html import png_bytes
@@ -257,8 +257,8 @@ def benchmark_block() -> str:
         known = "of what is measured, " if missing else ""
         for reduced in (False, True):
             alike = benchmark.groups(row for row in rows if row.reduced is reduced)
-            versions = [benchmark.comparisons(alike, ours) for ours in ("", benchmark.PUBLISHED)]
-            if told := " ".join(benchmark.verdict(each) for each in versions if each):
+            versions = [ahead.comparisons(alike, ours) for ours in ("", benchmark.PUBLISHED)]
+            if told := " ".join(ahead.verdict(each) for each in versions if each):
                 parts += [f"Suite `{path.stem}`{', reduced task' if reduced else ''}: {known}{told}", ""]
     return "\n".join([*parts, *crosscheck.lines(results.read(results.results_folder() / "classification.csv"))]).strip()
 

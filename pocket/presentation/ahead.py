@@ -1,0 +1,119 @@
+"""Is IEM ahead? Paired over seeds, against every rival with equal task, size and teaching."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from pocket.presentation.benchmark import Group, interval
+from pocket.runs.records import Summary, summarise
+
+RIVALS = ("random", "herding", "kcenter", "dm", "gradient", "idc")
+HEAD = ("task", "ours", "mAP", "against", "mAP", "difference", "")
+
+
+class Comparison(NamedTuple):
+    """IEM against one rival in one cell, paired over the seeds that both have."""
+
+    ours: Group
+    theirs: Group
+    gap: Summary
+
+    @property
+    def ahead(self) -> bool:
+        """Whether the paired mean is above 0."""
+        return self.gap.mean > 0
+
+    @property
+    def decided(self) -> bool:
+        """Whether the 95 % interval of the paired differences (Student t) leaves out 0."""
+        return self.gap.seeds > 1 and abs(self.gap.mean) > self.gap.half_width
+
+    @property
+    def behind(self) -> bool:
+        """Whether the interval lies wholly below 0."""
+        return self.decided and self.gap.mean < 0
+
+
+def comparisons(among: Sequence[Group], ours: str = "") -> list[Comparison]:
+    """Compare IEM with every rival family at equal task, size and teaching; a family stands in its stronger form.
+
+    Parameters
+    ----------
+    among : sequence of Group
+    ours : str
+        Variant of IEM; "" is `IEMConfig.best`.
+
+    Returns
+    -------
+    list of Comparison
+    """
+    found: list[Comparison] = []
+    for mine in (g for g in among if g.method == "iem" and g.variant == ours):
+        for rival in RIVALS:
+            forms = [
+                g
+                for g in among
+                if (g.task, g.method, g.variant, g.ipc, g.teaching) == (mine.task, rival, "", mine.ipc, mine.teaching)
+            ]
+            if not forms:
+                continue
+            found += _paired(mine, max(forms, key=lambda g: g.map.mean))
+    return found
+
+
+def _paired(ours: Group, theirs: Group) -> list[Comparison]:
+    """Compare two groups over the seeds that both have; none where they share none."""
+    other = {row.seed: row.map for row in theirs.rows}
+    gaps = [row.map - other[row.seed] for row in ours.rows if row.seed in other]
+    return [Comparison(ours, theirs, summarise(gaps))] if gaps else []
+
+
+def equal_disk(among: Sequence[Group]) -> list[Comparison]:
+    """Compare IEM with random subsets that fill the same bytes as PNG files, codes included."""
+    found: list[Comparison] = []
+    for mine in (g for g in among if (g.method, g.variant) == ("iem", "")):
+        wanted = mine.task, "random", "equal disk", mine.teaching, {row.cell_ipc for row in mine.rows}
+        for theirs in among:
+            cells = {row.cell_ipc for row in theirs.rows}
+            if (theirs.task, theirs.method, theirs.variant, theirs.teaching, cells) == wanted:
+                found += _paired(mine, theirs)
+    return found
+
+
+def verdict(found: Sequence[Comparison]) -> str:
+    """Say whether IEM is ahead in all cells: mean above 0 in at least 95 % of them, significantly behind in none."""
+    if not found:
+        return "Nothing to compare yet."
+    ahead, behind = sum(c.ahead for c in found), [c for c in found if c.behind]
+    surely = sum(c.ahead and c.decided for c in found)
+    holds = ahead >= 0.95 * len(found) and not behind
+    told = (
+        f"{found[0].ours.name.split(',')[0]} is ahead in {ahead} of {len(found)} comparisons ({surely} significantly)"
+    )
+    if patient := sum(c.ours.patient for c in found):
+        told += f", {patient} of them of patient students"
+    told += f" and significantly behind in {len(behind)}" if behind else ", significantly behind in none"
+    names = "; ".join(f"{c.theirs.name} on {c.ours.task.dataset}" for c in behind)
+    rule = (
+        "ahead in all cells"
+        if holds
+        else "not ahead in all cells, which takes 95 % ahead and none significantly behind"
+    )
+    return f"{told}{f' ({names})' if names else ''}: {rule}."
+
+
+def table_rows(found: Iterable[Comparison]) -> list[tuple[str, ...]]:
+    """Return one line of text a comparison, in the order of `HEAD`; last whether it is decided, and for whom."""
+    return [
+        (
+            f"{each.ours.task.dataset}, {each.ours.task.hashing} {each.ours.task.bits}",
+            each.ours.name,
+            f"{each.ours.map.mean:.3f}",
+            each.theirs.name,
+            f"{each.theirs.map.mean:.3f}",
+            interval(each.gap, "+"),
+            ("ahead" if each.ahead else "behind") if each.decided else "within noise",
+        )
+        for each in found
+    ]
