@@ -104,13 +104,16 @@ def verdict(found: Sequence[Comparison]) -> str:
 
 
 def table_rows(found: Iterable[Comparison]) -> list[tuple[str, ...]]:
-    """Return one line of text a comparison, in the order of `HEAD`; last whether it is decided, and for whom."""
+    """Return one line of text a comparison, in the order of `HEAD`; last whether it is decided, and for whom.
+
+    A rival of the same size is named by its family: labels and students are those of ours.
+    """
     return [
         (
             f"{each.ours.task.dataset}, {each.ours.task.hashing} {each.ours.task.bits}",
             each.ours.name,
             f"{each.ours.map.mean:.3f}",
-            each.theirs.name,
+            each.theirs.name.split(",")[0] if each.theirs.ipc == each.ours.ipc else each.theirs.name,
             f"{each.theirs.map.mean:.3f}",
             interval(each.gap, "+"),
             ("ahead" if each.ahead else "behind") if each.decided else "within noise",

@@ -19,7 +19,7 @@ KNOWN = {
 }
 
 
-HEAD = ("training set", "accuracy", "published", "steps of condensing", "of training", "device")
+HEAD = ("training set", "accuracy", "as published", "steps of condensing", "of training", "device")
 
 
 class Line(NamedTuple):
@@ -28,7 +28,7 @@ class Line(NamedTuple):
     group: Group
     name: str  # with the task, where it is a reduced one
     accuracy: str
-    beside: str  # the published figure that it is held against, or nothing
+    known: tuple[str, float] | None  # what it is held against, and the accuracy published of it
     steps: int  # of condensing
     devices: str
 
@@ -63,7 +63,8 @@ def lines(rows: Sequence[Row]) -> list[str]:
     """Return `measured` as a list in Markdown."""
     found = measured(rows)
     told = [
-        f"- {line.name}: accuracy {line.accuracy}{f'; {line.beside}' if line.beside else ''}"
+        f"- {line.name}: accuracy {line.accuracy}"
+        f"{f'; {line.known[0]} as published {line.known[1]:.1%}' if line.known else ''}"
         f" ({f'{line.steps:,} steps of condensing, ' if line.steps else ''}{line.group.rows[0].steps:,} of training; "
         f"{line.devices})"
         for line in found
@@ -77,7 +78,7 @@ def table_rows(found: Sequence[Line]) -> list[tuple[str, ...]]:
         (
             line.name,
             line.accuracy,
-            line.beside,
+            f"{line.known[0]} {line.known[1]:.1%}" if line.known else "",
             f"{line.steps:,}" if line.steps else "–",
             f"{line.group.rows[0].steps:,}",
             line.devices,
@@ -96,14 +97,13 @@ def _accuracy(group: Group) -> Summary:
 
 def _line(group: Group, task: str) -> Line:
     found = _accuracy(group)
-    name, known = KNOWN.get((group.method, group.ipc), ("", 0.0))
     as_dm = group.formation == 1 and not group.cutmix  # it was published without tiles, and without CutMix
     like = not group.variant and (as_dm or group.method == "iem")
     return Line(
         group,
         f"{group.name}{task}",
         f"{100 * found.mean:.1f}" + (f" ± {100 * found.half_width:.1f} %" if found.seeds > 1 else " % (one seed)"),
-        f"{name} as published {known:.1%}" if known and like else "",
+        KNOWN.get((group.method, group.ipc)) if like else None,
         group.rows[0].condense_steps,
         " and ".join(sorted({row.device for row in group.rows})),
     )
