@@ -110,7 +110,7 @@ def table_rows(found: Iterable[Comparison]) -> list[tuple[str, ...]]:
     """
     return [
         (
-            f"{each.ours.task.dataset}, {each.ours.task.hashing} {each.ours.task.bits}",
+            f"{(task := each.ours.task).dataset}, {task.protocol}, {task.hashing} {task.bits}",
             each.ours.name,
             f"{each.ours.map.mean:.3f}",
             each.theirs.name.split(",")[0] if each.theirs.ipc == each.ours.ipc else each.theirs.name,
