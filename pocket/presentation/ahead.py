@@ -9,7 +9,7 @@ from pocket.presentation.benchmark import Group, interval
 from pocket.runs.records import Summary, summarise
 
 RIVALS = ("random", "herding", "kcenter", "dm", "gradient", "idc")
-HEAD = ("task", "ours", "mAP", "against", "mAP", "difference", "")
+HEAD = ("task", "set", "mAP", "against", "mAP", "difference", "")
 
 
 class Comparison(NamedTuple):
@@ -106,12 +106,12 @@ def verdict(found: Sequence[Comparison]) -> str:
 def table_rows(found: Iterable[Comparison]) -> list[tuple[str, ...]]:
     """Return one line of text a comparison, in the order of `HEAD`; last whether it is decided, and for whom.
 
-    A rival of the same size is named by its family: labels and students are those of ours.
+    Our set is named by its size, labels and students, which a rival shares: that of the same size by its family.
     """
     return [
         (
             f"{(task := each.ours.task).dataset}, {task.protocol}, {task.hashing} {task.bits}",
-            each.ours.name,
+            each.ours.name.partition(", ")[2],
             f"{each.ours.map.mean:.3f}",
             each.theirs.name.split(",")[0] if each.theirs.ipc == each.ours.ipc else each.theirs.name,
             f"{each.theirs.map.mean:.3f}",
