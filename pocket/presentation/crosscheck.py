@@ -29,8 +29,12 @@ class Line(NamedTuple):
     name: str  # with the task, where it is a reduced one
     accuracy: str
     known: tuple[str, float] | None  # what it is held against, and the accuracy published of it
-    steps: int  # of condensing
     devices: str
+
+    @property
+    def steps(self) -> tuple[int, int]:
+        """Of condensing, 0 where nothing is condensed, and of training."""
+        return self.group.rows[0].condense_steps, self.group.rows[0].steps
 
 
 def measured(rows: Sequence[Row]) -> list[Line]:
@@ -65,7 +69,7 @@ def lines(rows: Sequence[Row]) -> list[str]:
     told = [
         f"- {line.name}: accuracy {line.accuracy}"
         f"{f'; {line.known[0]} as published {line.known[1]:.1%}' if line.known else ''}"
-        f" ({f'{line.steps:,} steps of condensing, ' if line.steps else ''}{line.group.rows[0].steps:,} of training; "
+        f" ({f'{line.steps[0]:,} steps of condensing, ' if line.steps[0] else ''}{line.steps[1]:,} of training; "
         f"{line.devices})"
         for line in found
     ]
@@ -79,8 +83,8 @@ def table_rows(found: Sequence[Line]) -> list[tuple[str, ...]]:
             line.name,
             line.accuracy,
             f"{line.known[0]} {line.known[1]:.1%}" if line.known else "",
-            f"{line.steps:,}" if line.steps else "–",
-            f"{line.group.rows[0].steps:,}",
+            f"{line.steps[0]:,}" if line.steps[0] else "–",
+            f"{line.steps[1]:,}",
             line.devices,
         )
         for line in found
@@ -104,6 +108,5 @@ def _line(group: Group, task: str) -> Line:
         f"{group.name}{task}",
         f"{100 * found.mean:.1f}" + (f" ± {100 * found.half_width:.1f} %" if found.seeds > 1 else " % (one seed)"),
         KNOWN.get((group.method, group.ipc)) if like else None,
-        group.rows[0].condense_steps,
         " and ".join(sorted({row.device for row in group.rows})),
     )

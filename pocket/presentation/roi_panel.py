@@ -44,16 +44,11 @@ class PanelView(anywidget.AnyWidget):
     top = traitlets.Unicode().tag(sync=True)
     outcome = traitlets.Unicode().tag(sync=True)
     scenarios = traitlets.Dict().tag(sync=True)
-    # The charts, in their order: ``source``, the address of the picture, and ``alt``.
+    # `CHARTS`, each with ``source``, the address of the picture, and ``alt``.
     break_even = traitlets.Dict().tag(sync=True)
     cash_flow = traitlets.Dict().tag(sync=True)
     tornado = traitlets.Dict().tag(sync=True)
     fan = traitlets.Dict().tag(sync=True)
-
-    @property
-    def charts(self) -> list[dict[str, str]]:
-        """The charts that have been drawn."""
-        return [chart for name in CHARTS if (chart := getattr(self, name))]
 
 
 class RoiPanel:
