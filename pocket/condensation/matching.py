@@ -37,7 +37,8 @@ from pocket.data.formation import Formation, decode
 from pocket.hashing import Augmentation, HashModel
 from pocket.hashing.augmentation import Draw
 from pocket.hashing.bars import steps
-from pocket.hashing.devices import deterministic, pick_device, warm_up
+from pocket.hashing.devices import deterministic, pick_device
+from pocket.hashing.fusion import warm_up
 from pocket.hashing.objectives import objective
 from pocket.hashing.replay import Replay
 from pocket.runs.checkpoint import Checkpoint
@@ -110,7 +111,7 @@ def match(
     Matched
     """
     where = pick_device(device)
-    warm_up()
+    warm_up(where, images.size)
     if config.networks == "random":
         pool = None
     elif pool is None:

@@ -6,7 +6,6 @@ database nor the order of the work can matter: they are whole numbers.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from functools import cache
 from importlib.util import find_spec
@@ -15,6 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
+from pocket.runs.threads import start_numba
 
 Counts = npt.NDArray[np.int64]
 Words = npt.NDArray[np.uint64]
@@ -116,14 +117,7 @@ def _compiled(*, wide: bool) -> Callable[..., None]:
     """
     import numba
 
-    # numba starts its threads here. Where both libraries share OpenMP, torch would then take as many, too, and what is
-    # trained next would have other bits.
-    torch = sys.modules.get("torch")
-    threads = torch.get_num_threads() if torch else 0
-    numba.get_num_threads()
-    if torch:
-        torch.set_num_threads(threads)
-
+    start_numba()
     small = np.uint16 if wide else np.uint8
 
     m1, m2 = np.uint64(0x5555555555555555), np.uint64(0x3333333333333333)

@@ -10,12 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pocket.hashing.devices import fuses
+from pocket.hashing.fusion import Kernels, NormReluHalve, kernels_for
 from pocket.hashing.halving import Halve
 
 BACKBONES = ("convnet", "resnetap10", "torchvision:<name>")
 _TORCHVISION = "torchvision:"
-_LARGEST = 64 * 64  # pixels of a map that our kernels hold in registers
 
 
 def default_width(size: int, backbone: str = "convnet") -> int:
@@ -52,7 +51,7 @@ class ConvNet(nn.Module):
     Attributes
     ----------
     fused : bool
-        Let a GPU compute norm, ReLU and pool as one kernel. Set it to False under `torch.func`, which wants layers.
+        Let norm, ReLU and pool be one kernel where there is one. False under `torch.func`, which wants layers.
     """
 
     fused: bool = True
@@ -74,19 +73,16 @@ class ConvNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return Z, shape (N, dim)."""
-        if self.fused and x.is_cuda and x.shape[2] * x.shape[3] <= _LARGEST and fuses():
-            return self._fused(x).flatten(1)
-        return self.blocks(x).flatten(1)
+        kernels = kernels_for(x) if self.fused else None
+        return (self._fused(x, kernels) if kernels else self.blocks(x)).flatten(1)
 
-    def _fused(self, x: Tensor) -> Tensor:
+    def _fused(self, x: Tensor, kernels: Kernels) -> Tensor:
         """Return the last map, all that follows a convolution computed by one kernel."""
-        from pocket.hashing.kernels import NormReluHalve
-
         layers = list(self.blocks)
         for start in range(0, len(layers), 4):
             norm = layers[start + 1]
             last = start + 4 == len(layers)
-            x = NormReluHalve.apply(layers[start](x), norm.weight, norm.bias, norm.eps, last)
+            x = NormReluHalve.apply(layers[start](x), norm.weight, norm.bias, norm.eps, last, kernels)
         return x
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -121,24 +120,3 @@ def describe(device: torch.device) -> str:
     """Return ``"cpu"`` or the GPU's name, and the precision where it is reduced, for records."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
     return f"{name}, bf16" if _reduced(device) else name
-
-
-@cache
-def fuses() -> bool:
-    """Return whether our kernels can be compiled here; where not, torch's own layers compute the same, slower."""
-    if found := triton_fault():
-        warnings.warn(f"the GPU computes with torch's own layers, which is slower, because {found}", stacklevel=2)
-    return not found
-
-
-@cache
-def triton_fault() -> str:
-    """Return why Triton cannot compile for this GPU; empty where it can."""
-    try:
-        from pocket.hashing.kernels import NormReluHalve
-
-        x, weight, bias = torch.zeros(1, 1, 2, 2, device="cuda"), *torch.ones(2, 1, device="cuda")
-        NormReluHalve.apply(x, weight, bias, 1e-5, False)
-    except Exception as error:  # Triton's compiler, the C compiler that it calls and the driver fail in their own ways
-        return f"Triton does not work here ({str(error).splitlines()[0] if str(error) else type(error).__name__})"
-    return ""

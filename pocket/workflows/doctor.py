@@ -91,17 +91,19 @@ def _torch(t: Translate) -> list[Finding]:
     except (ImportError, RuntimeError) as error:
         found = t("doctor.broken", error=error)
         findings.append(Finding("stop", "torchvision", found, t("doctor.torchvision_todo")))
+    from pocket.hashing.fusion import fault
+
     device = t("doctor.device")
     if torch.cuda.is_available():
         gigabytes = torch.cuda.get_device_properties(0).total_memory / 2**30
         findings.append(Finding("ok", device, f"{torch.cuda.get_device_name(0)}, {gigabytes:.0f} GiB"))
-        from pocket.hashing.devices import triton_fault
-
-        if why := triton_fault():
+        if why := fault("cuda"):
             findings.append(Finding("warn", "Triton", t("doctor.no_triton", why=why), t("doctor.no_triton_todo")))
     else:
         found = t("doctor.no_gpu", cores=os.cpu_count())
         findings.append(Finding("warn", device, found, t("doctor.no_gpu_todo")))
+        if why := fault("cpu"):
+            findings.append(Finding("warn", "numba", t("doctor.no_numba", why=why), t("doctor.no_numba_todo")))
     return findings
 
 

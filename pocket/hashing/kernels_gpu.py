@@ -20,7 +20,6 @@ import torch
 import triton
 import triton.language as tl
 from torch import Tensor
-from torch.nn import functional
 
 
 @triton.jit
@@ -76,60 +75,37 @@ def _backward(
     tl.store(grad_x + plane * size + at, below.to(grad_x.dtype.element_ty), mask=here)
 
 
-class NormReluHalve(torch.autograd.Function):
-    """``avg_pool2d(relu(instance_norm(x)), 2)`` with learned scale and shift."""
+def forward(x: Tensor, weight: Tensor, bias: Tensor, eps: float, wide: bool) -> Tensor:
+    """Return the pooled map, in float32 where ``wide``, else in the type of ``x``, shape (N, C, H // 2, W // 2)."""
+    images, channels, height, width = x.shape
+    pooled = x.new_empty(images, channels, height // 2, width // 2, dtype=torch.float32 if wide else x.dtype)
+    sizes = {"MAP": triton.next_power_of_2(height * width)}
+    sizes["POOLED"] = triton.next_power_of_2((height // 2) * (width // 2))
+    grid = (images * channels,)
+    with _on(x):
+        _forward[grid](x, weight, bias, pooled, channels, height, width, eps, **sizes, num_warps=_warps(sizes["MAP"]))
+    return pooled
 
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float, wide: bool) -> Tensor:
-        """Return the pooled map, in float32 where ``wide``, else in the type of ``x``, shape (N, C, H // 2, W // 2)."""
-        ctx.save_for_backward(x, weight, bias)
-        x = x.contiguous()
-        ctx.eps = eps
-        images, channels, height, width = x.shape
-        pooled = x.new_empty(images, channels, height // 2, width // 2, dtype=torch.float32 if wide else x.dtype)
-        sizes = {"MAP": triton.next_power_of_2(height * width)}
-        sizes["POOLED"] = triton.next_power_of_2((height // 2) * (width // 2))
-        grid = (images * channels,)
-        with _on(x):
-            _forward[grid](
-                x, weight, bias, pooled, channels, height, width, eps, **sizes, num_warps=_warps(sizes["MAP"])
-            )
-        return pooled
 
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        """Return the gradients of x, weight and bias."""
-        x, weight, bias = ctx.saved_tensors
-        if torch.is_grad_enabled():  # somebody asks for the gradient of this gradient: the layers know how
-            pooled = layers(x, weight, bias, ctx.eps).to(grad.dtype)
-            wanted = [t for t in (x, weight, bias) if t.requires_grad]
-            found = iter(torch.autograd.grad(pooled, wanted, grad, create_graph=True))
-            return *(next(found) if t.requires_grad else None for t in (x, weight, bias)), None, None
-        x, grad = x.contiguous(), grad.contiguous()
-        images, channels, height, width = x.shape
-        learned = ctx.needs_input_grad[1] or ctx.needs_input_grad[2]
-        grad_x = torch.empty_like(x)
-        # A sum for each image and channel, added up over the images in a fixed order.
-        sums = x.new_empty(2, images, channels, dtype=torch.float32) if learned else x.new_empty(2, 0)
-        block = triton.next_power_of_2(height * width)
-        with _on(x):
-            _backward[(images * channels,)](
-                x, weight, bias, grad, grad_x, sums[0], sums[1], channels, height, width, ctx.eps, LEARNED=learned,
-                MAP=block, num_warps=_warps(block),
-            )  # fmt: skip
-        own = sums.sum(1).unbind() if learned else (None, None)
-        return grad_x, *own, None, None
+def backward(
+    x: Tensor, weight: Tensor, bias: Tensor, eps: float, grad: Tensor, learned: bool
+) -> tuple[Tensor, Tensor | None]:
+    """Return the gradient of x, and those of weight and bias for each image, shape (2, N, C), where ``learned``."""
+    images, channels, height, width = x.shape
+    grad_x = torch.empty_like(x)
+    sums = x.new_empty(2, images, channels, dtype=torch.float32) if learned else x.new_empty(2, 0)
+    block = triton.next_power_of_2(height * width)
+    with _on(x):
+        _backward[(images * channels,)](
+            x, weight, bias, grad, grad_x, sums[0], sums[1], channels, height, width, eps, LEARNED=learned,
+            MAP=block, num_warps=_warps(block),
+        )  # fmt: skip
+    return grad_x, sums if learned else None
 
 
 def _on(x: Tensor) -> AbstractContextManager[Any]:
     """Make the GPU of ``x`` the current one, on which Triton launches; nothing where its interpreter runs."""
     return torch.cuda.device(x.device) if x.is_cuda else nullcontext()
-
-
-def layers(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
-    """Return what the kernels compute, by torch's own layers."""
-    normal = functional.group_norm(x.float(), len(weight), weight, bias, eps)
-    return functional.avg_pool2d(functional.relu(normal), 2)
 
 
 def _warps(block: int) -> int:

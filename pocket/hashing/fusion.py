@@ -1,0 +1,122 @@
+"""A ConvNet's block after its convolution as one kernel, where one can be compiled: on a GPU and on the CPU.
+
+Between two convolutions a block moves bytes and computes little. torch's own layers read and write the maps many times;
+a kernel reads and writes them once.
+"""
+
+from __future__ import annotations
+
+import importlib
+import warnings
+from functools import cache
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from pocket.hashing import devices
+from pocket.runs.threads import start_numba
+
+_LARGEST = 64 * 64  # pixels of a map that a GPU's kernel holds in registers
+_MODULES = {"cuda": "pocket.hashing.kernels_gpu", "cpu": "pocket.hashing.kernels_cpu"}
+_SMALLEST = 24 * 24  # pixels of an image from which on compiling for the CPU comes back within a few trainings
+
+
+class Kernels(Protocol):
+    """What a kind of device computes: a module of two functions. Maps are contiguous."""
+
+    def forward(self, x: Tensor, weight: Tensor, bias: Tensor, eps: float, wide: bool) -> Tensor:
+        """Return the pooled map."""
+
+    def backward(
+        self, x: Tensor, weight: Tensor, bias: Tensor, eps: float, grad: Tensor, learned: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return the gradient of x, and those of weight and bias for each image where they are learned."""
+
+
+class NormReluHalve(torch.autograd.Function):
+    """``avg_pool2d(relu(instance_norm(x)), 2)`` with learned scale and shift."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float, wide: bool, by: Kernels) -> Tensor:
+        """Return the pooled map, in float32 where ``wide``, else in the type of ``x``, shape (N, C, H // 2, W // 2)."""
+        ctx.save_for_backward(x, weight, bias)
+        ctx.eps, ctx.by = eps, by
+        return by.forward(x.contiguous(), weight, bias, eps, wide)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        """Return the gradients of x, weight and bias."""
+        x, weight, bias = ctx.saved_tensors
+        if torch.is_grad_enabled():  # somebody asks for the gradient of this gradient: the layers know how
+            pooled = layers(x, weight, bias, ctx.eps).to(grad.dtype)
+            wanted = [t for t in (x, weight, bias) if t.requires_grad]
+            found = iter(torch.autograd.grad(pooled, wanted, grad, create_graph=True))
+            return *(next(found) if t.requires_grad else None for t in (x, weight, bias)), None, None, None
+        learned = ctx.needs_input_grad[1] or ctx.needs_input_grad[2]
+        grad_x, sums = ctx.by.backward(x.contiguous(), weight, bias, ctx.eps, grad.contiguous(), learned)
+        # A sum for each image and channel, added up over the images in a fixed order.
+        own = sums.sum(1).unbind() if learned else (None, None)
+        return grad_x, *own, None, None, None
+
+
+def layers(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
+    """Return what the kernels compute, by torch's own layers."""
+    normal = functional.group_norm(x.float(), len(weight), weight, bias, eps)
+    return functional.avg_pool2d(functional.relu(normal), 2)
+
+
+def kernels_for(images: Tensor) -> Kernels | None:
+    """Return the kernels for a network's images, shape (N, C, H, W); None where torch's layers are to compute.
+
+    That is for images of less than 24 x 24 pixels on the CPU, of more than 64 x 64 on a GPU, and, with a warning,
+    wherever kernels cannot be compiled.
+    """
+    pixels = images.shape[2] * images.shape[3]
+    fits = pixels <= _LARGEST if images.is_cuda else images.device.type == "cpu" and pixels >= _SMALLEST
+    return _kernels(images.device.type) if fits else None
+
+
+@cache
+def _kernels(device: str) -> Kernels | None:
+    if found := fault(device):
+        name = "GPU" if device == "cuda" else "CPU"
+        warnings.warn(f"the {name} computes with torch's own layers, which is slower, because {found}", stacklevel=4)
+        return None
+    kernels: Any = importlib.import_module(_MODULES[device])
+    return kernels
+
+
+@cache
+def fault(device: str) -> str:
+    """Return why kernels cannot be compiled for "cuda" or "cpu"; empty where they can."""
+    return _triton_fault() if device == "cuda" else _numba_fault()
+
+
+def _triton_fault() -> str:
+    try:
+        from pocket.hashing import kernels_gpu
+
+        x, weight, bias = torch.zeros(1, 1, 2, 2, device="cuda"), *torch.ones(2, 1, device="cuda")
+        kernels_gpu.forward(x, weight, bias, 1e-5, False)
+    except Exception as error:  # Triton's compiler, the C compiler that it calls and the driver fail in their own ways
+        return f"Triton does not work here ({str(error).splitlines()[0] if str(error) else type(error).__name__})"
+    return ""
+
+
+def _numba_fault() -> str:
+    try:
+        ran_by = start_numba()
+    except ImportError as error:
+        return f"numba cannot be imported ({error})"
+    # The last resort among numba's threads: two callers at once would end the process.
+    return "numba finds neither OpenMP nor TBB here to run its threads" if ran_by == "workqueue" else ""
+
+
+def warm_up(device: torch.device, size: int) -> None:
+    """Pay once, outside every timing, for what the first training of images of ``size`` pixels a side pays."""
+    devices.warm_up()
+    if device.type == "cpu" and (kernels := kernels_for(torch.empty(0, 1, size, size))):
+        x, weight, bias = torch.zeros(1, 1, 2, 2), *torch.ones(2, 1)
+        kernels.forward(x, weight, bias, 1e-5, False)
