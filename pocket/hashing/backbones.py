@@ -78,7 +78,7 @@ class ConvNet(nn.Module):
 
     def _fused(self, x: Tensor, kernels: Kernels) -> Tensor:
         """Return the last map, all that follows a convolution computed by one kernel."""
-        layers = list(self.blocks)
+        layers, x = list(self.blocks), x.contiguous(memory_format=kernels.ORDER)
         for start in range(0, len(layers), 4):
             norm = layers[start + 1]
             last = start + 4 == len(layers)

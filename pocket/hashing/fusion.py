@@ -24,7 +24,9 @@ _SMALLEST = 24 * 24  # pixels of an image from which on compiling for the CPU co
 
 
 class Kernels(Protocol):
-    """What a kind of device computes: a module of two functions. Maps are contiguous."""
+    """What a kind of device computes: a module of two functions. Maps come in any order of memory."""
+
+    ORDER: torch.memory_format
 
     def forward(self, x: Tensor, weight: Tensor, bias: Tensor, eps: float, wide: bool) -> Tensor:
         """Return the pooled map."""
@@ -43,7 +45,7 @@ class NormReluHalve(torch.autograd.Function):
         """Return the pooled map, in float32 where ``wide``, else in the type of ``x``, shape (N, C, H // 2, W // 2)."""
         ctx.save_for_backward(x, weight, bias)
         ctx.eps, ctx.by = eps, by
-        return by.forward(x.contiguous(), weight, bias, eps, wide)
+        return by.forward(x, weight, bias, eps, wide)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
@@ -55,7 +57,7 @@ class NormReluHalve(torch.autograd.Function):
             found = iter(torch.autograd.grad(pooled, wanted, grad, create_graph=True))
             return *(next(found) if t.requires_grad else None for t in (x, weight, bias)), None, None, None
         learned = ctx.needs_input_grad[1] or ctx.needs_input_grad[2]
-        grad_x, sums = ctx.by.backward(x.contiguous(), weight, bias, ctx.eps, grad.contiguous(), learned)
+        grad_x, sums = ctx.by.backward(x, weight, bias, ctx.eps, grad, learned)
         # A sum for each image and channel, added up over the images in a fixed order.
         own = sums.sum(1).unbind() if learned else (None, None)
         return grad_x, *own, None, None, None
@@ -118,5 +120,8 @@ def warm_up(device: torch.device, size: int) -> None:
     """Pay once, outside every timing, for what the first training of images of ``size`` pixels a side pays."""
     devices.warm_up()
     if device.type == "cpu" and (kernels := kernels_for(torch.empty(0, 1, size, size))):
-        x, weight, bias = torch.zeros(1, 1, 2, 2), *torch.ones(2, 1)
-        kernels.forward(x, weight, bias, 1e-5, False)
+        with devices.precision(device):  # kernels are compiled for what convolutions give
+            x = functional.conv2d(torch.zeros(1, 1, 2, 2), torch.zeros(1, 1, 1, 1))
+        weight, bias = torch.ones(2, 1)
+        pooled = kernels.forward(x, weight, bias, 1e-5, False)
+        kernels.backward(x, weight, bias, 1e-5, pooled, True)

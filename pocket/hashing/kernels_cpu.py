@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numba
 import numpy as np
@@ -31,135 +31,159 @@ import torch
 from numba import njit, prange
 from torch import Tensor
 
+from pocket.runs.threads import start_numba
+
 # Sums may be taken in any order, as vectors want it; NaN stays NaN.
 _MATH: Any = {"fastmath": {"reassoc", "contract", "nsz", "arcp"}, "error_model": "numpy"}
+ORDER = torch.channels_last  # all channels of a pixel side by side: what convolutions on the CPU like best, and vectors
 _ZERO, _ONE, _QUARTER = np.float32(0), np.float32(1), np.float32(0.25)
+_FLOATS = numba.float32[:, :, ::1]
 _HALF, _BITS, _LAST = np.uint32(0x7FFF), np.uint32(16), np.uint32(1)
 
 
-@njit(inline="always", **_MATH)
-def _norm(row, weight, bias, eps):
-    """Return mean, inverse deviation, scale and shift of one map: ``scale * row + shift`` is normalised."""
-    count = np.float32(len(row))
-    total = _ZERO
-    for k in range(len(row)):
-        total += row[k]
-    mean = total / count
-    square = _ZERO
-    for k in range(len(row)):
-        off = row[k] - mean
-        square += off * off
-    inverse = _ONE / np.sqrt(square / count + eps)
-    scale = weight * inverse
-    return mean, inverse, scale, bias - mean * scale
+@njit(**_MATH)
+def _norm(image, weight, bias, eps):
+    """Return mean, inverse deviation, scale and shift of each channel: ``scale * image + shift`` is normalised."""
+    pixels, channels = image.shape
+    mean, inverse = np.zeros(channels, np.float32), np.zeros(channels, np.float32)
+    scale, shift = np.empty(channels, np.float32), np.empty(channels, np.float32)
+    count = np.float32(pixels)
+    for p in range(pixels):
+        for c in range(channels):
+            mean[c] += image[p, c]
+    for c in range(channels):
+        mean[c] /= count
+    for p in range(pixels):
+        for c in range(channels):
+            off = image[p, c] - mean[c]
+            inverse[c] += off * off
+    for c in range(channels):
+        inverse[c] = _ONE / np.sqrt(inverse[c] / count + eps)
+        scale[c] = weight[c] * inverse[c]
+        shift[c] = bias[c] - mean[c] * scale[c]
+    return mean, inverse, scale, shift
 
 
-@njit(inline="always")
-def _as_it_is(row):
-    return row
+@njit
+def _as_it_is(image):
+    return image
 
 
-@njit(inline="always")
-def _widened(row):
-    """Return a map of bfloat16 as float32: the same bits, and 16 zeros."""
-    wide = np.empty(len(row), np.uint32)
-    for k in range(len(row)):
-        wide[k] = np.uint32(row[k]) << _BITS
+@njit
+def _widened(image):
+    """Return bfloat16 as float32: the same bits, and 16 zeros."""
+    wide = np.empty(image.shape, np.uint32)
+    for p in range(len(image)):
+        for c in range(image.shape[1]):
+            wide[p, c] = np.uint32(image[p, c]) << _BITS
     return wide.view(np.float32)
 
 
-@njit(inline="always")
-def _in_place(values, row):
+@njit
+def _in_place(values, image):
     pass
 
 
-@njit(inline="always")
-def _narrowed(values, row):
+@njit
+def _narrowed(values, image):
     """Round to bfloat16, halves to even; NaN, whose last bits are zeros here, stays NaN."""
     bits = values.view(np.uint32)
-    for k in range(len(row)):
-        row[k] = np.uint16((bits[k] + _HALF + ((bits[k] >> _BITS) & _LAST)) >> _BITS)
+    for p in range(len(image)):
+        for c in range(image.shape[1]):
+            image[p, c] = np.uint16((bits[p, c] + _HALF + ((bits[p, c] >> _BITS) & _LAST)) >> _BITS)
 
 
-@njit(inline="always")
-def _room(row):
-    return np.empty(len(row), np.float32)
-
-
-class _Compiled(NamedTuple):
-    forward: Callable[..., None]
-    backward: Callable[..., None]
+@njit
+def _room(image):
+    return np.empty(image.shape, np.float32)
 
 
 @cache
-def compiled(reduced: bool) -> _Compiled:
+def _forward(reduced: bool) -> Callable[..., None]:
     """Compile for maps of bfloat16 (``reduced``), which come as their bits, or of float32."""
     load = _widened if reduced else _as_it_is
-    room = _room if reduced else _as_it_is
-    store = _narrowed if reduced else _in_place
-    kind = numba.uint16 if reduced else numba.float32
-    maps, scalars = numba.types.Array(kind, 2, "C"), numba.float32[::1]
-    floats, size = numba.float32[:, ::1], numba.int64
 
-    def forward(x, weight, bias, eps, height, width, pooled):
+    @njit(**_MATH)
+    def forward_one(given, weight, bias, eps, width, pooled):
+        image = load(given)
+        _, _, scale, shift = _norm(image, weight, bias, eps)
         half = width // 2
-        for plane in prange(len(x)):
-            row = load(x[plane])
-            channel = plane % len(weight)
-            _, _, scale, shift = _norm(row, weight[channel], bias[channel], eps)
-            two = np.empty(width, np.float32)
-            for i in range(height // 2):
-                top = 2 * i * width
-                for j in range(width):
-                    up, down = row[top + j] * scale + shift, row[top + width + j] * scale + shift
-                    up, down = _ZERO if up < _ZERO else up, _ZERO if down < _ZERO else down  # not a maximum: NaN
-                    two[j] = (up + down) * _QUARTER
-                for j in range(half):
-                    pooled[plane, i * half + j] = two[2 * j] + two[2 * j + 1]
+        for k in range(len(pooled)):
+            corner = 2 * (k // half) * width + 2 * (k % half)
+            for c in range(len(weight)):
+                a = image[corner, c] * scale[c] + shift[c]
+                b = image[corner + 1, c] * scale[c] + shift[c]
+                d = image[corner + width, c] * scale[c] + shift[c]
+                e = image[corner + width + 1, c] * scale[c] + shift[c]
+                a, b = _ZERO if a < _ZERO else a, _ZERO if b < _ZERO else b  # not a maximum, which would hide NaN
+                d, e = _ZERO if d < _ZERO else d, _ZERO if e < _ZERO else e
+                pooled[k, c] = ((a + b) + (d + e)) * _QUARTER
 
-    def backward(x, weight, bias, eps, height, width, grad, grad_x, sums):
-        half = width // 2
-        for plane in prange(len(x)):
-            row, out = load(x[plane]), room(grad_x[plane])
-            channel = plane % len(weight)
-            mean, inverse, scale, shift = _norm(row, weight[channel], bias[channel], eps)
-            # The pool's gradient first, then all else along the whole map: long loops run in vectors.
-            for k in range((height - height % 2) * width, len(row)):
-                out[k] = _ZERO  # a last odd row is left out, and so is a last odd column
-            for i in range(height // 2):
-                top = 2 * i * width
-                out[top + width - 1] = _ZERO
-                for j in range(half):
-                    share = grad[plane, i * half + j] * _QUARTER
-                    out[top + 2 * j], out[top + 2 * j + 1] = share, share
-                for j in range(width):
-                    out[top + width + j] = out[top + j]
-            above, product = _ZERO, _ZERO
-            for k in range(len(row)):
-                passed = out[k] if row[k] * scale + shift > _ZERO else _ZERO
-                out[k] = passed
-                above += passed
-                product += passed * (row[k] - mean)
-            product *= inverse
-            sums[0, plane], sums[1, plane] = product, above
-            level, slope = above / np.float32(len(row)), product * inverse / np.float32(len(row))
-            for k in range(len(row)):
-                out[k] = scale * (out[k] - level - (row[k] - mean) * slope)
-            store(out, grad_x[plane])
+    def forward(x, weight, bias, eps, width, pooled):
+        for n in prange(len(x)):
+            forward_one(x[n], weight, bias, eps, width, pooled[n])
 
-    given = (maps, scalars, scalars, numba.float32, size, size)
-    return _Compiled(
-        njit([numba.void(*given, floats)], parallel=True, **_MATH)(forward),
-        njit([numba.void(*given, floats, maps, floats)], parallel=True, **_MATH)(backward),
-    )
+    _, given = _types(reduced)
+    compiled: Callable[..., None] = njit([numba.void(*given, _FLOATS)], parallel=True)(forward)
+    return compiled
+
+
+@cache
+def _backward(reduced: bool) -> Callable[..., None]:
+    """Compile for maps of bfloat16 (``reduced``), which come as their bits, or of float32."""
+    load, room, store = (_widened, _room, _narrowed) if reduced else (_as_it_is, _as_it_is, _in_place)
+
+    @njit(**_MATH)
+    def backward_one(given, weight, bias, eps, width, above, grad_x, product, total):
+        image, out = load(given), room(grad_x)
+        mean, inverse, scale, shift = _norm(image, weight, bias, eps)
+        half, count = width // 2, np.float32(len(image))
+        for c in range(len(weight)):
+            product[c] = total[c] = _ZERO
+        if len(image) != 4 * len(above):  # a last odd row or column is left out by the pool
+            for p in range(len(image)):
+                for c in range(len(weight)):
+                    out[p, c] = _ZERO
+        for k in range(len(above)):
+            corner = 2 * (k // half) * width + 2 * (k % half)
+            for which in range(4):
+                p = corner + (which // 2) * width + which % 2
+                for c in range(len(weight)):
+                    passed = above[k, c] * _QUARTER if image[p, c] * scale[c] + shift[c] > _ZERO else _ZERO
+                    out[p, c] = passed
+                    total[c] += passed
+                    product[c] += passed * (image[p, c] - mean[c])
+        for c in range(len(weight)):
+            product[c] *= inverse[c]
+            inverse[c] *= product[c] / count
+        for p in range(len(image)):
+            for c in range(len(weight)):
+                out[p, c] = scale[c] * (out[p, c] - total[c] / count - (image[p, c] - mean[c]) * inverse[c])
+        store(out, grad_x)
+
+    def backward(x, weight, bias, eps, width, grad, grad_x, sums):
+        for n in prange(len(x)):
+            backward_one(x[n], weight, bias, eps, width, grad[n], grad_x[n], sums[0, n], sums[1, n])
+
+    maps, given = _types(reduced)
+    compiled: Callable[..., None] = njit([numba.void(*given, _FLOATS, maps, _FLOATS)], parallel=True)(backward)
+    return compiled
+
+
+def _types(reduced: bool) -> tuple[Any, tuple[Any, ...]]:
+    """Return numba's type of maps, shape (N, H * W, C), and those of all that both kernels are given first."""
+    maps = numba.uint16[:, :, ::1] if reduced else _FLOATS
+    return maps, (maps, numba.float32[::1], numba.float32[::1], numba.float32, numba.int64)
 
 
 def forward(x: Tensor, weight: Tensor, bias: Tensor, eps: float, wide: bool) -> Tensor:
     """Return the pooled map, in float32 where ``wide``, else in the type of ``x``, shape (N, C, H // 2, W // 2)."""
     images, channels, height, width = x.shape
-    pooled = x.new_empty(images, channels, height // 2, width // 2, dtype=torch.float32)
-    kernel = _with_torch_threads(x).forward
-    kernel(_rows(x), weight.detach().numpy(), bias.detach().numpy(), np.float32(eps), height, width, _rows(pooled))
+    x = x.contiguous(memory_format=ORDER)
+    pooled = torch.empty(images, channels, height // 2, width // 2, memory_format=ORDER)
+    _as_many_threads_as_torch()
+    kernel = _forward(x.dtype == torch.bfloat16)
+    kernel(_array(x), weight.detach().numpy(), bias.detach().numpy(), np.float32(eps), width, _array(pooled))
     return pooled if wide else pooled.to(x.dtype)
 
 
@@ -167,23 +191,25 @@ def backward(
     x: Tensor, weight: Tensor, bias: Tensor, eps: float, grad: Tensor, learned: bool
 ) -> tuple[Tensor, Tensor | None]:
     """Return the gradient of x, and those of weight and bias for each image, shape (2, N, C), where ``learned``."""
-    images, channels, height, width = x.shape
-    grad_x, sums = torch.empty_like(x), x.new_empty(2, images, channels, dtype=torch.float32)
-    kernel = _with_torch_threads(x).backward
+    x = x.contiguous(memory_format=ORDER)
+    grad = grad.float().contiguous(memory_format=ORDER)
+    grad_x, sums = torch.empty_like(x), torch.empty(2, *x.shape[:2])
+    _as_many_threads_as_torch()
+    kernel = _backward(x.dtype == torch.bfloat16)
     kernel(
-        _rows(x), weight.detach().numpy(), bias.detach().numpy(), np.float32(eps), height, width,
-        _rows(grad.float()), _rows(grad_x), sums.flatten(1).numpy(),
+        _array(x), weight.detach().numpy(), bias.detach().numpy(), np.float32(eps), x.shape[3],
+        _array(grad), _array(grad_x), sums.numpy(),
     )  # fmt: skip
     return grad_x, sums if learned else None
 
 
-def _with_torch_threads(x: Tensor) -> _Compiled:
-    """Return the kernels for the type of ``x``, to be run by as many threads as torch has."""
+def _as_many_threads_as_torch() -> None:
+    start_numba()
     numba.set_num_threads(min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]
-    return compiled(x.dtype == torch.bfloat16)
 
 
-def _rows(maps: Tensor) -> npt.NDArray[Any]:
-    """View contiguous maps as an array, a row each; bfloat16, which NumPy lacks, as its bits."""
-    rows = maps.detach().flatten(2).flatten(0, 1)
-    return rows.view(torch.uint16).numpy() if rows.dtype == torch.bfloat16 else rows.numpy()
+def _array(maps: Tensor) -> npt.NDArray[Any]:
+    """View maps, channels last, as an array of shape (N, H * W, C); bfloat16, which NumPy lacks, as its bits."""
+    images, channels, height, width = maps.shape
+    last = maps.detach().permute(0, 2, 3, 1).view(images, height * width, channels)  # never a copy
+    return last.view(torch.uint16).numpy() if last.dtype == torch.bfloat16 else last.numpy()

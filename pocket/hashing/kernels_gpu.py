@@ -21,6 +21,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+ORDER = torch.contiguous_format
+
 
 @triton.jit
 def _forward(x, weight, bias, pooled, channels, height, width, eps, MAP: tl.constexpr, POOLED: tl.constexpr):
@@ -77,6 +79,7 @@ def _backward(
 
 def forward(x: Tensor, weight: Tensor, bias: Tensor, eps: float, wide: bool) -> Tensor:
     """Return the pooled map, in float32 where ``wide``, else in the type of ``x``, shape (N, C, H // 2, W // 2)."""
+    x = x.contiguous()
     images, channels, height, width = x.shape
     pooled = x.new_empty(images, channels, height // 2, width // 2, dtype=torch.float32 if wide else x.dtype)
     sizes = {"MAP": triton.next_power_of_2(height * width)}
@@ -91,6 +94,7 @@ def backward(
     x: Tensor, weight: Tensor, bias: Tensor, eps: float, grad: Tensor, learned: bool
 ) -> tuple[Tensor, Tensor | None]:
     """Return the gradient of x, and those of weight and bias for each image, shape (2, N, C), where ``learned``."""
+    x, grad = x.contiguous(), grad.contiguous()
     images, channels, height, width = x.shape
     grad_x = torch.empty_like(x)
     sums = x.new_empty(2, images, channels, dtype=torch.float32) if learned else x.new_empty(2, 0)

@@ -206,11 +206,13 @@ class HashModel(nn.Module):
         Measured once by a forward of one image: with gradients, twice the outputs of all layers, which are kept
         for the backward and meet their gradients there, and an eighth more for what the convolutions work in, which
         differs from processor to processor; without, four times the largest: a layer's input and output, a shortcut,
-        and room to work. Where a GPU fuses the layers of a ConvNet, it keeps only what the convolutions give.
+        and room to work, but never more than with gradients. Where the layers of a ConvNet are fused, only what the
+        convolutions give is kept, and counted.
         """
         if not self._map_bytes:
             self._map_bytes = _map_bytes(self)
-        return 9 * sum(self._map_bytes) // 4 if grad else 4 * max(self._map_bytes)
+        kept = 9 * sum(self._map_bytes) // 4
+        return kept if grad else min(kept, 4 * max(self._map_bytes))
 
     def save(self, path: Path) -> Path:
         """Save weights as safetensors, with the shape of the network and its report in the metadata."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+from functools import cache
 
 
+@cache
 def start_numba() -> str:
     """Start numba's threads, and return the name of what runs them: ``"omp"``, ``"tbb"`` or ``"workqueue"``.
 
