@@ -1,18 +1,20 @@
-"""InstanceNorm, ReLU and the 2 x 2 average pool of a ConvNet's block on the CPU, map by map, and their gradient.
+"""InstanceNorm, ReLU and the 2 x 2 average pool of a ConvNet's block on the CPU, image by image, and their gradient.
 
-torch's layers each go through the maps of a whole batch, which fit no cache; one map fits the nearest. Two cores with
-AVX-512, ms forward + backward, torch's layers (with `Halve`) / these:
+torch's layers each go through the maps of a whole batch, which fit no cache; those of one image do. Channels are the
+last axis, which vectors and convolutions like: torch's own norms do not. Two cores with AVX-512 and AMX, ms forward and
+backward, torch's layers (with `Halve`) / these; the last two lines are of whole networks of three blocks for 32 px:
 
-=========================== ============ ==========
-maps, float32               layers       kernels
-=========================== ============ ==========
-400 x 64 x 32 x 32          46 + 78      16 + 27
-50 x 128 x 32 x 32          8.4 + 14.8   2.7 + 5.0
-100 x 32 x 16 x 16          1.1 + 2.0    0.35 + 0.70
-=========================== ============ ==========
+==================================== ============== ============== ==============
+what                                 layers         kernels        bfloat16
+==================================== ============== ============== ==============
+block, 400 images, 64 x 32 x 32      46 + 78        12 + 26        13 + 25
+block, 50 images, 128 x 32 x 32      8 + 15         2 + 6          2 + 4
+400 images, width 64, frozen         333            205            88
+128 images, width 128, frozen        269            168            83
+==================================== ============== ============== ==============
 
-A map's sums are taken by one thread, so that the bits do not depend on how many there are. Compiled once a process,
-in some 4 s: not kept on disk, since numba's cache is made of pickles.
+An image's sums are taken by one thread, so that the bits do not depend on how many there are. Compiled once a process,
+in about 3 s for each direction: not kept on disk, since numba's cache is made of pickles.
 """
 
 # Numba's functions are typed when they are compiled.

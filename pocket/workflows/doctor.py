@@ -104,6 +104,8 @@ def _torch(t: Translate) -> list[Finding]:
         findings.append(Finding("warn", device, found, t("doctor.no_gpu_todo")))
         if why := fault("cpu"):
             findings.append(Finding("warn", "numba", t("doctor.no_numba", why=why), t("doctor.no_numba_todo")))
+        elif getattr(torch.cpu, "get_capabilities", dict)().get("amx_bf16"):  # asked for: an earlier torch lacks it
+            findings.append(Finding("ok", "bfloat16", t("doctor.amx")))
     return findings
 
 
