@@ -12,6 +12,7 @@ import torch
 
 from pocket.hashing import HashModel, fusion, kernels_cpu
 from pocket.hashing.fusion import NormReluHalve, kernels_for
+from pocket.workflows.doctor import examine
 
 CHECK = """
 import torch
@@ -176,3 +177,16 @@ def test_where_nothing_compiles_the_layers_compute_and_say_so(monkeypatch: pytes
     for one, other in zip(fused, plain, strict=True):
         assert not torch.equal(one, other)
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="then the doctor tells of the GPU's kernels")
+@pytest.mark.parametrize("lang", ["en", "ja"])
+def test_the_doctor_says_why_the_cpu_is_slower(lang: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def named() -> dict[str, str]:
+        return {finding.what: finding.found for finding in examine(lang)}
+
+    assert "numba" not in named()
+    monkeypatch.setattr(fusion, "fault", lambda device: f"of a reason on the {device}")
+    found = named()
+    assert "of a reason on the cpu" in found["numba"]
+    assert "bfloat16" not in found, "what would not be faster"

@@ -104,7 +104,7 @@ def _torch(t: Translate) -> list[Finding]:
         findings.append(Finding("warn", device, found, t("doctor.no_gpu_todo")))
         if why := fault("cpu"):
             findings.append(Finding("warn", "numba", t("doctor.no_numba", why=why), t("doctor.no_numba_todo")))
-        elif getattr(torch.cpu, "get_capabilities", dict)().get("amx_bf16"):  # asked for: an earlier torch lacks it
+        elif hasattr(torch.cpu, "get_capabilities") and torch.cpu.get_capabilities().get("amx_bf16"):  # newer than 2.11
             findings.append(Finding("ok", "bfloat16", t("doctor.amx")))
     return findings
 
