@@ -38,7 +38,7 @@ from pocket.hashing import Augmentation, HashModel
 from pocket.hashing.augmentation import Draw
 from pocket.hashing.bars import steps
 from pocket.hashing.devices import deterministic, pick_device
-from pocket.hashing.fusion import warm_up
+from pocket.hashing.fusion import prepare
 from pocket.hashing.objectives import objective
 from pocket.hashing.replay import Replay
 from pocket.runs.checkpoint import Checkpoint
@@ -111,7 +111,7 @@ def match(
     Matched
     """
     where = pick_device(device)
-    warm_up(where, images.size)
+    prepare(where, images.size, backbone)
     if config.networks == "random":
         pool = None
     elif pool is None:

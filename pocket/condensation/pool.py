@@ -22,7 +22,7 @@ from pocket.condensation.config import IEMConfig
 from pocket.data import ImageSet
 from pocket.hashing import HashModel, TrainConfig, train
 from pocket.hashing.devices import derive, pick_device
-from pocket.hashing.fusion import warm_up
+from pocket.hashing.fusion import prepare
 from pocket.hashing.networks import default_width
 from pocket.runs.artefacts import Record
 
@@ -138,7 +138,7 @@ def make_pool(
         if kept.identity == identity:
             rmtree(keep / "training", ignore_errors=True)
             return kept
-    warm_up(pick_device(device), images.size)
+    prepare(pick_device(device), images.size, backbone)
     started = time.perf_counter()
     short = early_training(len(images), config.pool_epochs)
     seeds = [derive(seed, 0x9001, k) for k in range(config.pool_size)]

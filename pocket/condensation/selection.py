@@ -23,7 +23,7 @@ from pocket.data import ImageSet
 from pocket.data.formation import encode
 from pocket.hashing import HashModel
 from pocket.hashing.devices import deterministic, pick_device, to_float
-from pocket.hashing.fusion import warm_up
+from pocket.hashing.fusion import prepare
 
 if TYPE_CHECKING:
     from pocket.condensation.methods import Task
@@ -143,7 +143,7 @@ def _select(task: Task, choose: Callable[[Tensor, Tensor, int, int], Tensor]) ->
     views = task.counts * task.formations**2
     images.pick(views, 0, repeat=True)  # refuses, by name, classes without images, before a network is trained in vain
     where = pick_device(task.device)
-    warm_up(where, images.size)
+    prepare(where, images.size, task.backbone)
     model, pool_seconds, teacher_seconds = _embedder(task, config)
     started = time.perf_counter()
     possible = np.minimum(views, images.counts)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pocket.runs.threads import start_numba
+from pocket.runs.threads import numba_fault
 
 Counts = npt.NDArray[np.int64]
 Words = npt.NDArray[np.uint64]
@@ -117,7 +117,7 @@ def _compiled(*, wide: bool) -> Callable[..., None]:
     """
     import numba
 
-    start_numba()
+    numba_fault()  # starts the threads
     small = np.uint16 if wide else np.uint8
 
     m1, m2 = np.uint64(0x5555555555555555), np.uint64(0x3333333333333333)

@@ -1,4 +1,4 @@
-"""Where and how numbers are computed: the one place that knows about devices, seeds and determinism."""
+"""Where and how numbers are computed: devices, precision, seeds and determinism; the kernels are in `fusion`."""
 
 from __future__ import annotations
 
@@ -55,10 +55,10 @@ def precision(device: torch.device) -> Iterator[None]:
     """Compute networks in bfloat16 where that is faster, for as long as the block lasts; weights stay float32.
 
     On a GPU with bfloat16 units (Ampere and later), else in float32. The environment variable ``POCKET_PRECISION``
-    chooses for every device: ``bf16`` or ``fp32``. On a CPU with bfloat16 units (AMX) a ConvNet takes half the time in
-    bfloat16 from 24 x 24 pixels on (`kernels_cpu`), smaller images about the same as in float32; elsewhere torch
-    emulates it. So the CPU computes in float32 unless asked. Compiled by torch it takes 1.3 to 1.0 of the time, after
-    70 s of compiling: it is not.
+    chooses for every device: ``bf16`` or ``fp32``. On a CPU with AMX a ConvNet takes half the time in bfloat16 from
+    24 x 24 pixels on (`kernels_cpu`), and for smaller images about as long as in float32; other processors were not
+    measured, and some emulate it. So the CPU computes in float32 unless asked. torch's compiler took 70 s and gained
+    nothing.
 
     Raises
     ------

@@ -15,12 +15,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from pocket.hashing import devices
-from pocket.runs.threads import start_numba
+from pocket.hashing.devices import precision, warm_up
+from pocket.runs.threads import forked, numba_fault
 
 _LARGEST = 64 * 64  # pixels of a map that a GPU's kernel holds in registers
 _MODULES = {"cuda": "pocket.hashing.kernels_gpu", "cpu": "pocket.hashing.kernels_cpu"}
-_SMALLEST = 24 * 24  # pixels of an image from which on compiling for the CPU comes back within a few trainings
+_SMALLEST = 24 * 24  # pixels of an image from which on compiling for the CPU, some 6 s, comes back in a training or two
 
 
 class Kernels(Protocol):
@@ -72,9 +72,11 @@ def layers(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
 def kernels_for(images: Tensor) -> Kernels | None:
     """Return the kernels for a network's images, shape (N, C, H, W); None where torch's layers are to compute.
 
-    That is for images of less than 24 x 24 pixels on the CPU, of more than 64 x 64 on a GPU, and, with a warning,
-    wherever kernels cannot be compiled.
+    That is for images of less than 24 x 24 pixels on the CPU, of more than 64 x 64 on a GPU, of another type than
+    float32, in a process that was forked from one with kernels, and, with a warning, wherever kernels do not work.
     """
+    if images.dtype != torch.float32 or forked():
+        return None
     pixels = images.shape[2] * images.shape[3]
     fits = pixels <= _LARGEST if images.is_cuda else images.device.type == "cpu" and pixels >= _SMALLEST
     return _kernels(images.device.type) if fits else None
@@ -90,12 +92,12 @@ def _kernels(device: str) -> Kernels | None:
     return kernels
 
 
-@cache
 def fault(device: str) -> str:
-    """Return why kernels cannot be compiled for "cuda" or "cpu"; empty where they can."""
-    return _triton_fault() if device == "cuda" else _numba_fault()
+    """Return why kernels do not work on "cuda" or "cpu"; empty where they do."""
+    return _triton_fault() if device == "cuda" else numba_fault()
 
 
+@cache
 def _triton_fault() -> str:
     try:
         from pocket.hashing import kernels_gpu
@@ -107,20 +109,12 @@ def _triton_fault() -> str:
     return ""
 
 
-def _numba_fault() -> str:
-    try:
-        ran_by = start_numba()
-    except ImportError as error:
-        return f"numba cannot be imported ({error})"
-    # The last resort among numba's threads: two callers at once would end the process.
-    return "numba finds neither OpenMP nor TBB here to run its threads" if ran_by == "workqueue" else ""
-
-
-def warm_up(device: torch.device, size: int) -> None:
+def prepare(device: torch.device, size: int, backbone: str) -> None:
     """Pay once, outside every timing, for what the first training of images of ``size`` pixels a side pays."""
-    devices.warm_up()
-    if device.type == "cpu" and (kernels := kernels_for(torch.empty(0, 1, size, size))):
-        with devices.precision(device):  # kernels are compiled for what convolutions give
+    warm_up()
+    kernels = kernels_for(torch.empty(0, 1, size, size)) if device.type == "cpu" and backbone == "convnet" else None
+    if kernels:
+        with precision(device):  # kernels are compiled for the type that convolutions give
             x = functional.conv2d(torch.zeros(1, 1, 2, 2), torch.zeros(1, 1, 1, 1))
         weight, bias = torch.ones(2, 1)
         pooled = kernels.forward(x, weight, bias, 1e-5, False)

@@ -140,7 +140,7 @@ class HashModel(nn.Module):
         self.register_buffer("shift", torch.zeros(bits))
         self.register_buffer("code_mean", torch.zeros(bits))
         self.register_buffer("code_std", torch.ones(bits))
-        self._map_bytes: list[int] = []
+        self._map_bytes: dict[str, list[int]] = {}  # by the kind of device
         _draw(self, seed)
         if weights is not None:
             load_weights(self.backbone, weights)
@@ -206,13 +206,14 @@ class HashModel(nn.Module):
         Measured once by a forward of one image: with gradients, twice the outputs of all layers, which are kept
         for the backward and meet their gradients there, and an eighth more for what the convolutions work in, which
         differs from processor to processor; without, four times the largest: a layer's input and output, a shortcut,
-        and room to work, but never more than with gradients. Where the layers of a ConvNet are fused, only what the
-        convolutions give is kept, and counted.
+        and room to work. Where a GPU fuses the layers of a ConvNet, it keeps only what the convolutions give; on the
+        CPU they are counted as if they were not fused, so that there are as many images in a chunk as ever.
         """
-        if not self._map_bytes:
-            self._map_bytes = _map_bytes(self)
-        kept = 9 * sum(self._map_bytes) // 4
-        return kept if grad else min(kept, 4 * max(self._map_bytes))
+        where = self.mean.device.type
+        if where not in self._map_bytes:
+            self._map_bytes[where] = _map_bytes(self)
+        maps = self._map_bytes[where]
+        return 9 * sum(maps) // 4 if grad else 4 * max(maps)
 
     def save(self, path: Path) -> Path:
         """Save weights as safetensors, with the shape of the network and its report in the metadata."""
@@ -291,10 +292,16 @@ def _map_bytes(model: HashModel) -> list[int]:
     leaves = [module for module in model.modules() if not any(True for _ in module.children())]
     hooks = [leaf.register_forward_hook(count) for leaf in leaves]
     training, image = model.training, model.mean.new_zeros(1, *(model.shape[k] for k in ("channels", "size", "size")))
+    backbone = model.backbone
+    fused = isinstance(backbone, ConvNet) and backbone.fused
     try:
+        if fused and not image.is_cuda:
+            backbone.fused = False
         with torch.no_grad():
             model.eval()(image)  # no statistics are updated, nothing is drawn
     finally:
+        if fused:
+            backbone.fused = True
         model.train(training)
         for hook in hooks:
             hook.remove()

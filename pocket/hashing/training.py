@@ -18,7 +18,7 @@ from torch import Tensor
 from pocket.data import CondensedSet, ImageSet
 from pocket.hashing.bars import steps
 from pocket.hashing.devices import derive, describe, deterministic, pick_device, to_float
-from pocket.hashing.fusion import warm_up
+from pocket.hashing.fusion import prepare
 from pocket.hashing.labelling import unpack
 from pocket.hashing.lessons import STAGE, Lesson, imitate, teach
 from pocket.hashing.mixing import mixes_of
@@ -94,7 +94,7 @@ def train(
     hashing = objective(method)
     codes, codebook = _code_labels(images, method, bits)
     where = pick_device(device)
-    warm_up(where, images.size)
+    prepare(where, images.size, backbone)
     started = time.perf_counter()
     views, labels = _views(images, where)
     model = HashModel(
@@ -191,7 +191,7 @@ def fine_tune(
             raise ValueError(f"{images.name!r} has classes, channels and pixels {found}, the model {wanted}")
     config = config or TrainConfig.fine()
     where = pick_device(device)
-    warm_up(where, wanted[2])
+    prepare(where, model.shape["size"], model.shape["backbone"])
     started = time.perf_counter()
     parts = [_views(images, where) for images in given]
     views = torch.cat([_as_bytes(part) for part, _ in parts])

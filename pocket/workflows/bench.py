@@ -16,6 +16,8 @@ from pocket.data import CondensedSet, RetrievalSplit
 from pocket.evaluation import evaluate
 from pocket.hashing import HashModel
 from pocket.hashing.calibration import represent
+from pocket.hashing.devices import pick_device
+from pocket.hashing.fusion import prepare
 from pocket.hashing.networks import default_width
 from pocket.runs import results
 from pocket.runs.provenance import peak_mb, provenance
@@ -144,6 +146,7 @@ def _measure(spec: Spec, stock: Stock, *, suite: str, reduced: bool, shared: int
     small = training if isinstance(training, CondensedSet) else None
     steps = effective(spec.method, spec.config).get("steps", 0) if spec.config else 0
     size = disk_bytes(training)
+    prepare(pick_device(stock.device), model.shape["size"], model.shape["backbone"])
     for protocol in spec.protocols:
         split = stock.split(spec, protocol)
         started = time.perf_counter()

@@ -63,8 +63,9 @@ def _kit(t: Translate) -> list[Finding]:
     absent, kit = missing("kit"), t("doctor.kit")
     if {"torch", "torchvision", "faiss"} <= set(absent):
         return [Finding("warn", kit, t("doctor.light"), t("doctor.light_todo", command=command("kit")))]
-    findings = [*_torch(t), _faiss(t)]
-    if rest := set(absent) - {"torch", "torchvision", "faiss"}:
+    rest = set(absent) - {"torch", "torchvision", "faiss"}
+    findings = [*_torch(t), *(() if absent else _kernels(t)), _faiss(t)]
+    if rest:
         lacks = t("doctor.lacks", modules=", ".join(sorted(rest)))
         findings.append(Finding("stop", kit, lacks, t("doctor.lacks_todo", command=command("kit"))))
     return findings
@@ -91,22 +92,31 @@ def _torch(t: Translate) -> list[Finding]:
     except (ImportError, RuntimeError) as error:
         found = t("doctor.broken", error=error)
         findings.append(Finding("stop", "torchvision", found, t("doctor.torchvision_todo")))
-    from pocket.hashing.fusion import fault
-
     device = t("doctor.device")
     if torch.cuda.is_available():
         gigabytes = torch.cuda.get_device_properties(0).total_memory / 2**30
         findings.append(Finding("ok", device, f"{torch.cuda.get_device_name(0)}, {gigabytes:.0f} GiB"))
-        if why := fault("cuda"):
-            findings.append(Finding("warn", "Triton", t("doctor.no_triton", why=why), t("doctor.no_triton_todo")))
     else:
         found = t("doctor.no_gpu", cores=os.cpu_count())
         findings.append(Finding("warn", device, found, t("doctor.no_gpu_todo")))
-        if why := fault("cpu"):
-            findings.append(Finding("warn", "numba", t("doctor.no_numba", why=why), t("doctor.no_numba_todo")))
-        elif hasattr(torch.cpu, "get_capabilities") and torch.cpu.get_capabilities().get("amx_bf16"):  # newer than 2.11
-            findings.append(Finding("ok", "bfloat16", t("doctor.amx")))
     return findings
+
+
+def _kernels(t: Translate) -> list[Finding]:
+    try:
+        import torch
+
+        from pocket.hashing.fusion import fault
+    except (ImportError, OSError):
+        return []  # that torch is broken is said already
+    gpu = torch.cuda.is_available()
+    if why := fault("cuda" if gpu else "cpu"):
+        if gpu:
+            return [Finding("warn", "Triton", t("doctor.no_triton", why=why), t("doctor.no_triton_todo"))]
+        return [Finding("warn", "numba", t("doctor.no_numba", why=why), t("doctor.no_numba_todo"))]
+    if not gpu and hasattr(torch.cpu, "get_capabilities") and torch.cpu.get_capabilities().get("amx_bf16"):
+        return [Finding("ok", "bfloat16", t("doctor.amx"))]  # torch 2.11 cannot tell
+    return []
 
 
 def _faiss(t: Translate) -> Finding:

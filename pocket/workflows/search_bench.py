@@ -19,7 +19,7 @@ from pocket.evaluation.engines import unique
 from pocket.runs import results
 from pocket.runs.provenance import peak_mb, provenance
 from pocket.runs.results import SearchRow
-from pocket.runs.threads import start_numba
+from pocket.runs.threads import numba_fault
 
 MAKERS: dict[str, Callable[[int, int], tuple[Codes, Codes]]] = {"clustered": clustered_codes, "uniform": uniform_codes}
 SIZES = (10_000, 1_000_000, 10_000_000)
@@ -94,7 +94,7 @@ def bench_search(
 def _row(**fields: Any) -> SearchRow:
     from numba import get_num_threads
 
-    start_numba()
+    numba_fault()
     made = provenance("cpu")
     return SearchRow(
         **fields,

@@ -16,6 +16,8 @@ from pocket.condensation.config import IEMConfig
 from pocket.condensation.gradient import GradientConfig
 from pocket.data import CondensedSet, ImageSet, RetrievalSplit, load
 from pocket.hashing import HashModel, label, train
+from pocket.hashing.devices import pick_device
+from pocket.hashing.fusion import prepare
 from pocket.hashing.labelling import MIXES
 from pocket.runs.paths import run_dir
 from pocket.runs.results import Row
@@ -74,6 +76,7 @@ class Stock:
         if not spec.labels:
             return made, 0.0
         teacher = self.teacher(spec, split, spec.hashing, spec.bits)
+        prepare(pick_device(self.device), made.size, teacher.shape["backbone"])
         started = time.perf_counter()
         labelled = label(made, teacher, seed=spec.seed, device=self.device)
         return labelled, time.perf_counter() - started
