@@ -655,3 +655,12 @@ def test_the_command_line_goes_through(tiny_suite: Path) -> None:
     assert found.exit_code == 0, found.output
     assert "mAP" in found.output
     assert [r.method for r in results.read(tiny_suite / "tiny.csv")] == ["full"]
+
+
+def test_the_whole_task_stands_for_an_image_set_however_many_ways_the_reduced_one_has() -> None:
+    whole = benchmark.groups(rows("iem", 0.5))
+    other = {"reduced": True, "width": 16}
+    reduced = benchmark.groups(row for m in ("dm", "random", "iem") for row in rows(m, 0.4, **other))
+    assert len({group.task for group in (*whole, *reduced)}) == 2
+    assert benchmark.main_tasks([*reduced, *whole]) == [whole[0].task]
+    assert benchmark.main_tasks(reduced) == [reduced[0].task]

@@ -152,12 +152,13 @@ def pays_after(group: Group, whole: Group | None) -> str:
 
 
 def main_tasks(among: Sequence[Group]) -> list[Task]:
-    """Return, of each image set and protocol, the task that was measured in most ways."""
+    """Return, of each image set and protocol, the task that was measured in most ways; a reduced one where all are."""
     sizes = Counter(group.task for group in among)
+    whole = {group.task for group in among if not group.rows[0].reduced}
     best: dict[tuple[str, str], Task] = {}
-    for task, size in sizes.items():
+    for task in sizes:
         key = task.dataset, task.protocol
-        if key not in best or size > sizes[best[key]]:
+        if key not in best or (task in whole, sizes[task]) > (best[key] in whole, sizes[best[key]]):
             best[key] = task
     return list(best.values())
 
