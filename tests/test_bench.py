@@ -658,7 +658,7 @@ def test_the_command_line_goes_through(tiny_suite: Path) -> None:
 
 
 def test_the_whole_task_stands_for_an_image_set_however_many_ways_the_reduced_one_has() -> None:
-    whole = benchmark.groups(rows("iem", 0.5))
+    whole = benchmark.groups(rows("iem", 0.5, reduced=False))
     other = {"reduced": True, "width": 16}
     reduced = benchmark.groups(row for m in ("dm", "random", "iem") for row in rows(m, 0.4, **other))
     assert len({group.task for group in (*whole, *reduced)}) == 2
