@@ -7,10 +7,10 @@ backward, torch's layers (with `Halve`) / these; the last two lines are of whole
 ==================================== ============== ============== ==============
 what                                 layers         kernels        bfloat16
 ==================================== ============== ============== ==============
-block, 400 images, 64 x 32 x 32      46 + 78        12 + 26        13 + 25
-block, 50 images, 128 x 32 x 32      8 + 15         2 + 6          2 + 4
-400 images, width 64, frozen         333            205            88
-128 images, width 128, frozen        269            168            83
+block, 400 images, 64 x 32 x 32      46 + 78        10 + 21        14 + 23
+block, 50 images, 128 x 32 x 32      8 + 15         2 + 6          2 + 6
+400 images, width 64, frozen         326            206            120
+128 images, width 128, frozen        251            177            82
 ==================================== ============== ============== ==============
 
 An image's sums are taken by one thread, so that the bits do not depend on how many there are. Compiled once a process,
