@@ -75,6 +75,11 @@ class Group(NamedTuple):
         return any(row.shared > 1 for row in self.rows)
 
     @property
+    def device(self) -> str:
+        """Where the rows were measured; several devices are all named, and their seconds are of no one of them."""
+        return " and ".join(sorted({row.device for row in self.rows}))
+
+    @property
     def map(self) -> Summary:
         """Expected mAP over seeds, the head recalibrated."""
         return summarise(row.map for row in self.rows)
@@ -139,12 +144,15 @@ def break_even(group: Group, whole: Group | None, *, teacher: bool) -> float | N
 def pays_after(group: Group, whole: Group | None) -> str:
     """Return the break-even as text; where the seconds saved do not stand out from their noise, that is said.
 
-    Seconds of a device that several benches shared are too long by what nobody knows: nothing is told from them.
+    Seconds of a device that several benches shared are too long by what nobody knows: nothing is told from them, nor
+    from those of two devices, or of two precisions on one.
     """
     if whole is None or group.method == "full":
         return "–"
     if group.shared or whole.shared:
         return "shared device"
+    if len({row.device for row in (*group.rows, *whole.rows)}) > 1:
+        return "other device"
     saved, trainings = saved_seconds(group, whole), break_even(group, whole, teacher=True)
     if saved.seeds > 1 and abs(saved.mean) <= saved.half_width:
         return "within noise"
@@ -171,9 +179,13 @@ def answers(among: Sequence[Group], task: Task) -> list[str]:
         if (group.task, group.method, group.variant) != (task, "iem", "") or whole is None:
             continue
         saved = saved_seconds(group, whole)
+        trainings = pays_after(group, whole)
         cost = f"{group.mean(lambda r: r.make_seconds):.0f} s to make"
-        cost += "" if group.shared else f", {saved.mean:.1f} s saved a training"
-        when = _comes_back(pays_after(group, whole))
+        if trainings == "other device":
+            cost += f" and {group.mean(lambda r: r.train_seconds):.0f} s to train on, on {group.device}"
+        elif trainings != "shared device":
+            cost += f", {saved.mean:.1f} s saved a training"
+        when = _comes_back(trainings)
         lost = f"{whole.map.mean - group.map.mean:.3f} less than full data"
         told.append(f"{task.dataset}, {group.name}: mAP {group.map.mean:.3f}, {lost}; {cost}: {when}.")
     return told
@@ -185,6 +197,7 @@ def _comes_back(trainings: str) -> str:
         "never": "these seconds never come back",
         "within noise": "whether they come back is within the noise",
         "shared device": "whether they come back is not known, for the device was shared",
+        "other device": "whether they come back is not known, for full data was measured on another device",
     }
     if trainings in told:
         return told[trainings]
