@@ -207,6 +207,23 @@ def test_the_loss_is_told_whenever_a_bar_is_drawn(
     assert asked == 0, "a GPU is not waited for at every step"
 
 
+def test_a_bar_under_a_time_budget_ends_where_that_will_be_used_up(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(bars, "EVERY", 0.0)
+    spent = [0.0]
+    for _ in bars.steps(range(2, 1000), "matching", shown=True, used=lambda: spent[0], initial=2, total=1000):
+        spent[0] += 0.25  # slower than before: 12 steps, then 8, 7, 6
+    shown = [line.split(",")[0] for line in capsys.readouterr().err.splitlines()]
+    assert shown == [f"matching: {done}" for done in ("2/1000", "3/12", "4/8", "5/7", "6/6")]
+    assert list(bars.steps(range(4), "matching", shown=True, used=lambda: 0.01)) == [0, 1, 2, 3]
+    assert "matching: 3/4, " in capsys.readouterr().err, "the budget outlasts the steps"
+    spent[0] = 0.5
+    for _ in bars.steps(range(4), "matching", shown=False, used=lambda: spent[0]):
+        spent[0] += 0.25
+    assert spent[0] == 1, "nor do steps that nobody watches go on"
+
+
 def test_a_condensed_set_is_trained_on_as_its_views() -> None:
     whole = condense(IMAGES, 4, "random", formation=1)
     same = ImageSet(whole.images, whole.labels, IMAGES.class_names, "the same")

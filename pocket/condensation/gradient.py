@@ -160,6 +160,9 @@ def gradient_matching(task: Task) -> Matched:
             torch.cuda.synchronize(where)  # a budget counts work that is done, not work that is queued
         return spent + time.perf_counter() - started
 
+    def used() -> float:
+        return seconds() / config.seconds if config.seconds else 0.0
+
     def last() -> Tensor:
         return loss
 
@@ -172,11 +175,10 @@ def gradient_matching(task: Task) -> Matched:
                 task.progress if isinstance(task.progress, str) else f"condensing {images.name}",
                 shown=bool(task.progress),
                 loss=last,
+                used=used if config.seconds else None,
                 initial=first,
                 total=config.steps,
             ):
-                if config.seconds is not None and seconds() >= config.seconds:
-                    break
                 source = generator(where, task.seed, _STAGE, step)
                 drawn = augmentation.draw(images.num_classes, source)
                 batch = real.batch(config.real_batch, source).unflatten(0, (images.num_classes, -1))
@@ -210,8 +212,7 @@ def gradient_matching(task: Task) -> Matched:
         if task.checkpoint:
             task.checkpoint.flush()
         raise
-    finished = synthetic.detach().cpu()
-    return Matched(finished, 0.0, seconds())
+    return Matched(synthetic.detach().cpu(), 0.0, seconds())
 
 
 def gradient_distance(ours: Sequence[Tensor], wanted: Sequence[Tensor], kind: str) -> Tensor:
