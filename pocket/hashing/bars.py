@@ -55,14 +55,14 @@ def steps(
 
 def _until_used_up(bar: Any, used: Callable[[], float]) -> Iterable[int]:
     """Go through the steps of a bar as far as a budget reaches, and let it show that as its end."""
-    most, done = bar.total, bar.n
+    most, done, share = bar.total, bar.n, used()
     with bar:
         for number in bar.iterable:
-            if used() >= 1:
+            if share >= 1:
                 break
             yield number
             done += 1
-            if share := used():
+            if share := used():  # asked once a step: on a GPU that waits for it
                 bar.total = min(most, max(done, round(done / share)))
                 if isinstance(bar, tqdm_notebook) and not bar.disable:
                     bar.container.children[1].max = bar.total  # its bar is a widget, which has an end of its own
