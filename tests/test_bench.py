@@ -163,12 +163,22 @@ def test_no_break_even_is_told_between_two_devices() -> None:
     (told,) = benchmark.answers([full, iem], iem.task)
     assert told.endswith(
         "15 s to make and 2 s to train on, on cpu, bf16: whether they come back is not known, for full data was "
-        "measured on another device."
+        "measured on another device, or in other threads."
     )
     assert frontier.unbeaten([full, iem, random]) == [random, full], "of the device of most"
     (mixed,) = benchmark.groups([rows("iem", 0.9)[0], other[1]])
     assert mixed.device == "cpu and cpu, bf16"
     assert benchmark.pays_after(mixed, full) == "other device"
+    threads, kept = benchmark.groups([*rows("dm", 0.8, threads=1, **free), *rows("iem", 0.9, made_on="cpu, bf16")])
+    assert benchmark.pays_after(threads, full) == "other device", "of one thread"
+    assert benchmark.pays_after(kept, full) == "other device", "its set is of another one, and was kept"
+    assert frontier.timed_alike([full, threads, kept, random]) == [full, random]
+    on_gpu = {"device": "a GPU, bf16", "made_on": "a GPU, bf16"}
+    whole, small = (
+        benchmark.groups(rows(method, 0.9, 0.9, threads=n, ipc=ipc, **free, **on_gpu))[0]
+        for method, n, ipc in (("full", 5, 0), ("random", 8, 10))
+    )
+    assert benchmark.pays_after(small, whole) != "other device", "a GPU's seconds are not of the threads"
 
 
 def test_a_linear_head_stands_beside_what_is_published() -> None:
@@ -240,6 +250,9 @@ def test_the_sources_own_iem_is_named_and_judged_apart() -> None:
     assert [c.ahead for c in ahead.comparisons(found, benchmark.PUBLISHED)] == [False]
     (equal,) = ahead.equal_disk(found)
     assert equal.gap.mean == pytest.approx(0.05)
+    whole = rows("random", 0.88, variant="equal disk", ipc=14, formation=1)
+    (equal,) = ahead.equal_disk(benchmark.groups([*table, *whole]))
+    assert (equal.theirs.formation, equal.gap.mean) == (1, pytest.approx(0.02)), "the stronger form"
     shown = benchmark.strongest_forms(found, found[0].task, 10, teaching=Teaching(codes=False, patient=False))
     assert [g.name.split(",")[0] for g in shown][:2] == ["IEM", "random tiles (equal disk)"]
 
@@ -369,6 +382,7 @@ def tiny(reduced: bool) -> Iterator[Spec]:
         {"method": "kcenter", "config": IEMConfig.dm()},
         {"method": "gradient", "config": GradientConfig.dc(steps=2, real_batch=4), "like": iem},
         {"method": "random", "variant": "equal disk", "config": IEMConfig.dm(), "like": iem},
+        {"method": "random", "variant": "equal disk", "config": IEMConfig.dm(formation=2), "like": iem, "labels": True},
     ):
         yield replace(base, **way)
     yield replace(base, method="random", config=IEMConfig.dm(), hashing="linear")
@@ -393,9 +407,10 @@ def test_bench_measures_every_cell_and_goes_on_where_it_stopped(tiny_suite: Path
         ("kcenter", "", False, "orthohash"),
         ("gradient", "", False, "orthohash"),
         ("random", "equal disk", False, "orthohash"),
+        ("random", "equal disk", True, "orthohash"),
         ("random", "", False, "linear"),
     ]
-    full, iem, labelled, random, kcenter, gradient, equal, linear = table
+    full, iem, labelled, random, kcenter, gradient, equal, tiles, linear = table
     assert iem.teacher_seconds > 0
     assert iem.pool_seconds == 0, "its networks are random ones"
     assert labelled.image_bytes == iem.image_bytes + 16 * (MIXES * 4 * 10 // 2 + 2 * 10), "codes and a codebook"
@@ -404,13 +419,16 @@ def test_bench_measures_every_cell_and_goes_on_where_it_stopped(tiny_suite: Path
     assert random.teacher_seconds == 0
     assert equal.disk_bytes <= iem.disk_bytes * 1.1
     assert equal.images >= random.images
+    assert tiles.formation == 2
+    assert tiles.disk_bytes <= labelled.disk_bytes * 1.1
+    assert (full.made_on, random.made_on, iem.made_on, kcenter.made_on, tiles.made_on) == ("", "", "cpu", "cpu", "cpu")
     assert linear.accuracy is not None
     assert all(0 < r.map <= 1 and r.map_plain and r.threads and r.commit != "" for r in table)
     assert gradient.condense_seconds > 0
     before = path.read_bytes()
     bench("tiny", folder=tiny_suite, device="cpu", say=said.append)
     assert path.read_bytes() == before, "what is known is not measured again"
-    assert "8 cells, 8 known" in said[-2]
+    assert "9 cells, 9 known" in said[-2]
     assert "nothing to do" in said[-1]
     with pytest.raises(ValueError, match="no method 'dc'; choose one of full, iem, random, kcenter, gradient"):
         bench("tiny", folder=tiny_suite, device="cpu", only="dc")

@@ -80,6 +80,11 @@ class Group(NamedTuple):
         return " and ".join(sorted({row.device for row in self.rows}))
 
     @property
+    def clocks(self) -> frozenset[str]:
+        """What the seconds of its rows are of; see `Row.clocks`."""
+        return frozenset().union(*(row.clocks for row in self.rows))
+
+    @property
     def map(self) -> Summary:
         """Expected mAP over seeds, the head recalibrated."""
         return summarise(row.map for row in self.rows)
@@ -145,13 +150,13 @@ def pays_after(group: Group, whole: Group | None) -> str:
     """Return the break-even as text; where the seconds saved do not stand out from their noise, that is said.
 
     Seconds of a device that several benches shared are too long by what nobody knows: nothing is told from them, nor
-    from those of two devices, or of two precisions on one.
+    from those of two devices, or of two precisions or numbers of threads on one.
     """
     if whole is None or group.method == "full":
         return "–"
     if group.shared or whole.shared:
         return "shared device"
-    if len({row.device for row in (*group.rows, *whole.rows)}) > 1:
+    if len(group.clocks | whole.clocks) > 1:
         return "other device"
     saved, trainings = saved_seconds(group, whole), break_even(group, whole, teacher=True)
     if saved.seeds > 1 and abs(saved.mean) <= saved.half_width:
@@ -197,7 +202,7 @@ def _comes_back(trainings: str) -> str:
         "never": "these seconds never come back",
         "within noise": "whether they come back is within the noise",
         "shared device": "whether they come back is not known, for the device was shared",
-        "other device": "whether they come back is not known, for full data was measured on another device",
+        "other device": "whether they come back is not known, for full data was measured on another device, or in other threads",
     }
     if trainings in told:
         return told[trainings]

@@ -19,10 +19,10 @@ def seconds_for_one(group: Group) -> float:
 
 
 def timed_alike(among: Iterable[Group]) -> list[Group]:
-    """Return the groups of the device that most were measured on alone: only their seconds can be compared."""
-    alone = [group for group in among if not group.shared]
-    devices = Counter(group.device for group in alone)
-    return [group for group in alone if group.device == devices.most_common(1)[0][0]]
+    """Return the groups of the one device that most were measured on alone: only their seconds can be compared."""
+    alone = [group for group in among if not group.shared and len(group.clocks) == 1]
+    most = Counter(group.clocks for group in alone).most_common(1)
+    return [group for group in alone if group.clocks == most[0][0]]
 
 
 def unbeaten(among: Iterable[Group]) -> list[Group]:

@@ -39,6 +39,7 @@ class Row(Cell):
     backbone: str
     width: NonNegativeInt
     condense_steps: NonNegativeInt = Field(0, description="0 also where seconds and not steps were the limit")
+    made_on: str = Field("", description="devices of the set and its teachers; empty: there are none, or not recorded")
     label_seconds: NonNegativeFloat = Field(0.0, description="a trained teacher's labelling of the views")
     evaluate_seconds: NonNegativeFloat
     disk_bytes: NonNegativeInt
@@ -54,6 +55,12 @@ class Row(Cell):
     def make_seconds(self) -> float:
         """Seconds to make the set, all stages, labelling included."""
         return super().make_seconds + self.label_seconds
+
+    @property
+    def clocks(self) -> set[str]:
+        """What its seconds are of: each device, and of a CPU the threads, too."""
+        threads = f" of {self.threads} threads" if self.device.startswith("cpu") else ""
+        return {device + threads for device in (self.device, self.made_on) if device}
 
 
 class SearchRow(BaseModel):

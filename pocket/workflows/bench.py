@@ -145,7 +145,7 @@ def _measure(spec: Spec, stock: Stock, *, suite: str, reduced: bool, shared: int
     assert spent is not None
     small = training if isinstance(training, CondensedSet) else None
     steps = effective(spec.method, spec.config).get("steps", 0) if spec.config else 0
-    size = disk_bytes(training)
+    size, made_on = disk_bytes(training), stock.made_on(spec, first, small)
     prepare(pick_device(stock.device), model.shape["size"], model.shape["backbone"])
     for protocol in spec.protocols:
         split = stock.split(spec, protocol)
@@ -174,6 +174,7 @@ def _measure(spec: Spec, stock: Stock, *, suite: str, reduced: bool, shared: int
             label_seconds=label_seconds,
             evaluate_seconds=seconds,
             disk_bytes=size,
+            made_on=made_on,
             accuracy=_accuracy(model, split, stock.device) if spec.hashing == "linear" else None,
             peak_mb=peak_mb() or 0.0,
             threads=torch.get_num_threads(),

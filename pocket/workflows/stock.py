@@ -9,14 +9,17 @@ from functools import cached_property
 from pathlib import Path
 from shutil import rmtree
 
+import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from pocket.condensation import Pool, condense, make_pool
 from pocket.condensation.config import IEMConfig
 from pocket.condensation.gradient import GradientConfig
 from pocket.data import CondensedSet, ImageSet, RetrievalSplit, load
+from pocket.data.formation import encode
 from pocket.hashing import HashModel, label, train
-from pocket.hashing.devices import pick_device
+from pocket.hashing.devices import pick_device, to_float
 from pocket.hashing.fusion import prepare
 from pocket.hashing.labelling import MIXES
 from pocket.runs.paths import run_dir
@@ -90,6 +93,19 @@ class Stock:
             same = used and (spec.hashing, spec.bits) == spec.condensing
             used = used if same else used + made.card.labels.teacher_seconds
         return used
+
+    def made_on(self, spec: Spec, split: RetrievalSplit, made: CondensedSet | None) -> str:
+        """Name the devices that a set and the full-data models that it used took seconds of: they may be kept ones."""
+        if made is None:
+            return ""
+        found = {made.card.provenance.device} if spec.method != "random" else set()
+        asked = [spec.condensing] if spec.taught else []
+        asked += [(spec.hashing, spec.bits)] if spec.labels else []
+        for hashing, bits in asked:
+            report = self.teacher(spec, split, hashing, bits).report
+            assert report is not None
+            found.add(report.device)
+        return " and ".join(sorted(found))
 
     def condensed(self, spec: Spec, split: RetrievalSplit) -> CondensedSet:
         """Return the set of a spec; it is made once and kept, since many cells train on it."""
@@ -180,10 +196,13 @@ class Stock:
         return iem.teacher_seconds + iem.pool_seconds + iem.condense_seconds
 
     def same_bytes(self, spec: Spec, split: RetrievalSplit) -> int:
-        """Return how many random images a class fill the disk bytes of IEM's set."""
-        some = split.train.subset(split.train.pick(10, 0))
-        each = disk_bytes(some) / len(some) + (MIXES * spec.bits / 2 if spec.labels else 0)  # at four bits a value
-        return max(1, int(self.of_iem(spec).disk_bytes / each / split.train.num_classes))
+        """Return how many random images a class, or images of random tiles, fill the disk bytes of IEM's set."""
+        assert spec.config is not None
+        factor = spec.config.formation
+        chosen = split.train.pick(10 * factor**2, 0, repeat=True)
+        some = (encode(to_float(split.train.images[chosen]), factor) * 255).round().byte().numpy()
+        codes = MIXES * factor**2 * spec.bits / 2 if spec.labels else 0  # at four bits a value
+        return max(1, int(self.of_iem(spec).disk_bytes / (_png_bytes(some) / len(some) + codes) / split.train.num_classes))
 
     def of_iem(self, spec: Spec) -> Row:
         """Return the row of the cell of IEM whose seconds or bytes a cell is given."""
@@ -196,10 +215,15 @@ class Stock:
 
 def disk_bytes(images: ImageSet | CondensedSet) -> int:
     """Return what the images take as PNG files, with the code labels of a labelled set."""
+    codes = images.stored_bytes - images.images.nbytes if isinstance(images, CondensedSet) else 0
+    return _png_bytes(images.images) + codes
+
+
+def _png_bytes(images: npt.NDArray[np.uint8]) -> int:
+    """Return what images of shape (N, C, H, W) take as PNG files."""
     total = 0
-    for image in images.images:
+    for image in images:
         file = io.BytesIO()
         Image.fromarray(image[0] if len(image) == 1 else image.transpose(1, 2, 0)).save(file, "PNG")
         total += file.tell()
-    codes = images.stored_bytes - images.images.nbytes if isinstance(images, CondensedSet) else 0
-    return total + codes
+    return total

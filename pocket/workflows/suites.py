@@ -42,7 +42,10 @@ def _methods(ipc: int, steps: int, formation: int, *, gradient: bool = True) -> 
             {"method": "gradient", "config": GradientConfig.dc(steps=10 * steps), "like": best},
             {"method": "idc", "config": GradientConfig.idc(steps=10 * steps, formation=formation), "like": best},
         ]
-    ways += [{"method": "random", "variant": EQUAL_DISK, "config": IEMConfig.dm(), "like": best}]
+    ways += [
+        {"method": "random", "variant": EQUAL_DISK, "config": IEMConfig.dm(formation=f), "like": best}
+        for f in (1, formation)
+    ]
     return [way | {"ipc": ipc} for way in ways]
 
 
@@ -102,8 +105,7 @@ def mini(reduced: bool) -> Iterator[Spec]:
     yield from _cells(fashion, _patient(_methods(10, 300, 2)))
     yield from _cells(digits, _methods(1, 120, 2))
     for hashing in ("dpn", "csq", "dhd", "hashnet"):
-        some = [{}, *_methods(10, 120, 2, gradient=False)[:3]]
-        yield from _cells(replace(digits, hashing=hashing), some)
+        yield from _cells(replace(digits, hashing=hashing), [{}, *_methods(10, 120, 2)])
 
 
 @_once
@@ -131,13 +133,23 @@ def paper(reduced: bool) -> Iterator[Spec]:
     for ipc in (50, 500, 1):
         yield from _cells(base, _with_codes(table[ipc]))
     yield from _cells(base, _patient(table[50]))
-    for bits, hashing in itertools.product((64, 32, 16), ("orthohash", "dpn", "csq", "dhd", "hashnet")):
-        other = replace(base, bits=bits, hashing=hashing)
+    others = [
+        replace(base, bits=bits, hashing=hashing)
+        for bits, hashing in itertools.product((64, 32, 16), ("orthohash", "dpn", "csq", "dhd", "hashnet"))
+    ]
+    for other in others:
         yield from _cells(other, [{}])
         for ipc in (10, 50, 500, 1):
             yield from _cells(other, _with_codes(table[ipc][:3]))
-    for ipc in (10, 50, 1):
-        yield from _cells(base, _with_codes(_at_full_size(ipc, gradient=True)))
+    matched = {ipc: _at_full_size(ipc, gradient=True) for ipc in (10, 50, 1)}
+    for ipc in matched:
+        yield from _cells(base, _with_codes(matched[ipc]))
+    for other in others:
+        for ipc in (10, 50, 500, 1):
+            yield from _cells(other, _with_codes(table[ipc]))
+    for other in others:
+        for ipc in matched:
+            yield from _cells(other, _with_codes(matched[ipc]))
 
 
 @_once
