@@ -146,16 +146,58 @@ def test_what_is_no_longer_wanted_goes(tmp_path: Path) -> None:
     kept = Checkpoint(tmp_path / "state", {}, every=0.0)
     kept.keep(1, {"images": parameter}, optimizer, 0.5)
     assert Checkpoint(tmp_path / "state", {}).restore({"images": parameter}, optimizer) == (1, 0.5)
-    with pytest.raises(ArtefactError, match="belongs to other images, settings or another seed; delete it, or take"):
+    with pytest.raises(ArtefactError, match="belongs to other images, settings or another seed, or was"):
         Checkpoint(tmp_path / "state", {"seed": 1}).restore({"images": parameter}, optimizer)
     Checkpoint(tmp_path / "state", {}, resume=False)
     assert not (tmp_path / "state").exists(), "a run that is killed before it writes must not meet the old one"
 
 
+@pytest.mark.usefixtures("at_every_step")
+def test_what_other_threads_began_is_not_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sums are taken in as many parts as there are threads: the end would have bits of neither."""
+
+    def stop(step: pocket.condensation.Step) -> None:
+        if step.number == 2:
+            raise KeyboardInterrupt
+
+    options: dict[str, Any] = {"config": pocket.IEMConfig.dm(steps=4), "bits": 16, "width": 8, "device": "cpu"}
+    path, seen = tmp_path / "state", []
+    with pytest.raises(KeyboardInterrupt):
+        pocket.condense(IMAGES, 1, "dm", checkpoint=path, watch=stop, **options)
+    train(IMAGES, bits=16, width=8, config=SHORT, device="cpu", keep=tmp_path / "training")
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 7)
+    with pytest.raises(ArtefactError, match="or was written in other threads"):
+        pocket.condense(IMAGES, 1, "dm", checkpoint=path, **options)
+    options = {"bits": 16, "width": 8, "config": SHORT, "device": "cpu", "keep": tmp_path / "training"}
+    train(IMAGES, **options, watch=lambda step, loss: seen.append(step))
+    assert seen[0] == 1, "a training begins anew"
+
+
+@pytest.mark.usefixtures("at_every_step")
+def test_herding_keeps_the_network_that_it_looks_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, kept = tmp_path / "state", []
+    options: dict[str, Any] = {"bits": 16, "width": 8, "device": "cpu"}
+    straight = pocket.condense(IMAGES, 2, "herding", **options)
+
+    def killed(*_: object) -> None:
+        kept.extend(tmp_path.rglob("pool.json"))
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("pocket.condensation.selection._embeddings", killed)
+        pocket.condense(IMAGES, 2, "herding", checkpoint=path, **options)
+    assert len(kept) == 1
+    with monkeypatch.context() as patch:
+        patch.setattr("pocket.condensation.pool.train", killed)
+        made = pocket.condense(IMAGES, 2, "herding", checkpoint=path, **options)
+    assert (made.images == straight.images).all()
+    assert not list(tmp_path.iterdir()), "all of it is removed at the end"
+
+
 def test_a_large_state_is_written_less_often(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     parameter = torch.zeros(3, requires_grad=True)
     optimizer = torch.optim.SGD([parameter], lr=0.1)
-    clock = iter([0.0, 10.0, 10.0, 11.0, 60.0, 61.1])  # made, due, started, written: a second; due: 49, then 50.1 later
+    clock = iter([0.0, 10.0, 10.0, 11.0, 20.0, 21.1])  # made, due, started, written: a second; due: 9, then 10.1 later
     monkeypatch.setattr(time, "monotonic", lambda: next(clock))
     kept = Checkpoint(tmp_path / "state", {})
     kept.keep(1, {"images": parameter}, optimizer, 0.5)

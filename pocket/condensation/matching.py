@@ -244,7 +244,8 @@ def views(
         if isinstance(own, int):
             of = part_labels[:, None].expand(-1, own**2).flatten()
         else:
-            of = part_labels.repeat_interleave(torch.as_tensor(own**2, device=part.device))
+            many = torch.as_tensor(own**2, device=part.device)
+            of = part_labels.repeat_interleave(many, output_size=int((own**2).sum()))  # else it waits
         shown = augmentation.apply(decode(part, own), drawn.at(of))
         z, v = network.embed(shown)
         if teacher is None or judge is None:

@@ -24,7 +24,7 @@ from pocket.condensation.sizes import formations_of, say_capped
 from pocket.data import CondensedCard, CondensedSet, ImageSet
 from pocket.data.formation import Formation, encode
 from pocket.hashing import HashModel, train
-from pocket.hashing.devices import derive, describe, pick_device, to_float
+from pocket.hashing.devices import derive, pick_device, surroundings, to_float
 from pocket.hashing.networks import default_width
 from pocket.hashing.objectives import objective
 from pocket.runs.artefacts import ArtefactError
@@ -200,8 +200,8 @@ def condense(
         cut to 10 images, 10 stored a class, mAP of 3 seeds: IEM 0.853 with 2 for all, 0.856 with 1 for all, 0.815 with
         "auto"; random images 0.835, 0.859, 0.793. Cut to 20: 0.872, 0.868, 0.843 and 0.846, 0.844, 0.810.
     seed : int
-        Equal seeds give equal bits on one machine's CPU; on a GPU the gradient of the image warp is summed
-        in no fixed order, and gradient matching under a time budget (``config.seconds``) depends on the clock.
+        Equal seeds give equal bits on one machine's CPU with the same number of threads, and on a GPU where nothing
+        is rotated (`Augmentation`); gradient matching under a time budget (``config.seconds``) depends on the clock.
     config : IEMConfig or GradientConfig, optional
         Default: the method's own.
     backbone : str
@@ -233,7 +233,7 @@ def condense(
     ValueError
         If the method is unknown, ``ipc`` or ``ratio`` is out of range, or a class has no image.
     ArtefactError
-        If ``checkpoint`` belongs to another task.
+        If ``checkpoint`` belongs to another task, or its bits to another version or number of threads.
     """
     if method not in METHODS:
         raise ValueError(f"unknown method {method!r}; choose one of {', '.join(METHODS)}")
@@ -261,8 +261,7 @@ def condense(
         "backbone": backbone,
         "width": wide,
         "teacher": teacher.fingerprint if teacher else None,
-        "torch": torch.__version__,
-        "device": describe(pick_device(device)),
+        **surroundings(pick_device(device)),
     }
     state = Checkpoint(checkpoint, identity, resume=resume) if checkpoint else None
     task = Task(

@@ -40,7 +40,7 @@ def moments(z: Tensor, v: Tensor, classes: int, *, cov: bool, counts: Tensor | N
             spread = off.transpose(1, 2) @ off / by_class.shape[1]
         return Moments(z.unflatten(0, (classes, -1)).mean(dim=1), mean, spread)
     # One matrix product gives the means of unequal classes, in a fixed order of summation on any device.
-    of = torch.arange(classes, device=v.device).repeat_interleave(counts)
+    of = torch.arange(classes, device=v.device).repeat_interleave(counts, output_size=len(v))  # else it waits
     share = functional.one_hot(of, classes).T.to(v.dtype) / counts.clamp(min=1)[:, None]
     mean = share @ v
     spread = None

@@ -170,6 +170,7 @@ def _embedder(task: Task, config: IEMConfig) -> tuple[HashModel, float, float]:
             width=task.width,
             seed=task.seed,
             device=task.device,
+            keep=task.checkpoint.beside("pool") if task.checkpoint else None,
         )
         return pool.models[0], pool.seconds, 0.0
     takes = (task.teacher.shape["channels"], task.teacher.shape["size"])

@@ -14,6 +14,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from pocket.runs.provenance import installed
+
 
 def pick_device(device: str | torch.device = "auto") -> torch.device:
     """Return the device to compute on.
@@ -114,6 +116,16 @@ def to_float(images: npt.NDArray[np.uint8] | Tensor, device: torch.device | None
         images = torch.tensor(images)
     images = images.to(device or images.device)
     return images if images.is_floating_point() else images.float().div_(255)
+
+
+def surroundings(device: torch.device) -> dict[str, object]:
+    """Return what the bits of a result depend on beside its settings: versions, device, and on a CPU the threads.
+
+    Sums of a CPU are taken in as many parts as there are threads, so that their last digits follow them.
+    """
+    threads = torch.get_num_threads() if device.type == "cpu" else 0
+    versions = {"torch": torch.__version__, "kit": installed("pocket")}
+    return {**versions, "device": describe(device), "threads": threads}
 
 
 def describe(device: torch.device) -> str:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from pocket.data import CondensedSet, ImageSet
 from pocket.hashing.bars import steps
-from pocket.hashing.devices import derive, describe, deterministic, pick_device, to_float
+from pocket.hashing.devices import derive, describe, deterministic, pick_device, surroundings, to_float
 from pocket.hashing.fusion import prepare
 from pocket.hashing.labelling import unpack
 from pocket.hashing.lessons import STAGE, Lesson, imitate, teach
@@ -27,7 +27,6 @@ from pocket.hashing.objectives import objective
 from pocket.hashing.replay import Replay
 from pocket.hashing.schedule import TrainConfig
 from pocket.runs.checkpoint import Checkpoint
-from pocket.runs.provenance import installed
 
 
 def train(
@@ -72,8 +71,9 @@ def train(
     watch : callable, optional
         Called after every step with its number, from 1, and the loss of its batch, a scalar Tensor on the device.
     keep : Path, optional
-        A folder that the state is written to every few seconds (a large one less often: at most a fiftieth of the
-        time goes into it), and at the end. The same training, stopped or killed, goes on from there to the same bits;
+        A folder that the state is written to every few seconds (a large one less often: at most a tenth of the
+        time goes into it), and at the end. The same training, stopped or killed, goes on from there to the same bits,
+        with the same versions and number of threads;
         of any other there is another file. The folder is the caller's to delete.
 
     Returns
@@ -137,9 +137,7 @@ def _identity(given: Sequence[Tensor], model: HashModel, config: TrainConfig, se
         "start": model.fingerprint,  # with the codebook and the seed of the weights in it
         "config": asdict(config),
         "seed": seed,
-        "torch": torch.__version__,
-        "kit": installed("pocket"),
-        "device": describe(given[0].device),
+        **surroundings(given[0].device),
     }
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from pocket.runs.artefacts import ArtefactError, load_tensors, save_tensors
 
 _FORMAT = 2  # of the file: one of an earlier kit is refused like one of another task
-_SHARE = 0.02  # of the time, at most, goes into writing where a state is large
+_SHARE = 0.1  # of the time, at most, goes into writing where a state is large
 
 
 class Checkpoint:
@@ -31,7 +31,7 @@ class Checkpoint:
     resume : bool
         Continue from the file where there is one; else it is overwritten.
     every : float
-        Seconds between two writes: what a kill can lose at most, where a write takes less than a fiftieth of it.
+        Seconds between two writes: what a kill can lose at most, where a write takes less than a tenth of it.
     """
 
     def __init__(self, path: Path, identity: dict[str, Any], *, resume: bool = True, every: float = 3.0) -> None:
@@ -54,7 +54,8 @@ class Checkpoint:
         stored, card = load_tensors(self.path)
         if card.get("identity") != self._identity:
             raise ArtefactError(
-                f"{self.path} belongs to other images, settings or another seed; delete it, or take resume=False"
+                f"{self.path} belongs to other images, settings or another seed, or was written in other threads or by "
+                "another version, whose bits differ; delete it, or take resume=False"
             )
         state: dict[int, dict[str, Tensor]] = {}
         with torch.no_grad():

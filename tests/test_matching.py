@@ -1,0 +1,143 @@
+"""What matching promises beside equal bits: one transform for both sides, a judge that judges, and no wait in a step."""
+
+from __future__ import annotations
+
+import linecache
+import traceback
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from sets_for_tests import image_set
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+import pocket
+from pocket.condensation import networks
+from pocket.condensation.config import IEMConfig
+from pocket.condensation.matching import views
+from pocket.condensation.real import RealImages
+from pocket.data.formation import decode
+from pocket.hashing import Augmentation, HashModel, TrainConfig, train
+from pocket.hashing.devices import generator, to_float
+from pocket.hashing.objectives import objective
+
+IMAGES = image_set(per_class=24, mirror=True)
+OPTIONS: dict[str, Any] = {"bits": 16, "width": 8, "device": "cpu"}
+OURS = str(Path(pocket.__file__).parent)
+STRONG = Augmentation(scale=0.2, rotate=15.0, shift=0.1, colour=0.5, cutout=0.5)
+
+
+def losses(method: str, counts: int | list[int], config: IEMConfig, **more: object) -> list[float]:
+    """Condense, and return the loss of each step."""
+    seen: list[float] = []
+    pocket.condense(IMAGES, counts, method, config=config, watch=lambda s: seen.append(float(s.loss)), **OPTIONS, **more)  # type: ignore[arg-type]
+    return seen[1:]
+
+
+@pytest.mark.parametrize("weight_cov", [0.0, 1.0])
+def test_real_and_synthetic_images_share_their_transform(weight_cov: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = IEMConfig.dm(steps=1, real_batch=4, weight_v=0.1, weight_cov=weight_cov, augmentation=STRONG)
+    start = pocket.condense(IMAGES, 4, "random", config=IEMConfig.dm(), **OPTIONS)
+    assert losses("dm", 4, config)[0] > 0
+    monkeypatch.setattr(RealImages, "batch", lambda self, per_class, source: to_float(start.images))
+    assert losses("dm", 4, config) == [0.0], "equal images under one transform have equal moments"
+
+
+@pytest.fixture(scope="module")
+def teacher() -> HashModel:
+    return train(IMAGES, config=TrainConfig(steps=60, batch=24), **OPTIONS)
+
+
+@pytest.mark.parametrize("formation", [1, 2])
+def test_the_consistency_is_the_teachers_own_loss_of_the_views(formation: int, teacher: HashModel) -> None:
+    made = pocket.condense(IMAGES, 2, "random", config=IEMConfig.dm(formation=formation), **OPTIONS)
+    drawn = Augmentation().draw(IMAGES.num_classes, generator(torch.device("cpu"), 1))
+    stored, labels = to_float(made.images), torch.tensor(made.labels)
+    judge, config = teacher.eval(), IEMConfig.best(formation=formation)
+    with torch.no_grad():
+        _, _, loss = views(stored, labels, formation, Augmentation(), drawn, judge, judge, config)
+    shown = decode(stored, formation)
+    v, of = judge(shown), labels.repeat_interleave(formation**2)
+    by_hand = objective("orthohash").loss(v, of, judge.targets, 1.0)
+    assert float(loss) == pytest.approx(float(by_hand), rel=1e-5)
+    wrong = objective("orthohash").loss(v, of.flip(0), judge.targets, 1.0)
+    assert abs(float(wrong) - float(by_hand)) > 0.1, "labels matter"
+
+
+def test_consistency_alone_makes_views_that_the_teacher_knows(teacher: HashModel) -> None:
+    config = IEMConfig.best(steps=30, weight_z=0.0, weight_v=0.0, weight_hash=1.0)
+    found = losses("iem", 2, config, teacher=teacher)
+    assert found[-1] < 0.5 * found[0]
+
+
+@pytest.mark.parametrize(("kind", "fewest", "most"), [("random", 16, 16), ("both", 2, 14), ("pool", 0, 0)])
+def test_random_networks_are_new_at_every_step_and_both_kinds_take_turns(
+    kind: str, fewest: int, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = networks.initialise
+    seeds: list[int] = []
+
+    def noted(model: HashModel, seed: int) -> None:
+        seeds.append(seed)
+        made(model, seed)
+
+    monkeypatch.setattr(networks, "initialise", noted)
+    losses("iem", 1, IEMConfig.paper(steps=16, networks=kind, pool_size=1, pool_epochs=1))
+    assert fewest <= len(seeds) <= most
+    assert len(set(seeds)) == len(seeds)
+
+
+class _Waits(TorchDispatchMode):
+    """Count, by the line of ours that asks, operations whose result a processor must wait for on a GPU."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: Counter[str] = Counter()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        named, given = str(func), kwargs or {}
+        waits = named.startswith(("aten._local_scalar_dense", "aten.nonzero", "aten.masked_select", "aten._unique"))
+        if waits or (named == "aten.repeat_interleave.Tensor" and given.get("output_size") is None):
+            stack = traceback.extract_stack()
+            ours = next((frame for frame in reversed(stack) if frame.filename.startswith(OURS)), stack[0])
+            line = linecache.getline(ours.filename, ours.lineno or 0)
+            # On a CPU alone torch reads Adam's step, and looks at the labels of `one_hot`.
+            if "optimizer.step" not in line and "one_hot(" not in line:
+                self.asked[f"{ours.filename}:{ours.lineno} {named}"] += 1
+        return func(*args, **given)
+
+
+def _condensed(counts: int | list[int], config: IEMConfig, model: HashModel) -> Callable[[int], object]:
+    return lambda steps: pocket.condense(
+        IMAGES, counts, "iem", config=IEMConfig(**{**vars(config), "steps": steps}), teacher=model, **OPTIONS
+    )
+
+
+@pytest.mark.parametrize("what", ["IEM", "IEM as published", "unequal classes", "training"])
+def test_no_step_waits_for_the_device(what: str, teacher: HashModel) -> None:
+    published = IEMConfig.paper(pool_size=1, pool_epochs=1, weight_cov=0.1)
+    work: dict[str, Callable[[int], object]] = {
+        "IEM": _condensed(2, IEMConfig.best(), teacher),
+        "IEM as published": _condensed(2, published, teacher),
+        "unequal classes": _condensed([1, 2, 3], IEMConfig.best(weight_cov=0.1), teacher),
+        "training": lambda steps: train(IMAGES, config=TrainConfig(steps=steps, batch=8, cutmix=0.5), **OPTIONS),
+    }
+    few, many = _Waits(), _Waits()
+    for mode, steps in (few, 2), (many, 7):
+        with mode:
+            work[what](steps)
+    assert many.asked == few.asked
+
+
+def test_a_wait_would_be_seen() -> None:
+    def step(x: Tensor) -> None:
+        x.sum().item()
+        x.long().repeat_interleave(x.long())
+
+    with _Waits() as mode:
+        step(torch.ones(3))
+    assert sum(mode.asked.values()) == 2
