@@ -162,8 +162,8 @@ def test_no_break_even_is_told_between_two_devices() -> None:
     assert benchmark.pays_after(iem, full) == "other device", "another precision is another one, too"
     (told,) = benchmark.answers([full, iem], iem.task)
     assert told.endswith(
-        "15 s to make and 2 s to train on, on cpu, bf16: whether they come back is not known, for full data was "
-        "measured on another device, or in other threads."
+        "15 s to make and 2 s to train on, on cpu, bf16: whether they come back is not known, for full data "
+        "had another device, or other threads."
     )
     assert frontier.unbeaten([full, iem, random]) == [random, full], "of the device of most"
     (mixed,) = benchmark.groups([rows("iem", 0.9)[0], other[1]])
@@ -255,6 +255,25 @@ def test_the_sources_own_iem_is_named_and_judged_apart() -> None:
     assert (equal.theirs.formation, equal.gap.mean) == (1, pytest.approx(0.02)), "the stronger form"
     shown = benchmark.strongest_forms(found, found[0].task, 10, teaching=Teaching(codes=False, patient=False))
     assert [g.name.split(",")[0] for g in shown][:2] == ["IEM", "random tiles (equal disk)"]
+
+
+def test_each_part_is_held_against_the_whole_method_that_it_belongs_to() -> None:
+    table = [*rows("iem", 0.9, 0.91), *rows("iem", 0.8, 0.815, variant="without V")]
+    table += [*rows("iem", 0.7, 0.71, variant="paper"), *rows("iem", 0.6, 0.8, variant="paper, without V")]
+    table += [*rows("iem", 0.81, 0.815, variant="paper, formation 3", formation=3), *rows("random", 0.5, 0.5)]
+    table += rows("iem", 0.1, 0.1, ipc=1, cell_ipc=1, variant="without V")
+    found = ahead.parts(benchmark.groups(table))
+    assert ahead.parts_rows(found) == [
+        ("IEM, 10 a class", "0.905 ± 0.064", "–", ""),
+        ("IEM (without V), 10 a class", "0.807 ± 0.095", "-0.098 ± 0.032", "worse"),
+        ("IEM as published, 10 a class", "0.705 ± 0.064", "–", ""),
+        ("IEM as published (without V), 10 a class", "0.700 ± 1.271", "-0.005 ± 1.207", "within noise"),
+        ("IEM as published (formation 3), 10 a class", "0.812 ± 0.032", "+0.108 ± 0.032", "better"),
+    ]
+    assert ahead.parts_verdict(found) == (
+        "Worse than IEM: without V (-0.098 ± 0.032); better: nothing; the others are within noise. Worse than IEM as "
+        "published: nothing; better: formation 3 (+0.108 ± 0.032); the others are within noise."
+    )
 
 
 def test_a_patient_student_is_held_against_patient_ones_alone() -> None:
@@ -701,10 +720,10 @@ def test_the_command_line_goes_through(tiny_suite: Path) -> None:
     assert [r.method for r in results.read(tiny_suite / "tiny.csv")] == ["full"]
 
 
-def test_the_whole_task_stands_for_an_image_set_however_many_ways_the_reduced_one_has() -> None:
+def test_an_image_set_is_shown_by_its_whole_task_and_by_the_reduced_one() -> None:
     whole = benchmark.groups(rows("iem", 0.5, reduced=False))
     other = {"reduced": True, "width": 16}
     reduced = benchmark.groups(row for m in ("dm", "random", "iem") for row in rows(m, 0.4, **other))
     assert len({group.task for group in (*whole, *reduced)}) == 2
-    assert benchmark.main_tasks([*reduced, *whole]) == [whole[0].task]
+    assert benchmark.main_tasks([*reduced, *whole]) == [whole[0].task, reduced[0].task]
     assert benchmark.main_tasks(reduced) == [reduced[0].task]

@@ -1,4 +1,4 @@
-"""What matching promises beside equal bits: one transform for both sides, a judge that judges, and no wait in a step."""
+"""What matching promises beside equal bits: one transform for both sides, a judge that judges, no wait in a step."""
 
 from __future__ import annotations
 
@@ -34,7 +34,9 @@ STRONG = Augmentation(scale=0.2, rotate=15.0, shift=0.1, colour=0.5, cutout=0.5)
 def losses(method: str, counts: int | list[int], config: IEMConfig, **more: object) -> list[float]:
     """Condense, and return the loss of each step."""
     seen: list[float] = []
-    pocket.condense(IMAGES, counts, method, config=config, watch=lambda s: seen.append(float(s.loss)), **OPTIONS, **more)  # type: ignore[arg-type]
+    pocket.condense(
+        IMAGES, counts, method, config=config, watch=lambda s: seen.append(float(s.loss)), **OPTIONS, **more
+    )  # type: ignore[arg-type]
     return seen[1:]
 
 

@@ -1,15 +1,16 @@
-"""Is IEM ahead? Paired over seeds, against every rival with equal task, size and teaching."""
+"""Is IEM ahead, and which of its parts make it so? Paired over seeds, with equal task, size and teaching."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from pocket.presentation.benchmark import Group, interval
+from pocket.presentation.benchmark import PUBLISHED, Group, interval
 from pocket.runs.records import Summary, summarise
 
 RIVALS = ("random", "herding", "kcenter", "dm", "gradient", "idc")
 HEAD = ("task", "set", "mAP", "against", "mAP", "difference", "")
+PARTS_HEAD = ("training set", "mAP", "difference to the whole method", "")
 
 
 class Comparison(NamedTuple):
@@ -69,15 +70,62 @@ def _paired(ours: Group, theirs: Group) -> list[Comparison]:
     return [Comparison(ours, theirs, summarise(gaps))] if gaps else []
 
 
+def parts(among: Sequence[Group]) -> list[Comparison]:
+    """Compare each variant of IEM, and of IEM as published, with the whole method: ours is the variant."""
+    found: list[Comparison] = []
+    for group in (g for g in among if g.method == "iem" and g.variant not in ("", PUBLISHED)):
+        whole = PUBLISHED if group.variant.startswith(PUBLISHED) else ""
+        wanted = group.task, "iem", whole, {row.cell_ipc for row in group.rows}, group.teaching
+        for other in among:
+            if (other.task, other.method, other.variant, {r.cell_ipc for r in other.rows}, other.teaching) == wanted:
+                found += _paired(group, other)
+    return found
+
+
+def parts_rows(found: Sequence[Comparison]) -> list[tuple[str, ...]]:
+    """Return one line of text a variant in the order of `PARTS_HEAD`, below the whole method that it was held against.
+
+    Of a variant *without* a part, "worse" says that the part is worth having; of one *with* something, that it is not.
+    """
+    lines: list[tuple[str, ...]] = []
+    for whole in _wholes(found):
+        lines.append((whole.name, interval(whole.map), "–", ""))
+        for each in sorted((c for c in found if c.theirs is whole), key=lambda c: c.gap.mean):
+            said = ("better" if each.ahead else "worse") if each.decided else "within noise"
+            lines.append((each.ours.name, interval(each.ours.map), interval(each.gap, "+"), said))
+    return lines
+
+
+def parts_verdict(found: Sequence[Comparison]) -> str:
+    """Say which changes of the whole method stand out of the noise, of each version of it."""
+    told = []
+    for whole in _wholes(found):
+        mine = sorted((c for c in found if c.theirs is whole and c.decided), key=lambda c: -abs(c.gap.mean))
+        worse, better = (
+            ", ".join(f"{_change(c)} ({interval(c.gap, '+')})" for c in mine if c.ahead is wanted) or "nothing"
+            for wanted in (False, True)
+        )
+        told.append(f"Worse than {whole.name.split(',')[0]}: {worse}; better: {better}; the others are within noise.")
+    return " ".join(told)
+
+
+def _wholes(found: Sequence[Comparison]) -> list[Group]:
+    """Return the whole methods that variants were held against, our own first."""
+    return sorted({each.theirs for each in found}, key=lambda group: (group.task, group.variant, group.ipc))
+
+
+def _change(each: Comparison) -> str:
+    """Return what a variant changes, such as "without V"."""
+    return each.ours.variant.removeprefix(PUBLISHED).removeprefix(", ")
+
+
 def equal_disk(among: Sequence[Group]) -> list[Comparison]:
     """Compare IEM with random subsets that fill the same bytes as PNG files, codes included, in the stronger form."""
     found: list[Comparison] = []
     for mine in (g for g in among if (g.method, g.variant) == ("iem", "")):
         wanted = mine.task, "random", "equal disk", mine.teaching, {row.cell_ipc for row in mine.rows}
         forms = [
-            g
-            for g in among
-            if (g.task, g.method, g.variant, g.teaching, {row.cell_ipc for row in g.rows}) == wanted
+            g for g in among if (g.task, g.method, g.variant, g.teaching, {row.cell_ipc for row in g.rows}) == wanted
         ]
         if forms:
             found += _paired(mine, max(forms, key=lambda g: g.map.mean))

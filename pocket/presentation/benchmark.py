@@ -165,14 +165,14 @@ def pays_after(group: Group, whole: Group | None) -> str:
 
 
 def main_tasks(among: Sequence[Group]) -> list[Task]:
-    """Return, of each image set and protocol, the task that was measured in most ways; a reduced one where all are."""
-    sizes = Counter(group.task for group in among)
-    whole = {group.task for group in among if not group.rows[0].reduced}
-    best: dict[tuple[str, str], Task] = {}
-    for task in sizes:
-        key = task.dataset, task.protocol
-        if key not in best or (task in whole, sizes[task]) > (best[key] in whole, sizes[best[key]]):
-            best[key] = task
+    """Return, of each image set and protocol, the task that was measured in most ways, whole and reduced."""
+    best: dict[tuple[str, str, bool], Task] = {}
+    for reduced in (False, True):
+        sizes = Counter(group.task for group in among if group.rows[0].reduced is reduced)
+        for task in sizes:
+            key = task.dataset, task.protocol, reduced
+            if key not in best or sizes[task] > sizes[best[key]]:
+                best[key] = task
     return list(best.values())
 
 
@@ -202,7 +202,7 @@ def _comes_back(trainings: str) -> str:
         "never": "these seconds never come back",
         "within noise": "whether they come back is within the noise",
         "shared device": "whether they come back is not known, for the device was shared",
-        "other device": "whether they come back is not known, for full data was measured on another device, or in other threads",
+        "other device": "whether they come back is not known, for full data had another device, or other threads",
     }
     if trainings in told:
         return told[trainings]

@@ -12,6 +12,7 @@ import shutil
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -220,7 +221,7 @@ def publish_poc(name: str, about: str) -> Path:
     return path
 
 
-HEAD = ("training set", "expected mAP", "of full", "s to make", "s to train", "break-even, trainings")
+HEAD = ("training set", "expected mAP", "of full", "kB stored", "s to make", "s to train", "break-even, trainings")
 
 
 def benchmark_block() -> str:
@@ -262,7 +263,24 @@ def benchmark_block() -> str:
             versions = [ahead.comparisons(alike, ours) for ours in ("", benchmark.PUBLISHED)]
             if told := " ".join(ahead.verdict(each) for each in versions if each):
                 parts += [f"Suite `{path.stem}`{', reduced task' if reduced else ''}: {known}{told}", ""]
+    parts += _ablation(results.read(results.results_folder() / "ablation.csv"))
     return "\n".join([*parts, *crosscheck.lines(results.read(results.results_folder() / "classification.csv"))]).strip()
+
+
+def _ablation(rows: Sequence[results.Row]) -> list[str]:
+    """Tell which parts of IEM stand out of the noise, and fold the whole table."""
+    found = ahead.parts(benchmark.groups(rows))
+    if not found:
+        return []
+    lines = ["| " + " | ".join(line) + " |" for line in (ahead.PARTS_HEAD, *ahead.parts_rows(found))]
+    lines.insert(1, "|---" * len(ahead.PARTS_HEAD) + "|")
+    on = f"{found[0].ours.task.dataset}, {benchmark.describe(found[0].ours.rows[0])}"
+    return [
+        f"What each part of IEM is worth on {on}. {ahead.parts_verdict(found)}",
+        "",
+        _folded("every part", "\n".join(lines)),
+        "",
+    ]
 
 
 def search_block() -> str:
@@ -295,6 +313,7 @@ def _line(group: benchmark.Group, whole: benchmark.Group | None) -> tuple[str, .
         group.name,
         benchmark.interval(group.map),
         f"{group.map.mean / whole.map.mean:.1%}" if whole else "–",
+        f"{group.mean(lambda r: r.image_bytes) / 1e3:,.0f}",
         f"{group.mean(lambda r: r.make_seconds):.1f}",
         f"{group.mean(lambda r: r.train_seconds):.1f}",
         benchmark.pays_after(group, whole),

@@ -202,7 +202,9 @@ class Stock:
         chosen = split.train.pick(10 * factor**2, 0, repeat=True)
         some = (encode(to_float(split.train.images[chosen]), factor) * 255).round().byte().numpy()
         codes = MIXES * factor**2 * spec.bits / 2 if spec.labels else 0  # at four bits a value
-        return max(1, int(self.of_iem(spec).disk_bytes / (_png_bytes(some) / len(some) + codes) / split.train.num_classes))
+        return max(
+            1, int(self.of_iem(spec).disk_bytes / (_png_bytes(some) / len(some) + codes) / split.train.num_classes)
+        )
 
     def of_iem(self, spec: Spec) -> Row:
         """Return the row of the cell of IEM whose seconds or bytes a cell is given."""
