@@ -156,13 +156,13 @@ def paper(reduced: bool) -> Iterator[Spec]:
 def economy(reduced: bool) -> Iterator[Spec]:
     """All of CIFAR-10, with and without a GPU: what pays soonest, by a teacher that is not finished.
 
-    At 10 a class it has 6 epochs, a quarter of full data's, and reaches mAP 0.642 (seed 0; full data 0.770, 3 seeds); IEM has
-    300 steps, and the student is patient. Ten images a class pass on more of what a weak teacher knows, where full data
-    is far above what they can teach: random tiles with its codes 0.316 (seed 0), with those of full data's own model
-    0.252 (3 seeds), after 600 steps of the student. Where they come near to full data it is not so. Trial on Fashion-MNIST, 600 images a
-    class, width 32, seed 0, patient students of IEM / random tiles by a teacher of 1,200 steps (full data's own, mAP
-    0.866) 0.830 / 0.800, of 600 (0.838) 0.818 / 0.800, of 300 (0.793) 0.785 / 0.763, of 150 (0.738) 0.730 / 0.706. So
-    at 50 a class the teacher has 12 epochs.
+    At 10 a class it has 6 epochs, a quarter of full data's, and reaches mAP 0.642 (seed 0; full data 0.770, 3 seeds);
+    IEM has 300 steps, and the student is patient. Ten images a class pass on more of what a weak teacher knows, where
+    full data is far above what they can teach: random tiles with its codes 0.316 (seed 0), with those of full data's
+    own model 0.252 (3 seeds), after 600 steps of the student. Where they come near to full data it is not so. Trial on
+    Fashion-MNIST, 600 images a class, width 32, seed 0, patient students of IEM / random tiles by a teacher of 1,200
+    steps (full data's own, mAP 0.866) 0.830 / 0.800, of 600 (0.838) 0.818 / 0.800, of 300 (0.793) 0.785 / 0.763, of
+    150 (0.738) 0.730 / 0.706. So at 50 a class the teacher has 12 epochs.
     """
     base = Spec("cifar10", None, None, ("cifar10-official", "cifar10-unseen"), "convnet", 128, 64)
     ways = {ipc: _economical(ipc) for ipc in (10, 50)}
