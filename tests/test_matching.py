@@ -36,7 +36,7 @@ def losses(method: str, counts: int | list[int], config: IEMConfig, **more: obje
     seen: list[float] = []
     pocket.condense(
         IMAGES, counts, method, config=config, watch=lambda s: seen.append(float(s.loss)), **OPTIONS, **more
-    )  # type: ignore[arg-type]
+    )
     return seen[1:]
 
 

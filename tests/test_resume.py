@@ -146,7 +146,9 @@ def test_what_is_no_longer_wanted_goes(tmp_path: Path) -> None:
     kept = Checkpoint(tmp_path / "state", {}, every=0.0)
     kept.keep(1, {"images": parameter}, optimizer, 0.5)
     assert Checkpoint(tmp_path / "state", {}).restore({"images": parameter}, optimizer) == (1, 0.5)
-    with pytest.raises(ArtefactError, match="belongs to other images, settings or another seed, or was"):
+    with pytest.raises(
+        ArtefactError, match=r"belongs to other images, settings or another seed, or .* differ; delete it, or take"
+    ):
         Checkpoint(tmp_path / "state", {"seed": 1}).restore({"images": parameter}, optimizer)
     Checkpoint(tmp_path / "state", {}, resume=False)
     assert not (tmp_path / "state").exists(), "a run that is killed before it writes must not meet the old one"

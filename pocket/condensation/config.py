@@ -115,9 +115,8 @@ class IEMConfig:
 
         Not as published, or not published: the source's siamese transforms are colour, crop, cutout, flip, scale and
         rotate, these are the shift and the mirroring that every method has here. What each of the others, and all of
-        them together, change is measured by `pocket bench --suite ablation`; scale, rotation and more shift gain 0.016
-        there, all of them nothing that stands out. The weight of V and its normalisation, the real batch, the step
-        size, Adam and its annealing are ours: the source does not give the first, and for the others see above.
+        them together, change is measured by `pocket bench --suite ablation`. The weight of V and its normalisation,
+        which the source does not give, the real batch, Adam, its step size and its annealing are ours.
         """
         return cls(**changes)
 
@@ -126,9 +125,9 @@ class IEMConfig:
         """Return what measured best: hash consistency, random networks, an annealed step size.
 
         What each part is worth is measured by `pocket bench --suite ablation`. The choices were made on trials, all
-        with 10 images a class in 2 x 2 tiles unless said, mAP with hard labels / codes (of the views alone, before
-        there were patchworks). The early-stage pool, which the
-        source has in place of random networks, did not earn its seconds beside the consistency:
+        with 10 images a class in 2 x 2 tiles unless said, mAP with hard labels / codes (of the views alone, without
+        patchworks). The early-stage pool, which the source has in place of random networks, did not earn its seconds
+        beside the consistency:
 
         ======================================= =============== ===============
         trial                                   random          both by turns

@@ -72,9 +72,9 @@ def train(
         Called after every step with its number, from 1, and the loss of its batch, a scalar Tensor on the device.
     keep : Path, optional
         A folder that the state is written to every few seconds (a large one less often: at most a tenth of the
-        time goes into it), and at the end. The same training, stopped or killed, goes on from there to the same bits,
-        with the same versions and number of threads;
-        of any other there is another file. The folder is the caller's to delete.
+        time goes into it), and at the end. The same training, with the same versions and number of threads, stopped or
+        killed, goes on from there to the same bits; of any other there is another file. The folder is the caller's to
+        delete.
 
     Returns
     -------

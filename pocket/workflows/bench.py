@@ -145,7 +145,7 @@ def _measure(spec: Spec, stock: Stock, *, suite: str, reduced: bool, shared: int
     assert spent is not None
     small = training if isinstance(training, CondensedSet) else None
     steps = effective(spec.method, spec.config).get("steps", 0) if spec.config else 0
-    size, made_on = disk_bytes(training), stock.made_on(spec, first, small)
+    size, made_on = disk_bytes(training), stock.made_on(spec, small)
     prepare(pick_device(stock.device), model.shape["size"], model.shape["backbone"])
     for protocol in spec.protocols:
         split = stock.split(spec, protocol)

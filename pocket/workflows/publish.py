@@ -133,10 +133,8 @@ def results_block(run: Run, lang: str) -> str:
     t, cells, made = translator(lang), measured_cells(run), run.record.provenance
     rows = result_rows(cells, lang)
     names = [t(f"results.{column}") for column in ("set", "images", "map", "share", "make", "train")]
-    head = f"| {' | '.join(names)} |\n" + "|---" * len(names) + "|\n"
-    body = "\n".join(
-        f"| {r['name']} | {r['images']} | {r['map']} | {r['share']} | {r['make']} | {r['train']} |" for r in rows
-    )
+    columns = ("name", "images", "map", "share", "make", "train")
+    table_of_sets = _markdown(names, [[row[column] for column in columns] for row in rows])
     told = "\n".join(f"- {claim}" for claim in claims(cells, lang))
     source = t(
         "results.source",
@@ -147,7 +145,7 @@ def results_block(run: Run, lang: str) -> str:
         bits=run.settings.bits,
         cores=made.cpu_count,
     )
-    return f"{told}\n\n{head}{body}\n\n{source}"
+    return f"{told}\n\n{table_of_sets}\n\n{source}"
 
 
 def publish_results() -> None:
@@ -246,12 +244,8 @@ def benchmark_block() -> str:
                 shown = benchmark.strongest_forms(members, task, ipc, teaching=teaching)
                 if all(group.method == "full" for group in shown):
                     continue
-                lines = ["| " + " | ".join(line) + " |" for line in (HEAD, *(_line(group, whole) for group in shown))]
-                lines.insert(1, "|---" * len(HEAD) + "|")
-                parts += [
-                    _folded(f"every family on {task.dataset}, {ipc} a class, {_how(teaching)}", "\n".join(lines)),
-                    "",
-                ]
+                lines = _markdown(HEAD, [_line(group, whole) for group in shown])
+                parts += [_folded(f"every family on {task.dataset}, {ipc} a class, {_how(teaching)}", lines), ""]
         wanted = {digest for spec in SUITES[path.stem](all(row.reduced for row in rows)) for digest in spec.digests()}
         if missing := len(wanted - {row.settings for row in rows}):
             parts += [f"Suite `{path.stem}` is not whole yet: {missing} of {len(wanted)} rows are missing.", ""]
@@ -272,13 +266,11 @@ def _ablation(rows: Sequence[results.Row]) -> list[str]:
     found = ahead.parts(benchmark.groups(rows))
     if not found:
         return []
-    lines = ["| " + " | ".join(line) + " |" for line in (ahead.PARTS_HEAD, *ahead.parts_rows(found))]
-    lines.insert(1, "|---" * len(ahead.PARTS_HEAD) + "|")
     on = f"{found[0].ours.task.dataset}, {benchmark.describe(found[0].ours.rows[0])}"
     return [
         f"What each part of IEM is worth on {on}. {ahead.parts_verdict(found)}",
         "",
-        _folded("every part", "\n".join(lines)),
+        _folded("every part", _markdown(ahead.PARTS_HEAD, ahead.parts_rows(found))),
         "",
     ]
 
@@ -288,10 +280,8 @@ def search_block() -> str:
     rows = results.read_as(results.results_folder() / "search.csv", results.SearchRow)
     if not rows:
         return "Not recorded yet: `pocket bench --suite search`."
-    head = "| " + " | ".join(search_results.HEAD) + " |\n" + "|---" * len(search_results.HEAD) + "|\n"
-    lines = search_results.index_lines(rows, least=1_000_000)
     scores = "\n".join(f"- {line}" for line in search_results.score_lines(rows))
-    table = head + "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    table = _markdown(search_results.HEAD, search_results.index_lines(rows, least=1_000_000))
     return f"{scores}\n\n{_folded('every index on a million codes and more', table)}"
 
 
@@ -301,6 +291,12 @@ def _how(teaching: benchmark.Teaching) -> str:
     taught = results.by_teacher(teaching.epochs, codes=teaching.codes)
     mixed = " with CutMix" if teaching.cutmix else ""
     return f"{labels}{taught}{f' and a patient student{mixed}' if teaching.patient else ''}"
+
+
+def _markdown(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """Return a Markdown table."""
+    first, *others = ("| " + " | ".join(line) + " |" for line in (head, *lines))
+    return "\n".join([first, "|---" * len(head) + "|", *others])
 
 
 def _folded(title: str, text: str) -> str:

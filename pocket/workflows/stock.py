@@ -94,7 +94,7 @@ class Stock:
             used = used if same else used + made.card.labels.teacher_seconds
         return used
 
-    def made_on(self, spec: Spec, split: RetrievalSplit, made: CondensedSet | None) -> str:
+    def made_on(self, spec: Spec, made: CondensedSet | None) -> str:
         """Name the devices that a set and the full-data models that it used took seconds of: they may be kept ones."""
         if made is None:
             return ""
@@ -102,9 +102,9 @@ class Stock:
         asked = [spec.condensing] if spec.taught else []
         asked += [(spec.hashing, spec.bits)] if spec.labels else []
         for hashing, bits in asked:
-            report = self.teacher(spec, split, hashing, bits).report
-            assert report is not None
-            found.add(report.device)
+            kept = self.kept_at(replace(spec.of_teacher(), hashing=hashing, bits=bits))
+            if kept.is_file() and (report := HashModel.load(kept).report):  # a set may have outlived its teacher
+                found.add(report.device)
         return " and ".join(sorted(found))
 
     def condensed(self, spec: Spec, split: RetrievalSplit) -> CondensedSet:
@@ -164,7 +164,7 @@ class Stock:
 
     def model(self, spec: Spec, training: ImageSet | CondensedSet) -> HashModel:
         """Train, or for full data load what was trained."""
-        keep = self.folder / "models" / f"{digest_of(spec.model_identity())}.safetensors"
+        keep = self.kept_at(spec)
         if spec.method == "full" and keep.is_file():
             rmtree(self.begun(spec), ignore_errors=True)  # it may have been killed before it could do so
             return HashModel.load(keep)
@@ -186,6 +186,10 @@ class Stock:
             rmtree(self.begun(spec), ignore_errors=True)
         return model
 
+    def kept_at(self, spec: Spec) -> Path:
+        """Return where a full-data model is kept."""
+        return self.folder / "models" / f"{digest_of(spec.model_identity())}.safetensors"
+
     def begun(self, spec: Spec) -> Path:
         """Return where a training is kept until its model is saved, or its rows are written."""
         return self.folder / "models" / f"{digest_of(spec.model_identity())}.training"
@@ -202,9 +206,8 @@ class Stock:
         chosen = split.train.pick(10 * factor**2, 0, repeat=True)
         some = (encode(to_float(split.train.images[chosen]), factor) * 255).round().byte().numpy()
         codes = MIXES * factor**2 * spec.bits / 2 if spec.labels else 0  # at four bits a value
-        return max(
-            1, int(self.of_iem(spec).disk_bytes / (_png_bytes(some) / len(some) + codes) / split.train.num_classes)
-        )
+        each = _png_bytes(some) / len(some) + codes
+        return max(1, int(self.of_iem(spec).disk_bytes / each / split.train.num_classes))
 
     def of_iem(self, spec: Spec) -> Row:
         """Return the row of the cell of IEM whose seconds or bytes a cell is given."""
