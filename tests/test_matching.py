@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from sets_for_tests import image_set
@@ -20,10 +21,13 @@ from pocket.condensation import networks
 from pocket.condensation.config import IEMConfig
 from pocket.condensation.matching import views
 from pocket.condensation.real import RealImages
+from pocket.condensation.sizes import real_batch
+from pocket.data import ImageSet
 from pocket.data.formation import decode
 from pocket.hashing import Augmentation, HashModel, TrainConfig, train
 from pocket.hashing.devices import generator, to_float
 from pocket.hashing.objectives import objective
+from pocket.workflows.suites import FEW
 
 IMAGES = image_set(per_class=24, mirror=True)
 OPTIONS: dict[str, Any] = {"bits": 16, "width": 8, "device": "cpu"}
@@ -143,3 +147,33 @@ def test_a_wait_would_be_seen() -> None:
     with _Waits() as mode:
         step(torch.ones(3))
     assert sum(mode.asked.values()) == 2
+
+
+def _spread(classes: float, within: float, seed: int = 0) -> ImageSet:
+    """Return images of three classes whose grey levels lie so far apart, each with noise of its own."""
+    random = np.random.default_rng(seed)
+    labels = np.arange(3).repeat(400)
+    levels = 128 + classes * (labels - 1)[:, None, None, None] + within * random.standard_normal((1200, 1, 8, 8))
+    return ImageSet(levels.round().clip(0, 255).astype(np.uint8), labels, ("a", "b", "c"), "levels")
+
+
+@pytest.mark.parametrize(("classes", "within", "real"), [(20, 20, 32), (20, 40, 120), (20, 4, 32), (2, 40, 256)])
+def test_the_real_batch_grows_as_classes_come_closer(classes: float, within: float, real: int) -> None:
+    # Three levels in steps of d have the variance 2/3 d^2: 20 within / between = 30 (within / d)^2.
+    assert real_batch(_spread(classes, within)) == pytest.approx(real, rel=0.03)
+
+
+def test_equal_classes_take_the_largest_real_batch() -> None:
+    same = ImageSet(np.zeros((4, 1, 8, 8), dtype=np.uint8), np.array([0, 0, 2, 2]), ("a", "none", "b"), "same")
+    assert real_batch(same) == 256
+
+
+def test_a_set_notes_the_real_batch_that_its_images_asked_for() -> None:
+    made = pocket.condense(IMAGES, 1, "dm", config=IEMConfig.dm(steps=1), **OPTIONS)
+    assert made.card.config["real_batch"] == real_batch(IMAGES)
+    made = pocket.condense(IMAGES, 1, "dm", config=IEMConfig.dm(steps=1, real_batch=3), **OPTIONS)
+    assert made.card.config["real_batch"] == 3
+
+
+def test_the_benchmark_of_digits_takes_what_the_rule_would() -> None:
+    assert real_batch(pocket.load("digits").train) == FEW

@@ -33,10 +33,12 @@ class IEMConfig:
         DM, whole images            not tried               0.965 / 0.962 / 0.970
         IEM as published            0.654 / 0.673 / 0.662   0.979 / 0.976 / 0.986
         =========================== ======================= =======================
-    real_batch : int
-        Real images per class and step.
+    real_batch : int, optional
+        Real images per class and step. Default: by how much classes differ (`pocket.condensation.sizes.real_batch`).
     formation : int
-        Tiles a side of a stored image, f; each gives f^2 training views.
+        Tiles a side of a stored image, f; each gives f^2 training views. Few images gain by more views, many lose by
+        the pixels that each view lacks: random images of all of CIFAR-10 with codes, width 128, seed 0, mAP whole / in
+        2 x 2 tiles 0.433 / 0.481 with 50 a class (3 seeds), 0.678 / 0.576 with 500 (after 4,692 steps of training).
     networks : {"pool", "random", "both"}
         Match under early-stage networks trained on the real data, under a new random network each step, or under
         the one or the other by turns of a coin.
@@ -69,7 +71,7 @@ class IEMConfig:
     steps: int = 120
     lr: float = 0.02
     anneal: bool = True
-    real_batch: int = 32
+    real_batch: int | None = None
     formation: int = 2
     networks: Literal["pool", "random", "both"] = "pool"
     pool_size: int = 5
@@ -91,7 +93,7 @@ class IEMConfig:
             self,
             ("steps", self.steps >= 0, "0 or more"),
             ("lr", self.lr > 0, "above 0"),
-            ("real_batch", self.real_batch >= 1, "1 or more"),
+            ("real_batch", self.real_batch is None or self.real_batch >= 1, "1 or more, or None"),
             ("formation", 1 <= self.formation <= 8, "1 to 8"),
             ("networks", self.networks in ("pool", "random", "both"), "'pool', 'random' or 'both'"),
             ("pool_size", self.pool_size >= 1, "1 or more"),

@@ -19,7 +19,7 @@ from pocket.condensation.gradient import GradientConfig, gradient_matching
 from pocket.condensation.matching import Matched, Step, match
 from pocket.condensation.pool import Pool
 from pocket.condensation.selection import herding, kcenter
-from pocket.condensation.sizes import formations_of, say_capped
+from pocket.condensation.sizes import formations_of, real_batch, say_capped
 from pocket.data import CondensedCard, CondensedSet, ImageSet
 from pocket.data.formation import Formation, encode
 from pocket.hashing import HashModel, train
@@ -240,6 +240,8 @@ def condense(
     config = config or METHODS[method].config()
     if isinstance(formation, int | np.integer):
         config = replace(config, formation=int(formation))
+    if isinstance(config, IEMConfig) and config.real_batch is None:
+        config = replace(config, real_batch=real_batch(images))
     if not asks_teacher(method, config):
         teacher = None
     counts = images.class_sizes(ipc, ratio)

@@ -47,10 +47,12 @@ class RealStatistics:
     def __init__(
         self, images: ImageSet, networks: Networks, config: IEMConfig, seed: int, device: torch.device
     ) -> None:
+        assert config.real_batch is not None, "it depends on the images: sizes.real_batch"
+        self._per_class = config.real_batch
         self.augmentation = siamese(config.augmentation, images, on=config.augment)
         self._real = RealImages(images, device)
         self._networks, self._config, self._seed, self._device = networks, config, seed, device
-        self._class = torch.arange(images.num_classes, device=device).repeat_interleave(config.real_batch)
+        self._class = torch.arange(images.num_classes, device=device).repeat_interleave(self._per_class)
         self._classes = images.num_classes
         self._known: dict[int, tuple[Moments, Moments]] = {}
 
@@ -69,7 +71,7 @@ class RealStatistics:
         return drawn, *self._known[instance]
 
     def _measure(self, network: HashModel, drawn: Draw, source: torch.Generator) -> tuple[Moments, Moments]:
-        batch = self._real.batch(self._config.real_batch, source)
+        batch = self._real.batch(self._per_class, source)
         chunk = max(1, int(self._config.memory_gb * 2**30 / network.bytes_per_image(grad=False)))
         parts = [
             network.embed(self.augmentation.apply(part, drawn.at(of)))

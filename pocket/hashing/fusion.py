@@ -110,12 +110,24 @@ def _triton_fault() -> str:
 
 
 def prepare(device: torch.device, size: int, backbone: str) -> None:
-    """Pay once, outside every timing, for what the first training of images of ``size`` pixels a side pays."""
+    """Pay once, outside every timing, for what the first training of images of ``size`` pixels a side pays.
+
+    On a GPU the libraries of convolutions start, and kernels are compiled for each size of a map: some 6 s.
+    """
     warm_up()
-    kernels = kernels_for(torch.empty(0, 1, size, size)) if device.type == "cpu" and backbone == "convnet" else None
-    if kernels:
+    kernels = kernels_for(torch.empty(0, 1, size, size, device=device)) if backbone == "convnet" else None
+    if not kernels:
+        return
+    on_gpu = device.type == "cuda"
+    sides = [side for side in (size >> block for block in range(size.bit_length())) if side >= 4] if on_gpu else [2]
+    kinds = (False, True) if on_gpu else (False,)  # of a map in float32, and of gradients that are not all wanted
+    weight, bias = torch.ones(2, 16, device=device)
+    for side in sides:
         with precision(device):  # kernels are compiled for the type that convolutions give
-            x = functional.conv2d(torch.zeros(1, 1, 2, 2), torch.zeros(1, 1, 1, 1))
-        weight, bias = torch.ones(2, 1)
-        pooled = kernels.forward(x, weight, bias, 1e-5, False)
-        kernels.backward(x, weight, bias, 1e-5, pooled, True)
+            x = functional.conv2d(
+                torch.zeros(1, 16, side, side, device=device), torch.zeros(16, 16, 1, 1, device=device)
+            )
+        for wide in kinds:
+            pooled = kernels.forward(x, weight, bias, 1e-5, wide)
+            for frozen in kinds:
+                kernels.backward(x, weight, bias, 1e-5, pooled, not frozen)

@@ -116,6 +116,11 @@ class TrainConfig:
         0.411. From fewer than 5,000 images full data is trained in batches of 50 itself, and nothing would be
         saved: there and wherever half is no more than `small` has, the schedule is `small`.
 
+        A set of 5,000 images and more is kept for its size and its quality, since condensing it saves few seconds, if
+        any: patient students of it take as long as full data. All of CIFAR-10, codes, width 128, seed 0, 500 random
+        images a class, whole / in 2 x 2 tiles: 0.678 / 0.576 after the 4,692 steps of `small`, 0.705 / 0.628 after
+        full data's 9,384 (full data itself 0.765).
+
         Parameters
         ----------
         source_images : int
@@ -127,6 +132,8 @@ class TrainConfig:
         if source_images < 5000:
             return usual
         full = cls.full(source_images)
+        if stored >= 5000:
+            return replace(usual, steps=full.steps)
         half = full.steps * full.batch // (2 * usual.batch)
         return replace(usual, steps=max(usual.steps, min(full.steps, 4800, half)))
 

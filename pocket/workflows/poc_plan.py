@@ -168,7 +168,9 @@ def nominal_seconds(plan: Plan, channels: int, kind: str = "cpu") -> float:
     batches = plan.full_steps * full_config(plan).batch + 3 * plan.small_steps * small_config(plan).batch
     trained = 3.0 * each * batches
     # Real images forward; synthetic ones forward and backward, under the drawn network and under the teacher.
-    condensed = plan.condense_steps * each * (IEMConfig.best().real_batch * classes + 6.0 * views)
+    real = condense_config(plan).real_batch
+    assert real is not None
+    condensed = plan.condense_steps * each * (real * classes + 6.0 * views)
     steps = plan.full_steps + 3 * plan.small_steps + plan.condense_steps
     encoded = 3.0 * each * min(plan.queries, 2000) * len(CORRUPTIONS) * len(SEVERITIES)
     return len(plan.seeds) * ((trained + condensed) / rate + steps * aside) + encoded / rate + _REST
@@ -195,7 +197,8 @@ def small_config(plan: Plan) -> TrainConfig:
 
 def condense_config(plan: Plan) -> IEMConfig:
     """Return how a plan condenses."""
-    return IEMConfig.best(steps=plan.condense_steps, formation=plan.formation)
+    # Planned before there are pixels to choose the real batch by; more of them would take their minutes from the steps.
+    return IEMConfig.best(steps=plan.condense_steps, formation=plan.formation, real_batch=32)
 
 
 class Speed(NamedTuple):
