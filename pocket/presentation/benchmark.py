@@ -265,11 +265,13 @@ def interval(score: Summary, sign: str = "") -> str:
     return f"{score.mean:{sign}.3f} {spread}"
 
 
-def describe(row: Row) -> str:
-    """Say on what a row was measured."""
+def describe(found: Sequence[Group]) -> str:
+    """Say of what task some groups are, and on what they were measured."""
+    rows = [row for group in found for row in group.rows]
+    row = rows[0]
     reduced = "reduced task, " if row.reduced else ""
+    where = {f"{each.device}, {each.threads} thread{'s' if each.threads > 1 else ''}" for each in rows}
     return (
         f"{reduced}{row.train_images:,} train images, {row.resolution} px, {row.backbone} width {row.width}, "
-        f"{row.hashing}, {row.bits} bits, protocol {row.protocol}, {row.device}, "
-        f"{row.threads} thread{'s' if row.threads > 1 else ''}"
+        f"{row.hashing}, {row.bits} bits, protocol {row.protocol}, {' and '.join(sorted(where))}"
     )

@@ -236,7 +236,7 @@ def benchmark_block() -> str:
             if not sizes:
                 continue
             shown_at = sorted(ipc for ipc in sizes if sizes[ipc] == max(sizes.values()))  # where most were measured
-            parts += [f"**{task.dataset}** ({benchmark.describe(members[0].rows[0])}):", ""]
+            parts += [f"**{task.dataset}** ({benchmark.describe(members)}):", ""]
             parts += [*(f"- {answer}" for answer in benchmark.answers(members, task)), ""]
             whole = benchmark.full_data(members, task)
             ways = {group.teaching for group in members if group.method != "full"}
@@ -266,7 +266,7 @@ def _ablation(rows: Sequence[results.Row]) -> list[str]:
     found = ahead.parts(benchmark.groups(rows))
     if not found:
         return []
-    on = f"{found[0].ours.task.dataset}, {benchmark.describe(found[0].ours.rows[0])}"
+    on = f"{found[0].ours.task.dataset}, {benchmark.describe([found[0].ours])}"
     return [
         f"What each part of IEM is worth on {on}. {ahead.parts_verdict(found)}",
         "",
