@@ -112,14 +112,15 @@ def _triton_fault() -> str:
 def prepare(device: torch.device, size: int, backbone: str) -> None:
     """Pay once, outside every timing, for what the first training of images of ``size`` pixels a side pays.
 
-    On a GPU the libraries of convolutions start, and kernels are compiled for each size of a map: some 6 s.
+    On a GPU the libraries of convolutions start, and Triton compiles for each size of a map what is not in its cache on
+    disk: up to 14 s on an NVIDIA H100.
     """
     warm_up()
     kernels = kernels_for(torch.empty(0, 1, size, size, device=device)) if backbone == "convnet" else None
     if not kernels:
         return
     on_gpu = device.type == "cuda"
-    sides = [side for side in (size >> block for block in range(size.bit_length())) if side >= 4] if on_gpu else [2]
+    sides = [side for side in (size >> block for block in range(size.bit_length())) if side >= 5] if on_gpu else [2]
     kinds = (False, True) if on_gpu else (False,)  # of a map in float32, and of gradients that are not all wanted
     weight, bias = torch.ones(2, 16, device=device)
     for side in sides:
