@@ -169,6 +169,8 @@ def test_no_break_even_is_told_between_two_devices() -> None:
     (mixed,) = benchmark.groups([rows("iem", 0.9)[0], other[1]])
     assert mixed.device == "cpu and cpu, bf16"
     assert benchmark.pays_after(mixed, full) == "other device"
+    told = benchmark.describe([full, iem, mixed])
+    assert told.endswith("protocol digits-v1, cpu, 2 threads and cpu, bf16, 2 threads"), "a table names all its devices"
     threads, kept = benchmark.groups([*rows("dm", 0.8, threads=1, **free), *rows("iem", 0.9, made_on="cpu, bf16")])
     assert benchmark.pays_after(threads, full) == "other device", "of one thread"
     assert benchmark.pays_after(kept, full) == "other device", "its set is of another one, and was kept"
@@ -179,6 +181,16 @@ def test_no_break_even_is_told_between_two_devices() -> None:
         for method, n, ipc in (("full", 5, 0), ("random", 8, 10))
     )
     assert benchmark.pays_after(small, whole) != "other device", "a GPU's seconds are not of the threads"
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_every_recorded_row_is_of_its_suite_as_it_stands(suite: str) -> None:
+    recorded = results.read(results.results_folder() / f"{suite}.csv")
+    cells = (spec for reduced in (True, False) for spec in SUITES[suite](reduced))
+    known = set().union(*(spec.digests() for spec in cells))
+    assert recorded
+    assert {row.settings for row in recorded} <= known, "set aside what has other settings: pocket bench does"
+    assert len({row.settings for row in recorded}) == len(recorded)
 
 
 def test_a_linear_head_stands_beside_what_is_published() -> None:

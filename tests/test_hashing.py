@@ -246,7 +246,7 @@ def test_every_setting_has_an_effect(field: str) -> None:
     assert not all(same_weights(trained(), trained(config=half)))
 
 
-def test_the_patient_schedule_has_the_steps_of_full_data_and_at_most_half_its_images() -> None:
+def test_patient_students_of_few_images_have_the_steps_of_full_data_and_at_most_half_its_images() -> None:
     for source, stored in ((1437, 100), (4999, 100), (5000, 100), (6000, 500), (50_000, 100), (50_000, 500)):
         small, patient, full = (
             TrainConfig.small(source, stored),
@@ -261,6 +261,13 @@ def test_the_patient_schedule_has_the_steps_of_full_data_and_at_most_half_its_im
             half = full.steps * full.batch / 2
             assert patient == small or patient.steps * patient.batch <= half
             assert patient.steps == min(full.steps, 4800) or patient.steps * patient.batch > half - patient.batch
+
+
+@pytest.mark.parametrize("source", [10_000, 50_000])
+def test_patient_students_of_many_images_train_as_long_as_full_data(source: int) -> None:
+    patient, full = TrainConfig.patient(source, 5000), TrainConfig.full(source)
+    assert (patient.steps, patient.batch) == (full.steps, full.batch)
+    assert patient.steps > TrainConfig.small(source, 5000).steps
 
 
 def test_the_published_schedule_is_a_thousand_epochs_of_what_is_stored() -> None:

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import pocket
-from pocket.condensation import networks
+from pocket.condensation import networks, sizes
 from pocket.condensation.config import IEMConfig
 from pocket.condensation.matching import views
 from pocket.condensation.real import RealImages
@@ -49,7 +49,7 @@ def test_real_and_synthetic_images_share_their_transform(weight_cov: float, monk
     config = IEMConfig.dm(steps=1, real_batch=4, weight_v=0.1, weight_cov=weight_cov, augmentation=STRONG)
     start = pocket.condense(IMAGES, 4, "random", config=IEMConfig.dm(), **OPTIONS)
     assert losses("dm", 4, config)[0] > 0
-    monkeypatch.setattr(RealImages, "batch", lambda self, per_class, source: to_float(start.images))
+    monkeypatch.setattr(RealImages, "pixels", lambda self, rows: to_float(start.images))
     assert losses("dm", 4, config) == [0.0], "equal images under one transform have equal moments"
 
 
@@ -161,6 +161,20 @@ def _spread(classes: float, within: float, seed: int = 0) -> ImageSet:
 def test_the_real_batch_grows_as_classes_come_closer(classes: float, within: float, real: int) -> None:
     # Three levels in steps of d have the variance 2/3 d^2: 20 within / between = 30 (within / d)^2.
     assert real_batch(_spread(classes, within)) == pytest.approx(real, rel=0.03)
+
+
+def test_neither_chunks_nor_size_nor_the_number_of_images_change_the_real_batch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    images = _spread(20, 40)
+    whole = real_batch(images)
+    larger = ImageSet(images.images.repeat(6, 2).repeat(6, 3), images.labels, images.class_names, "larger")
+    assert larger.size == 48
+    assert real_batch(larger) == whole
+    monkeypatch.setattr(sizes, "_AT_ONCE", 7)
+    assert real_batch(images) == whole
+    uneven = images.subset(np.flatnonzero((images.labels != 2) | (np.arange(len(images)) % 4 == 0)))
+    assert real_batch(uneven) == pytest.approx(whole, rel=0.1), "each class mean counts alike"
 
 
 def test_equal_classes_take_the_largest_real_batch() -> None:

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from torchvision import models
 
 from pocket.hashing import OBJECTIVES, HashModel
-from pocket.hashing.backbones import BACKBONES, ConvNet, ResNetAP, TorchvisionNet, default_depth, default_width
+from pocket.hashing.backbones import BACKBONES, ConvNet, ResNetAP, TorchvisionNet, default_width
 from pocket.hashing.devices import describe
-from pocket.hashing.halving import Halve
+from pocket.hashing.halving import Halve, default_depth
 from pocket.hashing.networks import initialise
 from pocket.runs import ArtefactError
 

@@ -28,7 +28,8 @@ from pocket.data.formation import decode
 from pocket.hashing import Augmentation, HashModel
 from pocket.hashing.backbones import ConvNet
 from pocket.hashing.bars import steps
-from pocket.hashing.devices import derive, deterministic, generator, pick_device, warm_up
+from pocket.hashing.devices import derive, deterministic, generator, pick_device
+from pocket.hashing.fusion import prepare
 from pocket.hashing.networks import initialise
 from pocket.hashing.objectives import Objective, objective
 from pocket.runs.settings import check
@@ -144,7 +145,7 @@ def gradient_matching(task: Task) -> Matched:
     if not isinstance(task.formation, int):
         raise ValueError("gradient matching makes equally many tiles of every class: give one formation for all")
     where = pick_device(task.device)
-    warm_up()
+    prepare(where, task.images.size, task.backbone)
     synthetic = task.random_start().to(where).requires_grad_(True)
     optimizer = torch.optim.Adam([synthetic], lr=config.lr, betas=(0.5, 0.9))
     real, learner = RealImages(images, where), _Learner(task, config, where)

@@ -240,8 +240,6 @@ def condense(
     config = config or METHODS[method].config()
     if isinstance(formation, int | np.integer):
         config = replace(config, formation=int(formation))
-    if isinstance(config, IEMConfig) and config.real_batch is None:
-        config = replace(config, real_batch=real_batch(images))
     if not asks_teacher(method, config):
         teacher = None
     counts = images.class_sizes(ipc, ratio)
@@ -249,6 +247,8 @@ def condense(
     equal = bool((counts == counts[0]).all())
     formations = formations_of(images, formation, config.formation, counts)
     alike = bool((formations == formations[0]).all())
+    if isinstance(config, IEMConfig) and config.real_batch is None and METHODS[method].make is matched:
+        config = replace(config, real_batch=real_batch(images))
     wide = width or default_width(images.size, backbone)
     identity = {
         "images": images.fingerprint,

@@ -35,10 +35,18 @@ class RealImages:
 
     def batch(self, per_class: int, source: torch.Generator) -> Tensor:
         """Draw ``per_class`` images of every class with replacement, sorted by class; float in [0, 1]."""
+        return self.pixels(self.rows(per_class, source))
+
+    def rows(self, per_class: int, source: torch.Generator) -> Tensor:
+        """Draw the rows of such a batch, whose pixels may be too many to be held at once."""
         drawn = torch.rand(len(self._counts), per_class, generator=source, device=self._pixels.device)
         # float32 may round up to the count itself: stay inside the class.
         inside = torch.minimum((drawn * self._counts[:, None]).long(), self._counts[:, None] - 1)
-        return to_float(self._pixels[(self._starts[:, None] + inside).flatten()])
+        return (self._starts[:, None] + inside).flatten()
+
+    def pixels(self, rows: Tensor) -> Tensor:
+        """Return the images of some rows, float in [0, 1]."""
+        return to_float(self._pixels[rows])
 
 
 class RealStatistics:
@@ -71,11 +79,11 @@ class RealStatistics:
         return drawn, *self._known[instance]
 
     def _measure(self, network: HashModel, drawn: Draw, source: torch.Generator) -> tuple[Moments, Moments]:
-        batch = self._real.batch(self._per_class, source)
+        rows = self._real.rows(self._per_class, source)
         chunk = max(1, int(self._config.memory_gb * 2**30 / network.bytes_per_image(grad=False)))
         parts = [
-            network.embed(self.augmentation.apply(part, drawn.at(of)))
-            for part, of in zip(batch.split(chunk), self._class.split(chunk), strict=True)
+            network.embed(self.augmentation.apply(self._real.pixels(part), drawn.at(of)))
+            for part, of in zip(rows.split(chunk), self._class.split(chunk), strict=True)
         ]
         z, v = torch.cat([p[0] for p in parts]), torch.cat([p[1] for p in parts])
         found = moments(z, v, self._classes, cov=self._config.weight_cov > 0)

@@ -1,4 +1,4 @@
-"""How many: tiles of stored images, real images that they are matched with; and what is said of small classes."""
+"""How many tiles stored images have, how many real images they are matched with, and the warning for small classes."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from pocket.data import ImageSet
 from pocket.data.formation import own_tiles
 
 _LEAST, _MOST = 32, 256  # real images per class and step
-_PIXELS = 32  # a side: more of them cost memory where there are many classes, and tell the same
+_PIXELS = 32  # a side that are looked at: where classes are many, their means take memory
 _AT_ONCE = 4096  # images
 
 
 def real_batch(images: ImageSet) -> int:
-    """Return how many real images per class and step tell the classes apart: 32 to 256.
+    """Choose the real images per class and step by how far the class means lie apart in raw pixels: 32 to 256.
 
     The mean of a random batch is off by the spread within its class, and synthetic images follow that noise. So many
     are taken that the noise has a twentieth of the variance of the class means, both of raw pixels: 20 times the
@@ -39,10 +39,11 @@ def real_batch(images: ImageSet) -> int:
     0.542 with 256 (random images 0.462). DM as published has 256.
     """
     every = -(-images.size // _PIXELS)
-    pixels = images.images[:, :, ::every, ::every].reshape(len(images), -1)
-    sums, squares = np.zeros((images.num_classes, pixels.shape[1])), 0.0
+    pixels = images.images[:, :, ::every, ::every]
+    sums, squares = np.zeros((images.num_classes, pixels[0].size)), 0.0
     for start in range(0, len(images), _AT_ONCE):
         part = pixels[start : start + _AT_ONCE].astype(np.float32)
+        part = part.reshape(len(part), -1)
         member = images.labels[start : start + _AT_ONCE] == np.arange(images.num_classes)[:, None]
         sums += member.astype(np.float32) @ part
         squares += float(np.square(part).sum(dtype=np.float64))

@@ -27,14 +27,6 @@ def default_width(size: int, backbone: str = "convnet") -> int:
     return 32 if size <= 20 else 64 if size <= 28 else 128
 
 
-def default_depth(size: int, backbone: str = "convnet") -> int:
-    """Return the ConvNet's number of blocks; 0 for a backbone with a depth of its own.
-
-    So many that the last map is 2 to 7 pixels a side: 3 at 32 px, 4 at 64, 5 at 128, 6 at 224.
-    """
-    return max(2, round(math.log2(size)) - 2) if backbone == "convnet" else 0
-
-
 class ConvNet(nn.Module):
     """The ConvNet of the condensation literature: blocks of 3x3 convolution, InstanceNorm, ReLU, average pool.
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from pocket.hashing.devices import precision, warm_up
+from pocket.hashing.halving import default_depth
 from pocket.runs.threads import forked, numba_fault
 
 _LARGEST = 64 * 64  # pixels of a map that a GPU's kernel holds in registers
@@ -112,23 +113,25 @@ def _triton_fault() -> str:
 def prepare(device: torch.device, size: int, backbone: str) -> None:
     """Pay once, outside every timing, for what the first training of images of ``size`` pixels a side pays.
 
-    On a GPU the libraries of convolutions start, and Triton compiles for each size of a map what is not in its cache on
+    On a GPU the library of convolutions starts, and Triton compiles for each size of a map what is not in its cache on
     disk: up to 14 s on an NVIDIA H100.
     """
     warm_up()
-    kernels = kernels_for(torch.empty(0, 1, size, size, device=device)) if backbone == "convnet" else None
-    if not kernels:
-        return
     on_gpu = device.type == "cuda"
-    sides = [side for side in (size >> block for block in range(size.bit_length())) if side >= 5] if on_gpu else [2]
-    kinds = (False, True) if on_gpu else (False,)  # of a map in float32, and of gradients that are not all wanted
-    weight, bias = torch.ones(2, 16, device=device)
-    for side in sides:
+    sides = [size >> block for block in range(default_depth(size, backbone))] if on_gpu else [2]
+    kernels = kernels_for(torch.empty(0, 1, size, size, device=device)) if backbone == "convnet" else None
+    for side in sides or [size]:
         with precision(device):  # kernels are compiled for the type that convolutions give
             x = functional.conv2d(
                 torch.zeros(1, 16, side, side, device=device), torch.zeros(16, 16, 1, 1, device=device)
             )
-        for wide in kinds:
-            pooled = kernels.forward(x, weight, bias, 1e-5, wide)
-            for frozen in kinds:
-                kernels.backward(x, weight, bias, 1e-5, pooled, not frozen)
+        if kernels:
+            _compile(kernels, x, wide=on_gpu and side == sides[-1], frozen=on_gpu)
+
+
+def _compile(kernels: Kernels, x: Tensor, *, wide: bool, frozen: bool) -> None:
+    """Call both kernels; a last block's map is ``wide``, and a GPU has one more for weights that are ``frozen``."""
+    weight, bias = torch.ones(2, x.shape[1], device=x.device)
+    pooled = kernels.forward(x, weight, bias, 1e-5, wide)
+    for learned in (True, False) if frozen else (True,):
+        kernels.backward(x, weight, bias, 1e-5, pooled, learned)

@@ -1,12 +1,21 @@
-"""The average pool of 2 x 2 pixels that ends a block, at the speed of a CPU's memory."""
+"""How often a ConvNet halves its maps, and the pool of 2 x 2 pixels that does it, at the speed of a CPU's memory."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+
+def default_depth(size: int, backbone: str = "convnet") -> int:
+    """Return the ConvNet's number of blocks; 0 for a backbone with a depth of its own.
+
+    So many that the last map is 2 to 7 pixels a side: 3 at 32 px, 4 at 64, 5 at 128, 6 at 224.
+    """
+    return max(2, round(math.log2(size)) - 2) if backbone == "convnet" else 0
 
 
 class _Halve(torch.autograd.Function):

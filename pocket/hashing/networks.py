@@ -18,12 +18,12 @@ from pocket.hashing.backbones import (
     Backbone,
     ConvNet,
     TorchvisionNet,
-    default_depth,
     default_width,
     load_weights,
     make_backbone,
 )
 from pocket.hashing.devices import derive, generator, precision, to_float
+from pocket.hashing.halving import default_depth
 from pocket.hashing.objectives import objective
 from pocket.runs.artefacts import ArtefactError, load_tensors, save_tensors
 

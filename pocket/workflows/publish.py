@@ -266,7 +266,8 @@ def _ablation(rows: Sequence[results.Row]) -> list[str]:
     found = ahead.parts(benchmark.groups(rows))
     if not found:
         return []
-    on = f"{found[0].ours.task.dataset}, {benchmark.describe([found[0].ours])}"
+    compared = [group for each in found for group in (each.theirs, each.ours)]
+    on = f"{compared[0].task.dataset}, {benchmark.describe(compared)}"
     return [
         f"What each part of IEM is worth on {on}. {ahead.parts_verdict(found)}",
         "",
