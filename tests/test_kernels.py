@@ -74,6 +74,17 @@ def test_the_kernels_compute_what_the_layers_do(
     check(CHECK.replace("{settings}", repr((shape, wide, learned))))
 
 
+@pytest.mark.parametrize("wide", [False, True])
+def test_what_is_called_before_a_training_can_be_called(wide: bool, check: Callable[[str], None]) -> None:
+    check(f"""
+import torch
+from pocket.hashing import {{kernels}} as kernels
+from pocket.hashing.fusion import _compile
+
+_compile(kernels, torch.zeros(1, 16, 4, 4), wide={wide}, frozen=True)
+""")
+
+
 def test_gradients_of_gradients_are_those_of_the_layers(check: Callable[[str], None]) -> None:
     check("""
 import torch
