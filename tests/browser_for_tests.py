@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import psutil
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from pocket.presentation.i18n import translator
 from pocket.runs.paths import kit_dir
@@ -148,11 +148,9 @@ def run_cell_by_cell(page: Page, seconds: float) -> int:
         if is_code:
             prompt = cell.locator(".jp-InputArea-prompt")
             if prompt.count():
-                page.wait_for_function(
-                    "element => /\\[\\d+\\]/.test(element.textContent)",
-                    arg=prompt.first.element_handle(),
-                    timeout=max(1.0, until - time.monotonic()) * 1000,
-                )
+                # Looked up anew each time: JupyterLab may put another element in its place while the cell runs.
+                left = max(1.0, until - time.monotonic()) * 1000
+                expect(prompt.first).to_have_text(re.compile(r"\[\d+\]"), timeout=left)
             else:  # a cell whose code is hidden has no prompt to watch
                 page.wait_for_timeout(500)
                 page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]', timeout=120_000)
