@@ -37,8 +37,8 @@ class IEMConfig:
         Real images per class and step. Default: by how much classes differ (`pocket.condensation.sizes.real_batch`).
     formation : int
         Tiles a side of a stored image, f; each gives f^2 training views. Few images gain by more views, many lose by
-        the pixels that each view lacks: random images of all of CIFAR-10 with codes, width 128, seed 0, mAP whole / in
-        2 x 2 tiles 0.433 / 0.481 with 50 a class (3 seeds), 0.678 / 0.576 with 500 (after 4,692 steps of training).
+        the pixels that each view lacks: random images of all of CIFAR-10 with codes, width 128, mAP whole / in 2 x 2
+        tiles 0.433 / 0.481 with 50 a class (3 seeds), 0.678 / 0.576 with 500 (seed 0, 4,692 steps of training).
     networks : {"pool", "random", "both"}
         Match under early-stage networks trained on the real data, under a new random network each step, or under
         the one or the other by turns of a coin.

@@ -145,7 +145,7 @@ def gradient_matching(task: Task) -> Matched:
     if not isinstance(task.formation, int):
         raise ValueError("gradient matching makes equally many tiles of every class: give one formation for all")
     where = pick_device(task.device)
-    prepare(where, task.images.size, task.backbone)
+    prepare(where, images.size, task.backbone)
     synthetic = task.random_start().to(where).requires_grad_(True)
     optimizer = torch.optim.Adam([synthetic], lr=config.lr, betas=(0.5, 0.9))
     real, learner = RealImages(images, where), _Learner(task, config, where)

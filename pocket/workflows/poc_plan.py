@@ -34,6 +34,8 @@ WIDTH = 32
 # Floating-point operations a second and seconds a step besides them, by which a plan is fitted into its minutes: of 2
 # CPU cores and of one GPU, on the slow side. A rule of thumb and no clock, so that the same command plans the same.
 _RATE = {"cpu": (3.0e10, 0.02), "cuda": (2.0e12, 0.01)}
+# Planned before there are pixels to choose the real batch by; more of them would take their minutes from the steps.
+_REAL_BATCH = 32
 _STEPS = (1.0, 0.75, 0.5)  # of the usual steps of condensing, the most first
 _REST = 90.0  # seconds for everything that is neither trained nor condensed
 _KINDS = 4  # models a seed: full data, random whole and in tiles, condensed
@@ -168,9 +170,7 @@ def nominal_seconds(plan: Plan, channels: int, kind: str = "cpu") -> float:
     batches = plan.full_steps * full_config(plan).batch + 3 * plan.small_steps * small_config(plan).batch
     trained = 3.0 * each * batches
     # Real images forward; synthetic ones forward and backward, under the drawn network and under the teacher.
-    real = condense_config(plan).real_batch
-    assert real is not None
-    condensed = plan.condense_steps * each * (real * classes + 6.0 * views)
+    condensed = plan.condense_steps * each * (_REAL_BATCH * classes + 6.0 * views)
     steps = plan.full_steps + 3 * plan.small_steps + plan.condense_steps
     encoded = 3.0 * each * min(plan.queries, 2000) * len(CORRUPTIONS) * len(SEVERITIES)
     return len(plan.seeds) * ((trained + condensed) / rate + steps * aside) + encoded / rate + _REST
@@ -197,8 +197,7 @@ def small_config(plan: Plan) -> TrainConfig:
 
 def condense_config(plan: Plan) -> IEMConfig:
     """Return how a plan condenses."""
-    # Planned before there are pixels to choose the real batch by; more of them would take their minutes from the steps.
-    return IEMConfig.best(steps=plan.condense_steps, formation=plan.formation, real_batch=32)
+    return IEMConfig.best(steps=plan.condense_steps, formation=plan.formation, real_batch=_REAL_BATCH)
 
 
 class Speed(NamedTuple):
