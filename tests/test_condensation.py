@@ -324,7 +324,7 @@ def test_moments_and_their_distance_by_hand() -> None:
 
 
 @pytest.mark.parametrize(
-    "part", ["weight_hash", "weight_cov", "weight_v", "interpolate", "cache", "augment", "perturb", "anneal"]
+    "part", ["weight_hash", "judge", "weight_cov", "weight_v", "interpolate", "cache", "augment", "perturb", "anneal"]
 )
 def test_each_part_of_iem_changes_the_images_and_can_be_switched_off(part: str) -> None:
     whole = pocket.IEMConfig(
@@ -332,7 +332,14 @@ def test_each_part_of_iem_changes_the_images_and_can_be_switched_off(part: str) 
         **{"networks": "both", "anneal": True},
         **{"steps": 6, "pool_size": 1, "pool_epochs": 1, "real_batch": 8},
     )
-    others = {"interpolate": False, "augment": False, "anneal": False, "cache": 0, "networks": "pool"}
+    others: dict[str, Any] = {
+        "judge": "pool",
+        "interpolate": False,
+        "augment": False,
+        "anneal": False,
+        "cache": 0,
+        "networks": "pool",
+    }
     off = (others | {"perturb": (0.0, 0.0)}).get(part, 0.0)
     teacher = pocket.train(IMAGES, bits=16, width=8, config=pocket.TrainConfig(steps=5), device="cpu")
     options = OPTIONS | {"seed": 0, "teacher": teacher}

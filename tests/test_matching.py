@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import pocket
-from pocket.condensation import networks, sizes
+from pocket.condensation import make_pool, networks, sizes
 from pocket.condensation.config import IEMConfig
 from pocket.condensation.matching import views
 from pocket.condensation.real import RealImages
@@ -95,6 +95,34 @@ def test_random_networks_are_new_at_every_step_and_both_kinds_take_turns(
     losses("iem", 1, IEMConfig.paper(steps=16, networks=kind, pool_size=1, pool_epochs=1))
     assert fewest <= len(seeds) <= most
     assert len(set(seeds)) == len(seeds)
+
+
+@pytest.mark.parametrize("kind", ["random", "pool"])
+def test_the_pool_judges_by_its_finished_networks_by_turns(kind: Any) -> None:
+    config = IEMConfig(networks=kind, judge="pool", weight_hash=1.0, interpolate=True, pool_size=2, pool_epochs=1)
+    pool = make_pool(IMAGES, config, **OPTIONS)
+    cpu, shape = torch.device("cpu"), {"bits": 16, "width": 8}
+    drawing = networks.Networks(IMAGES, pool, config, shape, seed=0, device=cpu)
+    judged, finished = set(), {model.fingerprint for model in pool.models}
+    for step in range(12):
+        stage = drawing.draw(step, generator(cpu, 5, step))
+        assert drawing.judge is not None
+        assert not drawing.judge.training, "it judges as a finished network does"
+        assert stage.fingerprint != drawing.judge.fingerprint
+        judged.add(drawing.judge.fingerprint)
+    assert judged == finished
+
+
+def test_a_pool_that_judges_needs_no_teacher() -> None:
+    config = IEMConfig.best(
+        steps=30, weight_z=0.0, weight_v=0.0, weight_hash=1.0, judge="pool", pool_size=2, pool_epochs=20, real_batch=8
+    )
+    made = pocket.condense(IMAGES, 2, config=config, **OPTIONS)
+    assert made.card.teacher_seconds == 0
+    assert made.card.pool_seconds > 0
+    assert made.card.config["judge"] == "pool"
+    found = losses("iem", 2, config)
+    assert np.mean(found[-4:]) < 0.7 * np.mean(found[:4]), "both networks come to know the views"
 
 
 class _Waits(TorchDispatchMode):

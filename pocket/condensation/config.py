@@ -54,6 +54,8 @@ class IEMConfig:
         width or code length.
     weight_hash : float
         Weight of the hash consistency: the hashing loss of the synthetic views under a trained hash model.
+    judge : {"teacher", "pool"}
+        Which: the teacher that is given, or a finished network of the pool, another one from step to step.
     cache : int
         Draw from so many fixed (network, augmentation) pairs, whose real statistics are computed once; 0 draws
         anew at every step.
@@ -82,6 +84,7 @@ class IEMConfig:
     weight_v: float = 0.1
     weight_cov: float = 0.0
     weight_hash: float = 0.0
+    judge: Literal["teacher", "pool"] = "teacher"
     cache: int = 0
     augment: bool = True
     augmentation: Augmentation = field(default_factory=lambda: Augmentation(shift=0.0625))
@@ -103,9 +106,25 @@ class IEMConfig:
             ("weight_v", self.weight_v >= 0, "0 or more"),
             ("weight_cov", self.weight_cov >= 0, "0 or more"),
             ("weight_hash", self.weight_hash >= 0, "0 or more"),
+            ("judge", self.judge in ("teacher", "pool"), "'teacher' or 'pool'"),
             ("cache", self.cache >= 0, "0 or more"),
             ("memory_gb", self.memory_gb > 0, "above 0"),
         )
+
+    @property
+    def taught(self) -> bool:
+        """Whether a trained hash model has to be given, or made, for the hash consistency."""
+        return self.weight_hash > 0 and self.judge == "teacher"
+
+    @property
+    def judged_by_pool(self) -> bool:
+        """Whether the hash consistency asks the networks of the pool."""
+        return self.weight_hash > 0 and self.judge == "pool"
+
+    @property
+    def pooled(self) -> bool:
+        """Whether networks are trained for the condensing itself."""
+        return self.networks != "random" or self.judged_by_pool
 
     def decay(self, step: int) -> float:
         """Return the factor on the step size at a step."""

@@ -99,7 +99,7 @@ def match(
     pool : Pool, optional
         Made here where the configuration wants one and none is given.
     teacher : HashModel, optional
-        A trained hash model for the hash consistency; needed where ``config.weight_hash`` is above 0.
+        A trained hash model for the hash consistency; needed where ``config.taught``.
     progress : bool or str
     watch : callable, optional
         Called with a `Step` before the first step and after every one.
@@ -112,7 +112,7 @@ def match(
     """
     where = pick_device(device)
     prepare(where, images.size, backbone)
-    if config.networks == "random":
+    if not config.pooled:
         pool = None
     elif pool is None:
         pool = make_pool(
@@ -133,7 +133,7 @@ def match(
         )
     shape = {"bits": bits, "method": hashing, "backbone": backbone, "width": width}
     networks = Networks(images, pool, config, shape, seed=seed, device=where)
-    judge = teacher.to(where).eval().requires_grad_(False) if teacher and config.weight_hash else None
+    judge = teacher.to(where).eval().requires_grad_(False) if teacher and config.taught else networks.judge
     real = RealStatistics(images, networks, config, seed, where)
     classes = images.num_classes
     stored = torch.tensor(counts, device=where)

@@ -80,7 +80,7 @@ def matched(task: Task) -> Matched:
     if not isinstance(task.config, IEMConfig):
         raise ValueError(f"distribution matching takes an IEMConfig, not {type(task.config).__name__}")
     teacher, seconds = None, 0.0
-    if task.config.weight_hash:
+    if task.config.taught:
         teacher, seconds = _teacher(task)
     made = match(
         task.images,
@@ -309,7 +309,7 @@ def condense(
 
 def asks_teacher(method: str, config: Config) -> bool:
     """Whether the result depends on a teacher that is given."""
-    return method in ("herding", "kcenter") or (isinstance(config, IEMConfig) and config.weight_hash > 0)
+    return method in ("herding", "kcenter") or (isinstance(config, IEMConfig) and config.taught)
 
 
 _REAL = {"random": (), "herding": ("pool_epochs",), "kcenter": ("pool_epochs",)}
@@ -322,8 +322,13 @@ def effective(method: str, config: Config) -> dict[str, Any]:
     if method in _REAL:
         return {name: every[name] for name in ("formation", *_REAL[method])}
     idle: tuple[str, ...] = () if config.augment else ("augmentation",)
-    if isinstance(config, IEMConfig) and config.networks == "random":
-        idle += _OF_THE_POOL
+    if isinstance(config, IEMConfig):
+        if not config.judged_by_pool:
+            idle += ("judge",)  # a later setting: digests name what was measured before it
+        if not config.pooled:
+            idle += _OF_THE_POOL
+        elif config.networks == "random":
+            idle += ("perturb", "interpolate")
     return {name: value for name, value in every.items() if name not in idle}
 
 

@@ -22,6 +22,8 @@ class Networks:
     ----------
     stage : HashModel
         The one module that `draw` fills with weights, in place.
+    judge : HashModel or None
+        Another one, for the finished network of the pool that judges the views of the step, where the pool does.
     """
 
     def __init__(
@@ -35,14 +37,12 @@ class Networks:
         device: torch.device,
     ) -> None:
         self._seed, self._config, self._device = seed, config, device
-        self.stage = HashModel(
-            channels=images.channels,
-            size=images.size,
-            num_classes=images.num_classes,
-            **shape,
-        ).to(device)
-        self.stage.eval().requires_grad_(False)
+        pixels: dict[str, Any] = {"channels": images.channels, "size": images.size, "num_classes": images.num_classes}
+        self.stage = HashModel(**pixels, **shape).to(device).eval().requires_grad_(False)
         self.stage.normalise_by(images.images)
+        self.judge = None
+        if config.judged_by_pool:
+            self.judge = HashModel(**pixels, **shape).to(device).eval().requires_grad_(False)
         pairs = zip(pool.starts, pool.models, strict=True) if pool else ()
         self._pool = [(self._state(start), self._state(end)) for start, end in pairs]
 
@@ -50,13 +50,18 @@ class Networks:
         return {name: tensor.to(self._device) for name, tensor in model.state_dict().items()}
 
     def draw(self, instance: int, source: torch.Generator) -> HashModel:
-        """Return the network of a step."""
-        tossed = self._config.networks == "both" and derive(self._seed, 0xD5, instance) % 2
-        if not self._pool or tossed:
+        """Return the network of a step; its judge, where the pool has one, is the end of the line that it lies on."""
+        random = not self._pool or self._config.networks == "random"
+        if self._config.networks == "both":
+            random = random or derive(self._seed, 0xD5, instance) % 2 == 1
+        share = torch.ones((), device=self._device)
+        if self._pool:
+            start, end = self._pool[derive(self._seed, 0xD4, instance) % len(self._pool)]
+            if self.judge is not None:
+                load_blend(self.judge, start, end, share)
+        if random:
             initialise(self.stage, derive(self._seed, 0xD3, instance))
             return self.stage
-        start, end = self._pool[derive(self._seed, 0xD4, instance) % len(self._pool)]
-        share = torch.ones((), device=self._device)
         if self._config.interpolate:
             share = torch.rand((), generator=source, device=self._device)
         load_blend(self.stage, start, end, share)

@@ -112,7 +112,7 @@ class Spec:
     def set_identity(self) -> list[object]:
         """Return all that the training set depends on, labels aside."""
         config = None if self.config is None else effective(self.method, self.config)
-        pooled = isinstance(self.config, IEMConfig) and self.method == "iem" and self.config.networks != "random"
+        pooled = isinstance(self.config, IEMConfig) and self.method == "iem" and self.config.pooled
         early = early_training(self.images, 1).settings() if pooled else None
         like = None if self.like is None else self.of_iem().model_identity()
         teacher = self.teacher_schedule.settings() if self.taught else None

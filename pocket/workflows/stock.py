@@ -117,7 +117,7 @@ class Stock:
             config = replace(config, seconds=self.budget(spec))
         if spec.variant == EQUAL_DISK:
             ipc = self.same_bytes(spec, split)
-        wants_pool = isinstance(config, IEMConfig) and config.networks != "random" and spec.method == "iem"
+        wants_pool = isinstance(config, IEMConfig) and config.pooled and spec.method == "iem"
         made = condense(
             split.train,
             ipc,
