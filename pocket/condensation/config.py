@@ -171,6 +171,20 @@ class IEMConfig:
         return cls(**own | changes)
 
     @classmethod
+    def experts(cls, **changes: Any) -> Self:
+        """Return IEM whose networks lie between the start and the end of trained ones, which judge by turns.
+
+        Wang et al., "DANCE: Dual-View Distribution Alignment for Dataset Condensation", IJCAI 2024, sec. 3.2 and 3.3,
+        with few experts of few epochs where that has 20 of 60.
+        """
+        own: dict[str, Any] = {
+            **{"networks": "pool", "pool_size": 3, "pool_epochs": 6, "interpolate": True, "perturb": (0.0, 0.0)},
+            **{"weight_hash": 0.07, "judge": "pool", "lr": 0.01},
+            "augmentation": Augmentation(shift=0.0625, colour=0.5, cutout=0.4),
+        }
+        return cls(**own | changes)
+
+    @classmethod
     def dm(cls, **changes: Any) -> Self:
         """Return distribution matching: the mean of Z alone under random networks, whole images.
 

@@ -84,6 +84,12 @@ def _economical(ipc: int) -> list[dict[str, Any]]:
     ]
 
 
+def _by_experts(ipc: int) -> dict[str, Any]:
+    """Return IEM by experts at one size, the same with a GPU and without."""
+    config = IEMConfig.experts(steps=500, real_batch=MANY, memory_gb=8.0)
+    return {"method": "iem", "variant": "experts", "ipc": ipc, "config": config}
+
+
 def _with_codes(ways: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """Give every way hard labels first, then codes."""
     for way in ways:
@@ -277,6 +283,7 @@ def classification(reduced: bool) -> Iterator[Spec]:
     mixed = replace(base, patient=True, cutmix=True)
     for taught, _, random, *_ in map(_economical, (10, 50)):
         yield from _cells(mixed, [taught, random | {"teacher_epochs": 0}])
+    yield from _cells(mixed, [_by_experts(10), _by_experts(50)])
     for own in (mixed, replace(base, patient=True), base):
         yield from _cells(own, untaught)
         for seed in SEEDS:
