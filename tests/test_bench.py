@@ -204,6 +204,7 @@ def test_a_linear_head_stands_beside_what_is_published() -> None:
             *checked("dm", 0.43, formation=1, condense_steps=1000),
             *checked("iem", 0.61, patient=True, cutmix=True, teacher_epochs=6, condense_steps=300),
             *checked("dm", 0.51, formation=1, patient=True, cutmix=True),
+            *checked("iem", 0.64, variant="experts", condense_steps=400),
             *checked("dm", 0.5),
             *checked("iem", 0.5, variant="paper"),
             *rows("random", 0.1),
@@ -221,6 +222,7 @@ def test_a_linear_head_stands_beside_what_is_published() -> None:
         for line in told
         if ", 10 a class, made with a 6-epoch teacher, patient, CutMix: accuracy 61.0 ± 0.0 %; DANCE" in line
     ]
+    assert [line for line in told if line.startswith("- IEM (experts), 10 a class: accuracy 64.0 ± 0.0 %; DANCE")]
     alone = [line for line in told if "43.0 ± 0.0 %" in line and "1,000 steps of condensing" in line]
     assert len(alone) == 1, "the reduced task stands apart"
     assert alone[0].startswith("- DM, 10 a class, reduced task: ")
@@ -623,6 +625,25 @@ def test_the_cross_check_begins_with_the_sets_of_economy() -> None:
         leading = cells[: 4 * len(suites.SEEDS)]
         assert {(spec.method, spec.ipc) for spec in leading} == set(itertools.product(("iem", "random"), (10, 50)))
         assert {spec.teacher_epochs for spec in leading if spec.method == "random"} == {0}, "nothing is taught"
+
+
+def test_iem_by_experts_is_one_set_for_codes_and_for_the_cross_check_with_a_gpu_and_without() -> None:
+    def of(name: str, reduced: bool) -> dict[tuple[int, int], list[Spec]]:
+        found: dict[tuple[int, int], list[Spec]] = {}
+        for spec in SUITES[name](reduced):
+            if spec.variant == benchmark.EXPERTS:
+                found.setdefault((spec.ipc, spec.seed), []).append(spec)
+        return found
+
+    checked, coded = of("classification", True), of("paper", False)
+    assert checked == of("classification", False)
+    assert {ipc for ipc, _ in checked} == {10, 50}
+    assert {ipc for ipc, _ in coded} == {10, 50, 500}
+    for key, specs in checked.items():
+        sets = {str(spec.set_identity()) for spec in [*specs, *coded[key]]}
+        assert len(sets) == 1, "it is made once"
+        assert not any(spec.taught for spec in specs), "its pool judges"
+    assert all(isinstance(s.config, IEMConfig) and s.config.formation == 1 for s in coded[500, 0])
 
 
 def test_economy_is_taught_by_a_model_of_a_quarter_or_half_of_the_epochs() -> None:

@@ -11,6 +11,7 @@ from pocket.runs.records import Summary, summarise
 from pocket.runs.results import Row, by_teacher
 
 PUBLISHED = "paper"  # the variant of IEM that is the source's method; "" is `IEMConfig.best`
+EXPERTS = "experts"  # the variant that is `IEMConfig.experts`, the same task with a GPU and without
 
 
 class Task(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from pocket.presentation.benchmark import Group, groups
+from pocket.presentation.benchmark import EXPERTS, Group, groups
 from pocket.runs.records import Summary, summarise
 from pocket.runs.results import Row
 
@@ -43,7 +43,7 @@ def measured(rows: Sequence[Row]) -> list[Line]:
     Published figures are of the original images and of many more steps of condensing. Students of DM as published are
     trained as long as the patient ones here, without CutMix; those of DANCE have it, and longer than the ones with it
     here. Sets that a reduced task makes with fewer steps stand apart; those that nothing is condensed for, or that have
-    a teacher of so many epochs, are the same in both.
+    a teacher of so many epochs or experts, are the same in both.
     """
     found: list[Line] = []
     for less in (False, True):
@@ -92,7 +92,7 @@ def table_rows(found: Sequence[Line]) -> list[tuple[str, ...]]:
 
 
 def _fewer_steps(row: Row) -> bool:
-    return row.reduced and row.condense_steps > 0 and not row.teacher_epochs
+    return row.reduced and row.condense_steps > 0 and not row.teacher_epochs and row.variant != EXPERTS
 
 
 def _accuracy(group: Group) -> Summary:
@@ -102,7 +102,8 @@ def _accuracy(group: Group) -> Summary:
 def _line(group: Group, task: str) -> Line:
     found = _accuracy(group)
     as_dm = group.formation == 1 and not group.cutmix  # it was published without tiles, and without CutMix
-    like = not group.variant and (as_dm or group.method == "iem")
+    like = as_dm if group.method == "dm" else group.method == "iem"
+    like = like and group.variant in ("", EXPERTS)
     return Line(
         group,
         f"{group.name}{task}",
