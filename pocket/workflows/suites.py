@@ -149,18 +149,20 @@ def paper(reduced: bool) -> Iterator[Spec]:
         return
     base = Spec("cifar10", None, None, protocols, "convnet", 128, 64)
     table = {ipc: _at_full_size(ipc) for ipc in STEPS}
+    experts = [_by_experts(ipc) for ipc in (10, 50, 500)]
     yield from _cells(base, [{}])
     for ipc in (10, 50):
         yield from _cells(base, _with_codes(table[ipc][:3]))
         yield from _cells(base, _patient(table[ipc][:3]))
     yield from _cells(base, _patient(table[500][:3]))
-    yield from _cells(base, _patient(_by_experts(ipc) for ipc in (10, 50, 500)))
+    yield from _cells(base, _patient(experts))
     yield from _cells(base, _with_codes(table[500][:3]))
     yield from _cells(base, _with_codes(table[10]))
     yield from _cells(base, _patient(table[10]))
     for ipc in (50, 500, 1):
         yield from _cells(base, _with_codes(table[ipc]))
     yield from _cells(base, _patient(table[50]))
+    yield from _cells(base, _with_codes(experts))
     others = [
         replace(base, bits=bits, hashing=hashing)
         for bits, hashing in itertools.product((64, 32, 16), ("orthohash", "dpn", "csq", "dhd", "hashnet"))
