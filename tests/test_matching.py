@@ -151,12 +151,13 @@ def _condensed(counts: int | list[int], config: IEMConfig, model: HashModel) -> 
     )
 
 
-@pytest.mark.parametrize("what", ["IEM", "IEM as published", "unequal classes", "training"])
+@pytest.mark.parametrize("what", ["IEM", "IEM as published", "IEM by experts", "unequal classes", "training"])
 def test_no_step_waits_for_the_device(what: str, teacher: HashModel) -> None:
     published = IEMConfig.paper(pool_size=1, pool_epochs=1, weight_cov=0.1)
     work: dict[str, Callable[[int], object]] = {
         "IEM": _condensed(2, IEMConfig.best(), teacher),
         "IEM as published": _condensed(2, published, teacher),
+        "IEM by experts": _condensed(2, IEMConfig.experts(pool_size=2, pool_epochs=1), teacher),
         "unequal classes": _condensed([1, 2, 3], IEMConfig.best(weight_cov=0.1), teacher),
         "training": lambda steps: train(IMAGES, config=TrainConfig(steps=steps, batch=8, cutmix=0.5), **OPTIONS),
     }
