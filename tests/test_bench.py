@@ -206,6 +206,7 @@ def test_a_linear_head_stands_beside_what_is_published() -> None:
             *checked("dm", 0.51, formation=1, patient=True, cutmix=True),
             *checked("iem", 0.64, variant="experts", condense_steps=400),
             *checked("dm", 0.5),
+            *checked("dm", 0.46, formation=1, patient=True, variant=benchmark.TRANSFORMED),
             *checked("iem", 0.5, variant="paper"),
             *rows("random", 0.1),
         ]
@@ -217,6 +218,7 @@ def test_a_linear_head_stands_beside_what_is_published() -> None:
     assert "those with CutMix four times as long" in told[0]
     assert [line for line in told if ", CutMix: accuracy 51.0" in line and "as published" not in line]
     assert [line for line in told if ", patient: accuracy 47.0 ± 0.0 %; DM as published 48.9%" in line]
+    assert [line for line in told if "DM (with every transform), 10 a class" in line and "; DM as published" in line]
     assert [
         line
         for line in told
@@ -269,6 +271,23 @@ def test_the_sources_own_iem_is_named_and_judged_apart() -> None:
     assert (equal.theirs.formation, equal.gap.mean) == (1, pytest.approx(0.02)), "the stronger form"
     shown = benchmark.strongest_forms(found, found[0].task, 10, teaching=Teaching(codes=False, patient=False))
     assert [g.name.split(",")[0] for g in shown][:2] == ["IEM", "random tiles (equal disk)"]
+
+
+def test_dm_stands_in_its_strongest_form_whatever_its_transforms() -> None:
+    table = [*rows("iem", 0.9, 0.9), *rows("dm", 0.8, 0.8), *rows("dm", 0.7, 0.7, formation=1)]
+    strong = {"variant": benchmark.TRANSFORMED, "formation": 1}
+    for score, gap in ((0.85, 0.05), (0.75, 0.1)):
+        (found,) = ahead.comparisons(benchmark.groups([*table, *rows("dm", score, score, **strong)]))
+        assert found.gap.mean == pytest.approx(gap)
+    assert [c.gap.mean for c in ahead.comparisons(benchmark.groups([*table, *rows("dm", 0.95, variant="other")]))] == [
+        pytest.approx(0.1)
+    ]
+    for name in ("mini", "paper", "imagenette", "economy"):
+        usual, transformed = (
+            {str(replace(s, config=None, variant="")) for s in SUITES[name](True) if (s.method, s.variant) == kind}
+            for kind in (("dm", ""), ("dm", benchmark.TRANSFORMED))
+        )
+        assert usual == transformed, "in every cell"
 
 
 def test_each_part_is_held_against_the_whole_method_that_it_belongs_to() -> None:
@@ -602,7 +621,7 @@ def test_the_cross_check_has_students_trained_as_long_as_published_ones_and_quic
         for spec in mixed + patient:
             assert spec.schedule == TrainConfig.published(10 * spec.ipc, cutmix=spec.cutmix)
             assert spec.set_identity() == spec.quick().set_identity()
-        untaught = patient[: 8 * len(suites.SEEDS)]
+        untaught = patient[: 12 * len(suites.SEEDS)]  # DM with either transforms, and random, whole and in tiles
         assert {spec.method for spec in untaught} == {"dm", "random"}
         assert not any(spec.taught for spec in untaught), "they need no teacher"
         with pytest.raises(ValueError, match="a schedule of its own or the patient one"):

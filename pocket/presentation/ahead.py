@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from pocket.presentation.benchmark import PUBLISHED, Group, interval
+from pocket.presentation.benchmark import PUBLISHED, TRANSFORMED, Group, interval
 from pocket.runs.records import Summary, summarise
 
 RIVALS = ("random", "herding", "kcenter", "dm", "gradient", "idc")
@@ -37,7 +37,10 @@ class Comparison(NamedTuple):
 
 
 def comparisons(among: Sequence[Group], ours: str = "") -> list[Comparison]:
-    """Compare IEM with every rival family at equal task, size and teaching; a family stands in its stronger form.
+    """Compare IEM with every rival family at equal task, size and teaching; a family stands in its strongest form.
+
+    DM's forms are whole images and tiles, each with the siamese transforms that all methods have here and with those
+    that it was published with.
 
     Parameters
     ----------
@@ -52,10 +55,9 @@ def comparisons(among: Sequence[Group], ours: str = "") -> list[Comparison]:
     found: list[Comparison] = []
     for mine in (g for g in among if g.method == "iem" and g.variant == ours):
         for rival in RIVALS:
+            wanted = mine.task, rival, mine.ipc, mine.teaching
             forms = [
-                g
-                for g in among
-                if (g.task, g.method, g.variant, g.ipc, g.teaching) == (mine.task, rival, "", mine.ipc, mine.teaching)
+                g for g in among if (g.task, g.method, g.ipc, g.teaching) == wanted and g.variant in ("", TRANSFORMED)
             ]
             if not forms:
                 continue

@@ -12,6 +12,7 @@ from pocket.runs.results import Row, by_teacher
 
 PUBLISHED = "paper"  # the variant of IEM that is the source's method; "" is `IEMConfig.best`
 EXPERTS = "experts"  # the variant that is `IEMConfig.experts`, the same task with a GPU and without
+TRANSFORMED = "with every transform"  # the variant of DM whose siamese transforms are as strong as when published
 
 
 class Task(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from pocket.presentation.benchmark import EXPERTS, Group, groups
+from pocket.presentation.benchmark import EXPERTS, TRANSFORMED, Group, groups
 from pocket.runs.records import Summary, summarise
 from pocket.runs.results import Row
 
@@ -103,7 +103,7 @@ def _line(group: Group, task: str) -> Line:
     found = _accuracy(group)
     as_dm = group.formation == 1 and not group.cutmix  # it was published without tiles, and without CutMix
     like = as_dm if group.method == "dm" else group.method == "iem"
-    like = like and group.variant in ("", EXPERTS)
+    like = like and group.variant in ("", EXPERTS, TRANSFORMED)
     return Line(
         group,
         f"{group.name}{task}",
