@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from pocket.presentation.figures import NAMES
 from pocket.runs.records import Summary, summarise
-from pocket.runs.results import Row, by_teacher
+from pocket.runs.results import Row, by_teacher, of_patchworks
 
 PUBLISHED = "paper"  # the variant of IEM that is the source's method; "" is `IEMConfig.best`
 EXPERTS = "experts"  # the variant that is `IEMConfig.experts`, the same task with a GPU and without
@@ -35,6 +35,7 @@ class Teaching(NamedTuple):
     patient: bool  # for longer: `TrainConfig.patient` or `published`
     epochs: int = 0  # of the full-data model that was asked; 0: none was, or the one that full data is measured on
     cutmix: bool = False  # on images pasted together, half of the time
+    mixes: int = 0  # patchworks of each view that have codes; 0: as many as usual
 
 
 class Group(NamedTuple):
@@ -49,6 +50,7 @@ class Group(NamedTuple):
     patient: bool
     epochs: int
     cutmix: bool
+    mixes: int
     rows: tuple[Row, ...]
 
     @property
@@ -63,13 +65,14 @@ class Group(NamedTuple):
         name = f"{NAMES.get(self.method, self.method)}{tiles}{variant}, {self.ipc} a class"
         taught = by_teacher(self.epochs, codes=self.labels)
         student = (", patient" if self.patient else "") + (", CutMix" if self.cutmix else "")
-        return name + (", codes" if self.labels else "") + taught + student
+        codes = f", codes{of_patchworks(self.mixes)}" if self.labels else ""
+        return name + codes + taught + student
 
     @property
     def teaching(self) -> Teaching:
         """How a model was trained on the set; a teacher counts that made the set or gave its codes."""
         taught = any(row.teacher_seconds for row in self.rows)
-        return Teaching(self.labels, self.patient, self.epochs if taught else 0, self.cutmix)
+        return Teaching(self.labels, self.patient, self.epochs if taught else 0, self.cutmix, self.mixes)
 
     @property
     def shared(self) -> bool:
@@ -98,13 +101,13 @@ class Group(NamedTuple):
 
 def groups(rows: Iterable[Row]) -> list[Group]:
     """Gather rows that differ in their seed alone: full data first, then by size, best first."""
-    found: dict[tuple[Task, str, str, int, int, tuple[bool, bool, int, bool]], list[Row]] = {}
+    found: dict[tuple[Task, str, str, int, int, tuple[bool, bool, int, bool, int]], list[Row]] = {}
     for row in rows:
         task = Task(
             row.dataset, row.protocol, row.train_images, row.resolution, row.backbone, row.width, row.hashing, row.bits
         )
         # The number of images that fill equal bytes differs from seed to seed: the cell's own does not.
-        taught = row.code_labels, row.patient, row.teacher_epochs, row.cutmix
+        taught = row.code_labels, row.patient, row.teacher_epochs, row.cutmix, row.mixes
         key = task, row.method, row.variant, row.cell_ipc, row.formation, taught
         found.setdefault(key, []).append(row)
     made = [

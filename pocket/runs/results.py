@@ -32,6 +32,7 @@ class Row(Cell):
         0,
         description="of the full-data model that made the set or gave its codes; 0: the one that stands for full",
     )
+    mixes: NonNegativeInt = Field(0, description="patchworks of each view that have codes; 0: as many as usual")
     settings: str = Field(description="digest of the settings (not of code or versions); equal ones are one cell")
     cell_ipc: NonNegativeInt = Field(description="images a class of the cell; a set of equal disk bytes may hold more")
     train_images: PositiveInt = Field(description="real images that the set was made from")
@@ -103,6 +104,11 @@ R = TypeVar("R", bound=BaseModel)
 def by_teacher(epochs: int, *, codes: bool) -> str:
     """Name the full-data model of so many epochs that a set was made with; empty where no number is given."""
     return f"{' of a' if codes else ', made with a'} {epochs}-epoch teacher" if epochs else ""
+
+
+def of_patchworks(mixes: int) -> str:
+    """Name the patchworks of each view that have codes, where they are not as many as usual."""
+    return f" of {mixes} patchworks" if mixes else ""
 
 
 def results_folder() -> Path:

@@ -164,6 +164,7 @@ def _measure(spec: Spec, stock: Stock, *, suite: str, reduced: bool, shared: int
             patient=spec.patient,
             cutmix=spec.cutmix,
             teacher_epochs=spec.teacher_epochs,
+            mixes=spec.mixes,
             cell_ipc=spec.ipc,
             settings=spec.digest(protocol),
             train_images=len(split.train),

@@ -11,7 +11,7 @@ from pocket.condensation.methods import Config, asks_teacher, effective
 from pocket.condensation.pool import early_training
 from pocket.hashing.labelling import MIXES
 from pocket.hashing.schedule import TrainConfig
-from pocket.runs.results import by_teacher
+from pocket.runs.results import by_teacher, of_patchworks
 
 CLASSES = 10  # of every image set here
 WHOLE = {"digits": 1437, "fashion_mnist": 60_000, "cifar10": 50_000, "imagenette": 3000}  # their train images
@@ -49,6 +49,8 @@ class Spec:
     teacher_epochs : int
         Epochs of the full-data model that makes the set and gives the codes; 0 for the very one that full data is
         measured on.
+    mixes : int
+        Patchworks of each view that have codes; 0 for as many as usual, `pocket.hashing.labelling.MIXES`.
     like : IEMConfig, optional
         The set may take the seconds, or fill the bytes, of IEM's set with this configuration.
     """
@@ -72,6 +74,7 @@ class Spec:
     patient: bool = False
     cutmix: bool = False
     teacher_epochs: int = 0
+    mixes: int = 0
     like: IEMConfig | None = None
 
     @property
@@ -79,9 +82,10 @@ class Spec:
         """What the cell is called while it is measured."""
         named = f"{self.method} {self.variant}".strip()
         size = f", {self.ipc} a class, {getattr(self.config, 'formation', 1)}x{getattr(self.config, 'formation', 1)}"
+        codes = f", codes{of_patchworks(self.mixes)}" if self.labels else ""
         taught = by_teacher(self.teacher_epochs, codes=self.labels)
         return (
-            f"{self.dataset}: {named}{size if self.ipc else ''}{', codes' if self.labels else ''}{taught}"
+            f"{self.dataset}: {named}{size if self.ipc else ''}{codes}{taught}"
             f"{', patient' if self.patient else ''}{', CutMix' if self.cutmix else ''}, "
             f"{self.hashing} {self.bits}"
         )
@@ -123,7 +127,7 @@ class Spec:
         """Return all that the trained model depends on."""
         schedule = (self.schedule if self.method != "full" else self.teacher_schedule).settings()
         teacher = self.teacher_schedule.settings() if self.labels else None
-        return [*self.set_identity(), self.labels and MIXES, self.hashing, self.bits, schedule, teacher]
+        return [*self.set_identity(), self.labels and (self.mixes or MIXES), self.hashing, self.bits, schedule, teacher]
 
     @property
     def images(self) -> int:
@@ -154,7 +158,7 @@ class Spec:
     def of_teacher(self) -> Spec:
         """Return the full-data cell whose model makes the set, or gives the codes."""
         train = self.teacher_schedule if self.teacher_epochs else self.train
-        plain = replace(self.quick(), method="full", variant="", ipc=0, config=None, like=None, labels=False)
+        plain = replace(self.quick(), method="full", variant="", ipc=0, config=None, like=None, labels=False, mixes=0)
         return replace(plain, train=train, teacher_epochs=0)
 
     def identity(self) -> list[object]:

@@ -288,7 +288,7 @@ def search_block() -> str:
 
 def _how(teaching: benchmark.Teaching) -> str:
     """Name a way to train on a set."""
-    labels = "code labels" if teaching.codes else "hard labels"
+    labels = f"code labels{results.of_patchworks(teaching.mixes)}" if teaching.codes else "hard labels"
     taught = results.by_teacher(teaching.epochs, codes=teaching.codes)
     mixed = " with CutMix" if teaching.cutmix else ""
     return f"{labels}{taught}{f' and a patient student{mixed}' if teaching.patient else ''}"

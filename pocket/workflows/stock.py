@@ -81,7 +81,7 @@ class Stock:
         teacher = self.teacher(spec, split, spec.hashing, spec.bits)
         prepare(pick_device(self.device), made.size, teacher.shape["backbone"])
         started = time.perf_counter()
-        labelled = label(made, teacher, seed=spec.seed, device=self.device)
+        labelled = label(made, teacher, mixes=spec.mixes or MIXES, seed=spec.seed, device=self.device)
         return labelled, time.perf_counter() - started
 
     def teacher_seconds(self, spec: Spec, made: CondensedSet | None) -> float:
@@ -205,7 +205,7 @@ class Stock:
         factor = spec.config.formation
         chosen = split.train.pick(10 * factor**2, 0, repeat=True)
         some = (encode(to_float(split.train.images[chosen]), factor) * 255).round().byte().numpy()
-        codes = MIXES * factor**2 * spec.bits / 2 if spec.labels else 0  # at four bits a value
+        codes = (spec.mixes or MIXES) * factor**2 * spec.bits / 2 if spec.labels else 0  # at four bits a value
         each = _png_bytes(some) / len(some) + codes
         return max(1, int(self.of_iem(spec).disk_bytes / each / split.train.num_classes))
 
