@@ -39,8 +39,8 @@ class Comparison(NamedTuple):
 def comparisons(among: Sequence[Group], ours: str = "") -> list[Comparison]:
     """Compare IEM with every rival family at equal task, size and teaching; a family stands in its strongest form.
 
-    DM's forms are whole images and tiles, each with the siamese transforms that all methods have here and with those
-    that it was published with.
+    DM's forms are whole images and tiles, each with the siamese transforms that all methods have here and with all
+    kinds that it was published with.
 
     Parameters
     ----------

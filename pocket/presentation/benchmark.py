@@ -12,7 +12,9 @@ from pocket.runs.results import Row, by_teacher, of_patchworks
 
 PUBLISHED = "paper"  # the variant of IEM that is the source's method; "" is `IEMConfig.best`
 EXPERTS = "experts"  # the variant that is `IEMConfig.experts`, the same task with a GPU and without
-TRANSFORMED = "with every transform"  # the variant of DM whose siamese transforms are as strong as when published
+TRANSFORMED = (
+    "with every transform"  # the variant of DM with siamese transforms of all kinds that it was published with
+)
 
 
 class Task(NamedTuple):

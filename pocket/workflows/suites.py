@@ -21,7 +21,7 @@ STEPS = {10: 1000, 50: 500, 500: 150, 1: 1000}  # of condensing at each size, fo
 # Real images a class and step, as the rule has it: of digits and Fashion-MNIST, and of natural images. Reduced tasks of
 # fewer images (CIFAR-10) or pixels (Imagenette) take FEW of natural images, too, for half the seconds.
 FEW, MANY = 32, 256
-# Siamese transforms as strong as those that DM was published with; every method has a shift and mirroring else.
+# Siamese transforms of all kinds that DM was published with, milder ones; else every method has a shift and mirroring.
 EVERY = Augmentation(scale=0.1, rotate=10.0, shift=0.1, colour=0.5, cutout=0.4)
 
 
@@ -37,7 +37,7 @@ def _methods(
     """Return every family at one size, each with hard labels: whole images and tiles where a method has both.
 
     IEM has the one formation and step size given; where it has whole images, the others are in 2 x 2 tiles as well. DM
-    has the siamese transforms it was published with, too.
+    has siamese transforms of all kinds that it was published with, too.
     """
     tiles = max(2, formation)
     own = {"steps": steps, "real_batch": real_batch}
