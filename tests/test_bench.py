@@ -186,22 +186,23 @@ def test_no_break_even_is_told_between_two_devices() -> None:
 @pytest.mark.parametrize("suite", SUITES)
 def test_every_recorded_row_is_of_its_suite_as_it_stands(suite: str) -> None:
     recorded = results.read(results.results_folder() / f"{suite}.csv")
-    cells = (spec for reduced in (True, False) for spec in SUITES[suite](reduced))
-    known = set().union(*(spec.digests() for spec in cells))
+    small, whole = ({d for spec in SUITES[suite](size) for d in spec.digests()} for size in (True, False))
     assert recorded
-    assert {row.settings for row in recorded} <= known, "set aside what has other settings: pocket bench does"
+    assert {row.settings for row in recorded} <= small | whole, "set aside what has other settings: pocket bench does"
+    assert all(row.reduced is (row.settings not in whole) for row in recorded), "what both tasks have is not reduced"
     assert len({row.settings for row in recorded}) == len(recorded)
 
 
 def test_a_linear_head_stands_beside_what_is_published() -> None:
     def checked(method: str, accuracy: float, **changes: Any) -> list[results.Row]:
-        return [row.model_copy(update={"accuracy": accuracy}) for row in rows(method, 0.2, 0.2, **changes)]
+        told = {"reduced": False, **changes}
+        return [row.model_copy(update={"accuracy": accuracy}) for row in rows(method, 0.2, 0.2, **told)]
 
     told = crosscheck.lines(
         [
-            *checked("dm", 0.44, formation=1, reduced=False, condense_steps=2000),
+            *checked("dm", 0.44, formation=1, condense_steps=2000),
             *checked("dm", 0.47, formation=1, patient=True),
-            *checked("dm", 0.43, formation=1, condense_steps=1000),
+            *checked("dm", 0.43, formation=1, condense_steps=1000, reduced=True),
             *checked("iem", 0.61, patient=True, cutmix=True, teacher_epochs=6, condense_steps=300),
             *checked("dm", 0.51, formation=1, patient=True, cutmix=True),
             *checked("iem", 0.64, variant="experts", condense_steps=400),
@@ -237,16 +238,12 @@ def test_a_linear_head_stands_beside_what_is_published() -> None:
     assert "60.0" in first and "50.0" in second, "accuracy ranks them, not mAP"
     assert crosscheck.lines(rows("dm", 0.2)) == []
     assert crosscheck.measured(rows("dm", 0.2)) == []
-    (line,) = crosscheck.table_rows(
-        crosscheck.measured(checked("dm", 0.44, formation=1, reduced=False, condense_steps=2000))
-    )
+    (line,) = crosscheck.table_rows(crosscheck.measured(checked("dm", 0.44, formation=1, condense_steps=2000)))
     assert len(line) == len(crosscheck.HEAD)
     assert line == ("DM, 10 a class", "44.0 ± 0.0 %", "DM 48.9%", "2,000", "300", "cpu")
     assert "patient" not in crosscheck.lines(checked("dm", 0.44))[0]
     assert "CutMix" not in crosscheck.lines(checked("dm", 0.44, patient=True))[0]
-    both = [row.model_copy(update={"reduced": row.seed == 0}) for row in checked("random", 0.3)]
-    assert "accuracy 30.0 % (one seed) (" in crosscheck.lines(both[:1])[-1]
-    assert len(crosscheck.lines(both)) == 3, "nothing is condensed: one cell, in the reduced task and in the whole"
+    assert "accuracy 30.0 % (one seed) (" in crosscheck.lines(checked("random", 0.3)[:1])[-1]
 
 
 def test_what_was_recorded_on_each_device_is_counted_apart() -> None:
@@ -282,12 +279,33 @@ def test_dm_stands_in_its_strongest_form_whatever_its_transforms() -> None:
     assert [c.gap.mean for c in ahead.comparisons(benchmark.groups([*table, *rows("dm", 0.95, variant="other")]))] == [
         pytest.approx(0.1)
     ]
-    for name in ("mini", "paper", "imagenette", "economy"):
-        usual, transformed = (
-            {str(replace(s, config=None, variant="")) for s in SUITES[name](True) if (s.method, s.variant) == kind}
-            for kind in (("dm", ""), ("dm", benchmark.TRANSFORMED))
-        )
-        assert usual == transformed, "in every cell"
+    (fewer,) = ahead.comparisons(benchmark.groups([*table, *rows("dm", 0.89, **strong)]))
+    assert (fewer.gap.seeds, fewer.gap.mean) == (2, pytest.approx(0.1)), "one that lacks seeds does not stand in yet"
+
+
+@pytest.mark.parametrize("name", ["mini", "paper", "imagenette", "economy", "classification"])
+@pytest.mark.parametrize("reduced", [True, False])
+def test_dm_has_every_transform_as_well_in_every_cell(name: str, reduced: bool) -> None:
+    usual: set[str] = set()
+    transformed: set[str] = set()
+    for spec in SUITES[name](reduced):
+        if spec.method == "dm":
+            assert isinstance(spec.config, IEMConfig)
+            plain = replace(spec, variant="", config=replace(spec.config, augmentation=IEMConfig.dm().augmentation))
+            strong = spec.config.augmentation == suites.EVERY
+            assert strong is (spec.variant == benchmark.TRANSFORMED)
+            (transformed if strong else usual).add(str(plain))
+    assert usual == transformed
+    assert usual
+
+
+def test_experts_are_judged_as_a_version_and_not_as_a_part_of_the_ablation() -> None:
+    table = [*rows("iem", 0.9, 0.9), *rows("iem", 0.8, 0.8, variant=benchmark.EXPERTS), *rows("dm", 0.85, 0.85)]
+    found = benchmark.groups(table)
+    assert ahead.parts(found) == []
+    (experts,) = ahead.comparisons(found, benchmark.EXPERTS)
+    assert experts.gap.mean == pytest.approx(-0.05)
+    assert ahead.verdict([experts]).startswith("IEM (experts) is ahead in 0 of 1 comparisons")
 
 
 def test_each_part_is_held_against_the_whole_method_that_it_belongs_to() -> None:
@@ -352,6 +370,19 @@ def test_codes_of_a_weaker_teacher_are_held_against_its_codes_alone() -> None:
     made, *_ = benchmark.groups(rows("iem", 0.6, teacher_epochs=6, teacher_seconds=5.0))
     assert made.teaching == Teaching(codes=False, patient=False, epochs=6), "its images are the teacher's"
     assert ahead.comparisons([made, hard]) == []
+
+
+def test_a_cell_that_the_whole_task_has_as_well_is_not_reduced(
+    tiny_suite: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def some(reduced: bool) -> Iterator[Spec]:
+        (random,) = (s for s in tiny(reduced) if (s.method, s.variant, s.hashing) == ("random", "", "orthohash"))
+        yield random
+        yield replace(random, ipc=2 if reduced else 3)
+
+    monkeypatch.setitem(SUITES, "tiny", some)
+    table = results.read(bench("tiny", reduced=True, folder=tiny_suite, device="cpu", say=lambda line: None))
+    assert [(row.ipc, row.reduced) for row in table] == [(1, False), (2, True)]
 
 
 def test_codes_of_more_patchworks_are_cells_of_their_own(tiny_suite: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -150,21 +150,27 @@ def test_every_part_can_be_switched_off_and_the_images_move(changes: dict) -> No
     assert np.mean(losses[-10:]) < np.mean(losses[:10])
 
 
-@pytest.mark.parametrize("stop_at", [1, 7])
-def test_an_interrupted_run_goes_on_to_the_same_bits(tmp_path: Path, stop_at: int) -> None:
+FEW_NETWORKS = {"steps": 12, "pool_size": 2, "pool_epochs": 1, "real_batch": 8}
+JUDGED = pocket.IEMConfig.experts(**FEW_NETWORKS)
+
+
+@pytest.mark.parametrize(
+    ("config", "stop_at"), [(SHORT, 1), (SHORT, 7), (JUDGED, 7), (replace(JUDGED, networks="random"), 7)]
+)
+def test_an_interrupted_run_goes_on_to_the_same_bits(tmp_path: Path, config: pocket.IEMConfig, stop_at: int) -> None:
     def stop(step: Step) -> None:
         if step.number == stop_at:
             raise KeyboardInterrupt
 
     path = tmp_path / "state.safetensors"
-    straight = pocket.condense(IMAGES, 1, seed=5, config=SHORT, **OPTIONS)
+    straight = pocket.condense(IMAGES, 1, seed=5, config=config, **OPTIONS)
     with pytest.raises(KeyboardInterrupt):
-        pocket.condense(IMAGES, 1, seed=5, config=SHORT, watch=stop, checkpoint=path, **OPTIONS)
+        pocket.condense(IMAGES, 1, seed=5, config=config, watch=stop, checkpoint=path, **OPTIONS)
     if stop_at > 1:
         assert path.is_file()
     seen: list[int] = []
     resumed = pocket.condense(
-        IMAGES, 1, seed=5, config=SHORT, checkpoint=path, watch=lambda step: seen.append(step.number), **OPTIONS
+        IMAGES, 1, seed=5, config=config, checkpoint=path, watch=lambda step: seen.append(step.number), **OPTIONS
     )
     assert (resumed.images == straight.images).all()
     assert seen[0] == (stop_at if stop_at > 1 else 0), "it did not start from the beginning again"

@@ -6,6 +6,7 @@ import linecache
 import traceback
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +99,7 @@ def test_random_networks_are_new_at_every_step_and_both_kinds_take_turns(
 
 
 @pytest.mark.parametrize("kind", ["random", "pool"])
-def test_the_pool_judges_by_its_finished_networks_by_turns(kind: Any) -> None:
+def test_the_pool_judges_by_its_finished_networks(kind: Any) -> None:
     config = IEMConfig(networks=kind, judge="pool", weight_hash=1.0, interpolate=True, pool_size=2, pool_epochs=1)
     pool = make_pool(IMAGES, config, **OPTIONS)
     cpu, shape = torch.device("cpu"), {"bits": 16, "width": 8}
@@ -111,6 +112,12 @@ def test_the_pool_judges_by_its_finished_networks_by_turns(kind: Any) -> None:
         assert stage.fingerprint != drawing.judge.fingerprint
         judged.add(drawing.judge.fingerprint)
     assert judged == finished
+    ends = replace(config, interpolate=False, perturb=(0.0, 0.0), networks="pool")
+    drawing = networks.Networks(IMAGES, pool, ends, shape, seed=0, device=cpu)
+    for step in range(6):
+        stage = drawing.draw(step, generator(cpu, 5, step))
+        assert drawing.judge is not None
+        assert stage.fingerprint == drawing.judge.fingerprint, "it is the end of the very line"
 
 
 def test_a_pool_that_judges_needs_no_teacher() -> None:

@@ -42,12 +42,11 @@ def measured(rows: Sequence[Row]) -> list[Line]:
 
     Published figures are of the original images and of many more steps of condensing. Students of DM as published are
     trained as long as the patient ones here, without CutMix; those of DANCE have it, and longer than the ones with it
-    here. Sets that a reduced task makes with fewer steps stand apart; those that nothing is condensed for, or that have
-    a teacher of so many epochs or experts, are the same in both.
+    here. Sets that a reduced task makes with fewer steps stand apart.
     """
     found: list[Line] = []
     for less in (False, True):
-        alike = groups(row for row in rows if row.accuracy is not None and _fewer_steps(row) is less)
+        alike = groups(row for row in rows if row.accuracy is not None and row.reduced is less)
         alike.sort(key=lambda g: (g.task, g.method != "full", g.teaching, g.ipc, -_accuracy(g).mean))
         found += [_line(group, ", reduced task" if less else "") for group in alike]
     return found
@@ -89,10 +88,6 @@ def table_rows(found: Sequence[Line]) -> list[tuple[str, ...]]:
         )
         for line in found
     ]
-
-
-def _fewer_steps(row: Row) -> bool:
-    return row.reduced and row.condense_steps > 0 and not row.teacher_epochs and row.variant != EXPERTS
 
 
 def _accuracy(group: Group) -> Summary:

@@ -23,7 +23,7 @@ class Row(Cell):
     """
 
     suite: str
-    reduced: bool = Field(description="a smaller task than the suite's own, for want of a GPU")
+    reduced: bool = Field(description="of a smaller task than the suite's own, for want of a GPU; not what both have")
     shared: PositiveInt = Field(1, description="benches that used the device at once: their seconds are longer for it")
     variant: str = Field("", description="what was changed from the method's own configuration; empty: nothing")
     patient: bool = Field(False, description="trained for longer: `TrainConfig.patient` or `published`")

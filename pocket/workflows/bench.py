@@ -47,7 +47,8 @@ def bench(
     suite : str
         A name in `pocket.workflows.suites.SUITES`.
     reduced : bool, optional
-        The smaller task for two CPU cores, marked as such in every row. Default: where there is no GPU.
+        The smaller task for two CPU cores, marked as such in every row that the whole task has not. Default: where
+        there is no GPU.
     time_limit : float, optional
         Seconds after which no more is begun; what a running condensation or training has done is kept.
     folder : Path, optional
@@ -84,8 +85,8 @@ def bench(
         raise ValueError(f"suite {suite!r} has no seed {min(unknown)}; its seeds are {sorted({s.seed for s in specs})}")
     specs = [spec for spec in specs if only in (None, spec.method) and (seeds is None or spec.seed in seeds)]
     path = (folder or results.results_folder()) / f"{suite}.csv"
-    current = {digest for size in (True, False) for spec in SUITES[suite](size) for digest in spec.digests()}
-    rows = _current(path, current, say)
+    every, whole = ({d for spec in SUITES[suite](size) for d in spec.digests()} for size in (True, False))
+    rows = _current(path, every | whole, say)
     stock = Stock(device, rows, None if time_limit is None else time.monotonic() + time_limit)
     known = {row.settings for row in rows}
     missing = [spec for spec in specs if not spec.digests() <= known]
@@ -96,7 +97,7 @@ def bench(
     try:
         for number, spec in enumerate(missing, start=1):
             stock.check_time()
-            for row in _measure(spec, stock, suite=suite, reduced=small, shared=shared):
+            for row in _measure(spec, stock, suite=suite, reduced=not spec.digests() <= whole, shared=shared):
                 # One that was killed between its protocols is measured whole again: the earlier half gives way.
                 rows[:] = [*(known for known in rows if known.settings != row.settings), row]
                 results.write(path, rows)

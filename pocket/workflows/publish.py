@@ -254,7 +254,7 @@ def benchmark_block() -> str:
         known = "of what is measured, " if missing else ""
         for reduced in (False, True):
             alike = benchmark.groups(row for row in rows if row.reduced is reduced)
-            versions = [ahead.comparisons(alike, ours) for ours in ("", benchmark.PUBLISHED)]
+            versions = [ahead.comparisons(alike, ours) for ours in ("", benchmark.PUBLISHED, benchmark.EXPERTS)]
             if told := " ".join(ahead.verdict(each) for each in versions if each):
                 parts += [f"Suite `{path.stem}`{', reduced task' if reduced else ''}: {known}{told}", ""]
     parts += _ablation(results.read(results.results_folder() / "ablation.csv"))
