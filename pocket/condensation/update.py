@@ -30,8 +30,8 @@ def _digests(images: ImageSet) -> dict[str, str]:
 def update(condensed: CondensedSet, images: ImageSet, classes: Iterable[str], **options: Any) -> CondensedSet:
     """Make the stored images of some classes anew, and keep those of all others.
 
-    Distribution matching looks at one class at a time, so that the classes that stay lose nothing; only a teacher,
-    where the method asks one, should know all classes: give one that was trained on ``images``, else one is.
+    Distribution matching looks at one class at a time, so that the classes that stay lose nothing; only what
+    judges, a teacher or a pool, should know all classes: give one that was trained on ``images``, else one is.
 
     Parameters
     ----------

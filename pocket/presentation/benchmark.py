@@ -12,7 +12,7 @@ from pocket.runs.results import Row, by_teacher, of_patchworks
 
 PUBLISHED = "paper"  # the variant of IEM that is the source's method; "" is `IEMConfig.best`
 EXPERTS = "experts"  # the variant that is `IEMConfig.experts`, the same task with a GPU and without
-TRANSFORMED = "with every transform"  # the variant of DM with siamese transforms of all six kinds, as published
+TRANSFORMED = "with every transform"  # the variant of DM with siamese transforms of all six kinds
 
 
 class Task(NamedTuple):
