@@ -87,6 +87,8 @@ def test_ahead_in_all_cells_means_what_the_protocol_says() -> None:
         found
     )
     assert ahead.verdict(found).endswith("which takes 95 % ahead and none significantly behind.")
+    (behind,) = (c for c in found if c.behind)
+    assert "(k-center tiles on digits in 4): not ahead" in ahead.verdict([behind] * 4), "many are counted by rival"
 
 
 def test_codes_are_compared_with_codes_and_tasks_are_kept_apart() -> None:

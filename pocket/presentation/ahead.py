@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -10,6 +11,7 @@ from pocket.runs.records import Summary, summarise
 
 RIVALS = ("random", "herding", "kcenter", "dm", "gradient", "idc")
 HEAD = ("task", "set", "mAP", "against", "mAP", "difference", "")
+MOST_NAMED = 3  # comparisons that a verdict names one by one
 PARTS_HEAD = ("training set", "mAP", "difference to the whole method", "")
 
 
@@ -139,7 +141,10 @@ def equal_disk(among: Sequence[Group]) -> list[Comparison]:
 
 
 def verdict(found: Sequence[Comparison]) -> str:
-    """Say whether IEM is ahead in all cells: mean above 0 in at least 95 % of them, significantly behind in none."""
+    """Say whether IEM is ahead in all cells: mean above 0 in at least 95 % of them, significantly behind in none.
+
+    What it is behind of is named with size and teaching, more than `MOST_NAMED` by how often each rival is ahead.
+    """
     if not found:
         return "Nothing to compare yet."
     ahead, behind = sum(c.ahead for c in found), [c for c in found if c.behind]
@@ -151,7 +156,9 @@ def verdict(found: Sequence[Comparison]) -> str:
     if patient := sum(c.ours.patient for c in found):
         told += f", {patient} of them of patient students"
     told += f" and significantly behind in {len(behind)}" if behind else ", significantly behind in none"
-    names = "; ".join(f"{c.theirs.name} on {c.ours.task.dataset}" for c in behind)
+    named = [c.theirs.name if len(behind) <= MOST_NAMED else c.theirs.name.split(",")[0] for c in behind]
+    each = Counter(f"{name} on {c.ours.task.dataset}" for name, c in zip(named, behind, strict=True))
+    names = "; ".join(f"{name}{f' in {count}' if count > 1 else ''}" for name, count in each.most_common())
     rule = (
         "ahead in all cells"
         if holds

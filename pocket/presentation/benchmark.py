@@ -194,7 +194,7 @@ def answers(among: Sequence[Group], task: Task) -> list[str]:
         if trainings == "other device":
             cost += f" and {group.mean(lambda r: r.train_seconds):.0f} s to train on, on {group.device}"
         elif trainings != "shared device":
-            cost += f", {saved.mean:.1f} s saved a training"
+            cost += f", {abs(saved.mean):.1f} s {'lost' if saved.mean < 0 else 'saved'} a training"
         when = _comes_back(trainings)
         lost = f"{whole.map.mean - group.map.mean:.3f} less than full data"
         told.append(f"{task.dataset}, {group.name}: mAP {group.map.mean:.3f}, {lost}; {cost}: {when}.")

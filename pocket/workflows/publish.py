@@ -225,8 +225,8 @@ HEAD = ("training set", "expected mAP", "of full", "kB stored", "s to make", "s 
 def benchmark_block() -> str:
     """Return the README's text about the recorded results: what comes of each main task of a suite, and the verdict."""
     parts = []
-    for path in sorted(results.results_folder().glob("*.csv")):
-        rows = results.read(path) if path.stem in ("mini", "paper", "economy", "imagenette") else []
+    for suite in ("paper", "economy", "imagenette", "mini"):  # what the kit is about comes first
+        rows = results.read(results.results_folder() / f"{suite}.csv")
         if not rows:
             continue
         found = benchmark.groups(rows)
@@ -246,9 +246,9 @@ def benchmark_block() -> str:
                     continue
                 lines = _markdown(HEAD, [_line(group, whole) for group in shown])
                 parts += [_folded(f"every family on {task.dataset}, {ipc} a class, {_how(teaching)}", lines), ""]
-        wanted = {digest for spec in SUITES[path.stem](all(row.reduced for row in rows)) for digest in spec.digests()}
+        wanted = {digest for spec in SUITES[suite](all(row.reduced for row in rows)) for digest in spec.digests()}
         if missing := len(wanted - {row.settings for row in rows}):
-            parts += [f"Suite `{path.stem}` is not whole yet: {missing} of {len(wanted)} rows are missing.", ""]
+            parts += [f"Suite `{suite}` is not whole yet: {missing} of {len(wanted)} rows are missing.", ""]
         if busy := sum(row.load is not None and row.load > BUSY for row in rows):
             parts += [f"{busy} of {len(rows)} rows were measured on a busy machine: their seconds are too long.", ""]
         known = "of what is measured, " if missing else ""
@@ -256,7 +256,7 @@ def benchmark_block() -> str:
             alike = benchmark.groups(row for row in rows if row.reduced is reduced)
             versions = [ahead.comparisons(alike, ours) for ours in ("", benchmark.PUBLISHED, benchmark.EXPERTS)]
             if told := " ".join(ahead.verdict(each) for each in versions if each):
-                parts += [f"Suite `{path.stem}`{', reduced task' if reduced else ''}: {known}{told}", ""]
+                parts += [f"Suite `{suite}`{', reduced task' if reduced else ''}: {known}{told}", ""]
     parts += _ablation(results.read(results.results_folder() / "ablation.csv"))
     return "\n".join([*parts, *crosscheck.lines(results.read(results.results_folder() / "classification.csv"))]).strip()
 
