@@ -287,11 +287,11 @@ def classification(reduced: bool) -> Iterator[Spec]:
     IEM by experts (`IEMConfig.experts`, which has the trials that led to it).
 
     What might make these sets better was tried at seed 0 in bfloat16. DM, 50 whole images a class, width 64, 300 steps,
-    32 real images a class and step: 0.501, and 0.466 with a step size of 0.05 in place of 0.02. With every transform, 500
-    steps, 64 real images, students without CutMix: 0.533, and 0.529 with 0.01, 0.514 with 0.003. IEM with 256 of them at
-    width 128, students with CutMix: 10 a class, 500 steps, 0.613, and 0.594 with consistency weighted 0.1 in place of
-    0.3, 0.568 with random and early-stage networks by turns, these between their start and 6 epochs; 50 a class, 250
-    steps, students of 6,000: 0.647 with a step size of 0.05 and of 0.02, 0.656 with consistency weighted 1.
+    32 real images a class and step: 0.501, and 0.466 with a step size of 0.05 in place of 0.02. With every transform,
+    500 steps, 64 real images, students without CutMix: 0.533, and 0.529 with 0.01, 0.514 with 0.003. IEM with 256 of
+    them at width 128, students with CutMix: 10 a class, 500 steps, 0.613, and 0.594 with consistency weighted 0.1 in
+    place of 0.3, 0.568 with random and early-stage networks by turns, these between their start and 6 epochs; 50 a
+    class, 250 steps, students of 6,000: 0.647 with a step size of 0.05 and of 0.02, 0.656 with consistency weighted 1.
 
     Stronger augmentation of the student was tried as well, width 64, 10 a class, 2,000 steps with CutMix, seed 0: of
     experts 0.629, with colour 0.637, with cutout 0.620, with both and a stronger warp 0.615; of another set of experts
