@@ -127,12 +127,27 @@ def _wait_until_served(url: str, server: subprocess.Popen[bytes], seconds: float
 
 
 def open_notebook(browser: Browser, address: str, file: str) -> Page:
-    """Open a notebook and wait until its kernel is idle."""
+    """Open a notebook and wait until it has a kernel and that is idle.
+
+    JupyterLab's indicator says "idle" for seconds before there is any kernel, and a cell run then never gets its
+    number (jupyterlab/jupyterlab#8490): so the server is asked first whether the page is connected.
+    """
     page = browser.new_page(viewport={"width": 1280, "height": 900})
     page.goto(f"{address}/doc/tree/notebooks/{file}?token={TOKEN}&reset")
     page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=60_000)
+    until = time.monotonic() + 60
+    while not _connected(address, file):
+        assert time.monotonic() < until, f"{file}: no kernel within 60 s"
+        page.wait_for_timeout(200)
     page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]', timeout=60_000)
     return page
+
+
+def _connected(address: str, file: str) -> bool:
+    """Whether a page holds a connection to the kernel of this notebook."""
+    with urllib.request.urlopen(f"{address}/api/sessions?token={TOKEN}", timeout=5) as answer:
+        sessions = json.load(answer)
+    return any(s["path"] == f"notebooks/{file}" and s["kernel"]["connections"] for s in sessions)
 
 
 def run_cell_by_cell(page: Page, seconds: float) -> int:
