@@ -329,6 +329,34 @@ def test_moments_and_their_distance_by_hand() -> None:
     assert distance(found, real, Moments(one, one, one), chosen).item() == pytest.approx(10.0)
 
 
+def test_each_moment_is_measured_in_its_own_scale_of_the_real_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Fixed:
+        """A network that sees one feature, 1 and 3 of the first class, 0 and 2 of the second, and twice it as a bit."""
+
+        def draw(self, step: int, source: torch.Generator) -> Fixed:
+            return self
+
+        def bytes_per_image(self, *, grad: bool) -> int:
+            return 1
+
+        def embed(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            z = torch.tensor([[1.0], [3.0], [0.0], [2.0]])
+            return z, 2 * z
+
+    config = pocket.IEMConfig(real_batch=2, weight_cov=1.0, augment=False)
+    fixed: Any = Fixed()
+    _, found, scale = RealStatistics(image_set(classes=2), fixed, config, 0, torch.device("cpu")).at(0)
+    assert found.z.tolist() == [[2.0], [1.0]]
+    # The spread inside a class counts: (1 + 9 + 0 + 4) / 4 of Z, four times that of V; the variances of V are 4 and 4.
+    assert scale.z.item() == pytest.approx(3.5)
+    assert scale.v.item() == pytest.approx(14.0)
+    assert scale.cov.item() == pytest.approx(16.0)
+    off = Moments(found.z + 1, found.v + 1, found.cov + 1)
+    chosen = pocket.IEMConfig(weight_z=7.0, weight_v=28.0, weight_cov=48.0)
+    # Each term is 1 off in both classes: 7 * 2 / 3.5, 28 * 2 / 14 and 48 * 2 / 16.
+    assert distance(found, off, scale, chosen).item() == pytest.approx(4 + 4 + 6)
+
+
 @pytest.mark.parametrize(
     "part", ["weight_hash", "judge", "weight_cov", "weight_v", "interpolate", "cache", "augment", "perturb", "anneal"]
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from pocket.data import CondensedSet
 from pocket.hashing import represent
 from pocket.hashing.calibration import calibration
 from pocket.hashing.labelling import pack, unpack
+from pocket.hashing.lessons import Drawn, imitate
 from pocket.hashing.mixing import Mixes, mixes_of
 from pocket.runs import ArtefactError
 
@@ -25,6 +27,16 @@ QUICK = pocket.TrainConfig(steps=20, batch=16)
 
 def trained(method: str = "orthohash", bits: int = 16) -> pocket.HashModel:
     return pocket.train(IMAGES, method, bits, width=8, config=QUICK, device="cpu")
+
+
+def test_code_labels_are_learnt_by_values_computed_by_hand() -> None:
+    views = torch.zeros(2, 1, 8, 8, dtype=torch.uint8)
+    codes = torch.tensor([[1.0, 0.0], [0.0, -1.0], [5.0, 5.0], [5.0, 5.0]])
+    answers: Any = lambda images: torch.tensor([[3.0, 4.0], [0.0, 2.0]])  # noqa: E731
+    lesson = imitate(views, Mixes.draw(2, 2, 8, mirror=False, seed=0), codes, 5.0)
+    loss = lesson.loss(answers, torch.tensor([0, 1]), Drawn(), torch.tensor(0.0))
+    # Cosines to the codes of these rows: 3 / 5 and -1; 5 * ((1 - 0.6) + (1 + 1)) / 2.
+    assert float(loss) == pytest.approx(6.0)
 
 
 @pytest.fixture(scope="module")

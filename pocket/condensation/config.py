@@ -50,8 +50,8 @@ class IEMConfig:
         Take weights from the straight line between the initial and the early-stage ones, at U(0, 1), and perturb those.
     weight_z, weight_v, weight_cov : float
         Weights of the squared distances of the means of Z, the means of V and the covariances of V. Each is
-        divided by the same moment of the real batch (`moments`), so the weights do not depend on
-        width or code length.
+        divided by its scale in the real batch (the mean |z|^2 and |v|^2 of its images, the mean squared covariance of
+        its classes), so the weights do not depend on width or code length.
     weight_hash : float
         Weight of the hash consistency: the hashing loss of the synthetic views under a trained hash model.
     judge : {"teacher", "pool"}

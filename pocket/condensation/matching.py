@@ -8,11 +8,12 @@ with parameters shared by the real and the synthetic batch of a class:
     + weight_cov sum_c |Sigma_V(A T_c) - Sigma_V(A D S_c)|_F^2 / s_Sigma
     + weight_hash hash_loss(V_judge(A D S), codewords)``
 
-with Z the feature embedding, V = g(Z) the continuous hash representation, each s the mean over classes
-of the same squared moment of the real batch, and the judge a trained model: the teacher, or one of the
-pool. The first two terms are IEM (arXiv 2305.18076), the first alone under random networks is DM (Zhao
-and Bilen, WACV 2023); the last two are ours: retrieval depends on the spread of V inside a class, and
-images that match means alone can leave their own class under a trained network (DANCE, IJCAI 2024).
+with Z the feature embedding, V = g(Z) the continuous hash representation, s_Z and s_V the mean of |z|^2
+and |v|^2 over the images of the real batch, s_Sigma the mean of |Sigma_V|_F^2 over its classes, and the
+judge a trained model: the teacher, or one of the pool. The first two terms are IEM (arXiv 2305.18076),
+the first alone under random networks is DM (Zhao and Bilen, WACV 2023); the last two are ours: retrieval
+depends on the spread of V inside a class, and images that match means alone can leave their own class
+under a trained network (DANCE, IJCAI 2024).
 """
 
 from __future__ import annotations

@@ -140,31 +140,43 @@ def equal_disk(among: Sequence[Group]) -> list[Comparison]:
     return found
 
 
-def verdict(found: Sequence[Comparison]) -> str:
-    """Say whether IEM is ahead in all cells: mean above 0 in at least 95 % of them, significantly behind in none.
+def in_all_cells(found: Sequence[Comparison]) -> bool:
+    """Return whether the mean is above 0 in at least 95 % of comparisons, and significantly below it in none."""
+    return sum(c.ahead for c in found) >= 0.95 * len(found) and not any(c.behind for c in found)
 
-    What it is behind of is named with size and teaching, more than `MOST_NAMED` by how often each rival is ahead.
+
+def verdict(found: Sequence[Comparison]) -> str:
+    """Say whether IEM is ahead in all cells (see `in_all_cells`).
+
+    What it is behind of is named with size and teaching, more than `MOST_NAMED` by how often each rival is ahead; so is
+    where it is not ahead, but within the noise.
     """
     if not found:
         return "Nothing to compare yet."
     ahead, behind = sum(c.ahead for c in found), [c for c in found if c.behind]
     surely = sum(c.ahead and c.decided for c in found)
-    holds = ahead >= 0.95 * len(found) and not behind
+    level = [c for c in found if not c.ahead and not c.behind]
     told = (
         f"{found[0].ours.name.split(',')[0]} is ahead in {ahead} of {len(found)} comparisons ({surely} significantly)"
     )
     if patient := sum(c.ours.patient for c in found):
         told += f", {patient} of them of patient students"
     told += f" and significantly behind in {len(behind)}" if behind else ", significantly behind in none"
-    named = [c.theirs.name if len(behind) <= MOST_NAMED else c.theirs.name.split(",")[0] for c in behind]
-    each = Counter(f"{name} on {c.ours.task.dataset}" for name, c in zip(named, behind, strict=True))
-    names = "; ".join(f"{name}{f' in {count}' if count > 1 else ''}" for name, count in each.most_common())
+    told += f" ({_named(behind)})" if behind else ""
+    told += f"; not ahead, within noise, in {len(level)} ({_named(level)})" if level else ""
     rule = (
         "ahead in all cells"
-        if holds
+        if in_all_cells(found)
         else "not ahead in all cells, which takes 95 % ahead and none significantly behind"
     )
-    return f"{told}{f' ({names})' if names else ''}: {rule}."
+    return f"{told}: {rule}."
+
+
+def _named(found: Sequence[Comparison]) -> str:
+    """Name the rivals of some comparisons, more than `MOST_NAMED` by how often each stands there."""
+    named = [c.theirs.name if len(found) <= MOST_NAMED else c.theirs.name.split(",")[0] for c in found]
+    each = Counter(f"{name} on {c.ours.task.dataset}" for name, c in zip(named, found, strict=True))
+    return "; ".join(f"{name}{f' in {count}' if count > 1 else ''}" for name, count in each.most_common())
 
 
 def table_rows(found: Iterable[Comparison]) -> list[tuple[str, ...]]:

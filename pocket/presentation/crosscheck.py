@@ -42,7 +42,7 @@ def measured(rows: Sequence[Row]) -> list[Line]:
 
     Published figures are of the original images and of many more steps of condensing. Students of DM as published are
     trained as long as the patient ones here, without CutMix; those of DANCE have it, and longer than the ones with it
-    here. Sets that a reduced task makes with fewer steps stand apart.
+    here. Sets that a reduced task makes with other steps stand apart.
     """
     found: list[Line] = []
     for less in (False, True):
@@ -88,6 +88,11 @@ def table_rows(found: Sequence[Line]) -> list[tuple[str, ...]]:
         )
         for line in found
     ]
+
+
+def score(line: Line) -> float:
+    """Return the mean accuracy over seeds."""
+    return _accuracy(line.group).mean
 
 
 def _accuracy(group: Group) -> Summary:

@@ -19,7 +19,7 @@ from pathlib import Path
 import nbformat
 
 from pocket.data.intake import CheckRecord
-from pocket.presentation import ahead, benchmark, crosscheck, search_results
+from pocket.presentation import ahead, benchmark, crosscheck, search_results, targets
 from pocket.presentation.figures import figure_map
 from pocket.presentation.glossary import glossary_block
 from pocket.presentation.html import png_bytes
@@ -224,7 +224,7 @@ HEAD = ("training set", "expected mAP", "of full", "kB stored", "s to make", "s 
 
 def benchmark_block() -> str:
     """Return the README's text about the recorded results: what comes of each main task of a suite, and the verdict."""
-    parts = []
+    parts = _targets()
     for suite in ("paper", "economy", "imagenette", "mini"):  # what the kit is about comes first
         rows = results.read(results.results_folder() / f"{suite}.csv")
         if not rows:
@@ -259,6 +259,22 @@ def benchmark_block() -> str:
                 parts += [f"Suite `{suite}`{', reduced task' if reduced else ''}: {known}{told}", ""]
     parts += _ablation(results.read(results.results_folder() / "ablation.csv"))
     return "\n".join([*parts, *crosscheck.lines(results.read(results.results_folder() / "classification.csv"))]).strip()
+
+
+def _targets() -> list[str]:
+    """Return the table of targets and, of the missed ones, what was tried; nothing where nothing is recorded."""
+    recorded = {suite: results.read(results.results_folder() / f"{suite}.csv") for suite in SUITES}
+    if not any(recorded.values()):
+        return []
+    found = targets.targets(recorded)
+    limits = [f"- {line}" for line in targets.limits(found)]
+    return [
+        "What we set out to reach, means over seeds at the last step:",
+        "",
+        _markdown(targets.HEAD, targets.table_rows(found)),
+        "",
+        *(["What was tried where a target is missed, and what limits it:", "", *limits, ""] if limits else []),
+    ]
 
 
 def _ablation(rows: Sequence[results.Row]) -> list[str]:

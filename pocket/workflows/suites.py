@@ -280,11 +280,12 @@ def ablation(reduced: bool) -> Iterator[Spec]:
 def classification(reduced: bool) -> Iterator[Spec]:
     """A linear head on CIFAR-10, to hold our DM and IEM against the numbers published for classification.
 
-    Those are of all 50,000 images and width 128, so the reduced task has them too, and only fewer steps. Students that
-    are trained as those of published sets stand before quick ones: with CutMix as those of IDC, then as long as those
-    of DM. Of each kind DM and random subsets lead, with all seeds: they need no model trained on all images, which
-    takes a CPU an hour. Before all of them stand IEM's sets of `economy`, which a CPU can make, and random tiles, and
-    IEM by experts (`IEMConfig.experts`, which has the trials that led to it).
+    Those are of all 50,000 images and width 128, so the reduced task has them too, and differs in the steps of
+    condensing (1,000; else `STEPS`) and in the memory that a step may take, as a CPU has less. Students that are
+    trained as those of published sets stand before quick ones: with CutMix as those of IDC, then as long as those of
+    DM. Of each kind DM and random subsets lead, with all seeds: they need no model trained on all images, which takes
+    a CPU an hour. Before all of them stand IEM's sets of `economy`, which a CPU can make, and random tiles, and IEM by
+    experts (`IEMConfig.experts`, which has the trials that led to it).
 
     What might make these sets better was tried at seed 0 in bfloat16. DM, 50 whole images a class, width 64, 300 steps,
     32 real images a class and step: 0.501, and 0.466 with a step size of 0.05 in place of 0.02. With every transform,
