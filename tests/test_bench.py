@@ -282,7 +282,9 @@ def test_dm_stands_in_its_strongest_form_whatever_its_transforms() -> None:
         pytest.approx(0.1)
     ]
     (fewer,) = ahead.comparisons(benchmark.groups([*table, *rows("dm", 0.89, **strong)]))
-    assert (fewer.gap.seeds, fewer.gap.mean) == (2, pytest.approx(0.1)), "one seed has no interval: it does not stand in yet"
+    assert (fewer.gap.seeds, fewer.gap.mean) == (2, pytest.approx(0.1)), (
+        "one seed has no interval: it does not stand in yet"
+    )
     table = [*rows("iem", 0.9, 0.9, 0.9), *rows("dm", 0.7, 0.7, 0.7), *rows("dm", 0.85, 0.85, **strong)]
     (two,) = ahead.comparisons(benchmark.groups(table))
     assert (two.gap.seeds, two.gap.mean) == (2, pytest.approx(0.05)), "a stronger form of fewer seeds is no less strong"
@@ -438,6 +440,11 @@ def test_the_frontier_is_what_none_beats_at_its_price() -> None:
     axis = frontier.figure(groups, "digits").axes[0]
     assert {text.get_text() for text in axis.texts} == {"random tiles, 10 a class", "IEM, 10 a class"}
     assert {text.get_text() for text in axis.get_legend().get_texts()} == {"IEM", "IDC", "random"}
+    assert frontier.told(groups) == "None is beaten at its price of: random tiles, 10 a class; IEM, 10 a class."
+    elsewhere = rows("dm", 0.99, 0.99, shared=2)
+    said = frontier.told(benchmark.groups([*rows("random", 0.95, 0.95, **cheap), *table[:4], *elsewhere]))
+    assert "other ways give more for less. Left out, measured on another device or a shared one: DM tiles, 10" in said
+    assert frontier.told(benchmark.groups(elsewhere)).startswith("No seconds can be compared")
 
 
 def test_a_frontier_within_a_decade_has_ticks_all_along() -> None:

@@ -34,6 +34,18 @@ def unbeaten(among: Iterable[Group]) -> list[Group]:
     return best
 
 
+def told(among: Sequence[Group]) -> str:
+    """Say which sets none beats at their price, and which are left out since their seconds cannot be compared."""
+    best, compared = unbeaten(among), timed_alike(among)
+    if not best:
+        return "No seconds can be compared: every set was measured on shared devices."
+    left = [group.name for group in among if group not in compared]
+    said = f"None is beaten at its price of: {'; '.join(group.name for group in best)}."
+    if not any(group.method == "iem" for group in best):
+        said += " No set of IEM is among them: where a single model is wanted, other ways give more for less."
+    return said + (f" Left out, measured on another device or a shared one: {'; '.join(left)}." if left else "")
+
+
 def figure(among: Sequence[Group], title: str) -> Figure:
     """Draw mAP against all seconds for one trained model; a line joins the ways that none beats at their price.
 

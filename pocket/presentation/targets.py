@@ -44,7 +44,7 @@ class Target(NamedTuple):
     @property
     def said(self) -> str:
         """Met or missed."""
-        return {True: "met", False: "**missed**", None: "not measured"}[self.met]
+        return {True: "met", False: "missed", None: "not measured"}[self.met]
 
 
 class _Share(NamedTuple):
@@ -144,7 +144,7 @@ def _in_all_cells(recorded: Mapping[str, Sequence[Row]]) -> list[Target]:
         for reduced in (False, True):
             found = ahead.comparisons(groups(r for r in recorded.get(suite, ()) if r.reduced is reduced))
             if found:
-                what = f"IEM ahead of every family, `{suite}`{', reduced task' if reduced else ''}"
+                what = f"IEM ahead of every family, suite {suite}{', reduced task' if reduced else ''}"
                 measured = f"{sum(c.ahead for c in found)} of {len(found)} measured"
                 told.append(Target(what, "≥ 95 %, none behind", measured, ahead.in_all_cells(found)))
     return told
