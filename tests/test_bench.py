@@ -165,7 +165,7 @@ def test_no_break_even_is_told_between_two_devices() -> None:
     (told,) = benchmark.answers([full, iem], iem.task)
     assert told.endswith(
         "15 s to make and 2 s to train on, on cpu, bf16: whether they come back is not known, for full data "
-        "had another device, or other threads."
+        "had another device, precision or threads."
     )
     assert frontier.unbeaten([full, iem, random]) == [random, full], "of the device of most"
     (mixed,) = benchmark.groups([rows("iem", 0.9)[0], other[1]])
@@ -796,7 +796,7 @@ def test_the_time_limit_stops_between_and_inside_cells(tiny_suite: Path, monkeyp
     said: list[str] = []
     path = bench("tiny", folder=tiny_suite, device="cpu", time_limit=0.0, say=said.append)
     assert results.read(path) == []
-    assert said[-1].startswith("the time is up")
+    assert said[-1].startswith("the time is up; no cell is finished yet, what is half done is kept")
     straight = results.read(bench("tiny", folder=tiny_suite / "straight", device="cpu", only="iem"))
     # Time runs out again and again, in trainings and in condensing: what is done by then is gone on with.
     monkeypatch.setenv("POCKET_HOME", str(tiny_suite.parent / "another home"))
@@ -831,6 +831,9 @@ def test_only_one_method_and_unknown_names(tiny_suite: Path) -> None:
         bench("huge", folder=tiny_suite)
     with pytest.raises(ValueError, match="IEM is not measured yet"):
         bench("tiny", folder=tiny_suite, device="cpu", only="gradient", say=lambda line: None)
+    (tiny_suite / "a file").touch()
+    with pytest.raises(ValueError, match="a file is a file; results are kept in a folder"):
+        bench("tiny", folder=tiny_suite / "a file", device="cpu")
 
 
 def test_the_command_line_goes_through(tiny_suite: Path) -> None:

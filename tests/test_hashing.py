@@ -326,6 +326,9 @@ def test_a_gpu_that_is_not_there_is_an_error() -> None:
     assert pick_device("cpu") == CPU
     if torch.cuda.is_available():
         pytest.skip("torch finds a GPU here")
+    for name in ("tpu", "mps"):
+        with pytest.raises(ValueError, match=f"device='{name}' is none that the kit computes on; take 'auto', 'cpu'"):
+            pick_device(name)
     assert pick_device("auto") == CPU
     for call in (lambda: pick_device("cuda:1"), lambda: train(IMAGES, bits=16, width=8, config=FEW, device="cuda")):
         with pytest.raises(ValueError, match=r"torch sees no CUDA GPU here; take device='cpu' or device='auto'"):

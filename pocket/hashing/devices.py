@@ -28,11 +28,18 @@ def pick_device(device: str | torch.device = "auto") -> torch.device:
     Raises
     ------
     ValueError
-        If CUDA is asked for by name and there is none: it is never replaced in silence.
+        If CUDA is asked for by name and there is none: it is never replaced in silence. If the device is another one.
     """
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    chosen = torch.device(device)
+    try:
+        chosen = torch.device(device)
+    except RuntimeError:
+        chosen = None
+    if chosen is None or chosen.type not in ("cpu", "cuda"):
+        raise ValueError(
+            f"device={str(device)!r} is none that the kit computes on; take 'auto', 'cpu', 'cuda' or 'cuda:1'"
+        )
     if chosen.type == "cuda" and not torch.cuda.is_available():
         raise ValueError(f"device={device!r}, but torch sees no CUDA GPU here; take device='cpu' or device='auto'")
     return chosen

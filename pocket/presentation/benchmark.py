@@ -207,7 +207,7 @@ def _comes_back(trainings: str) -> str:
         "never": "these seconds never come back",
         "within noise": "whether they come back is within the noise",
         "shared device": "whether they come back is not known, for the device was shared",
-        "other device": "whether they come back is not known, for full data had another device, or other threads",
+        "other device": "whether they come back is not known, for full data had another device, precision or threads",
     }
     if trainings in told:
         return told[trainings]

@@ -72,7 +72,7 @@ def bench(
     Raises
     ------
     ValueError
-        If the suite or the method is unknown.
+        If the suite, the method or a seed is unknown, or ``folder`` is a file.
     """
     if suite not in SUITES:
         raise ValueError(f"unknown suite {suite!r}; choose one of {', '.join(SUITES)}")
@@ -85,6 +85,8 @@ def bench(
         raise ValueError(f"suite {suite!r} has no seed {min(unknown)}; its seeds are {sorted({s.seed for s in specs})}")
     specs = [spec for spec in specs if only in (None, spec.method) and (seeds is None or spec.seed in seeds)]
     path = (folder or results.results_folder()) / f"{suite}.csv"
+    if path.parent.exists() and not path.parent.is_dir():
+        raise ValueError(f"{path.parent} is a file; results are kept in a folder: name another one")
     every, whole = ({d for spec in SUITES[suite](size) for d in spec.digests()} for size in (True, False))
     rows = _current(path, every | whole, say)
     stock = Stock(device, rows, None if time_limit is None else time.monotonic() + time_limit)
@@ -110,7 +112,8 @@ def bench(
                 )
     except KeyboardInterrupt as stop:
         why = "the time is up" if isinstance(stop, OutOfTime) else "stopped"
-        say(f"{why}; what is measured is in {path}, the same command goes on from here")
+        done = f"what is measured is in {path}" if path.exists() else "no cell is finished yet"
+        say(f"{why}; {done}, what is half done is kept, and the same command goes on from here")
         if not isinstance(stop, OutOfTime):
             raise
     return path
