@@ -831,6 +831,7 @@ def test_only_one_method_and_unknown_names(tiny_suite: Path) -> None:
         bench("huge", folder=tiny_suite)
     with pytest.raises(ValueError, match="IEM is not measured yet"):
         bench("tiny", folder=tiny_suite, device="cpu", only="gradient", say=lambda line: None)
+    tiny_suite.mkdir(exist_ok=True)
     (tiny_suite / "a file").touch()
     with pytest.raises(ValueError, match="a file is a file; results are kept in a folder"):
         bench("tiny", folder=tiny_suite / "a file", device="cpu")
