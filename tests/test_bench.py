@@ -440,7 +440,7 @@ def test_the_frontier_is_what_none_beats_at_its_price() -> None:
     axis = frontier.figure(groups, "digits").axes[0]
     assert {text.get_text() for text in axis.texts} == {"random tiles, 10 a class", "IEM, 10 a class"}
     assert {text.get_text() for text in axis.get_legend().get_texts()} == {"IEM", "IDC", "random"}
-    assert frontier.told(groups) == "None is beaten at its price of: random tiles, 10 a class; IEM, 10 a class."
+    assert frontier.told(groups) == "Not beaten at their price: random tiles, 10 a class; IEM, 10 a class."
     elsewhere = rows("dm", 0.99, 0.99, shared=2)
     said = frontier.told(benchmark.groups([*rows("random", 0.95, 0.95, **cheap), *table[:4], *elsewhere]))
     assert "other ways give more for less. Left out, measured on another device or a shared one: DM tiles, 10" in said

@@ -40,7 +40,7 @@ def told(among: Sequence[Group]) -> str:
     if not best:
         return "No seconds can be compared: every set was measured on shared devices."
     left = [group.name for group in among if group not in compared]
-    said = f"None is beaten at its price of: {'; '.join(group.name for group in best)}."
+    said = f"Not beaten at their price: {'; '.join(group.name for group in best)}."
     if not any(group.method == "iem" for group in best):
         said += " No set of IEM is among them: where a single model is wanted, other ways give more for less."
     return said + (f" Left out, measured on another device or a shared one: {'; '.join(left)}." if left else "")

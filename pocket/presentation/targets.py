@@ -9,7 +9,7 @@ from pocket.presentation import ahead, crosscheck
 from pocket.presentation.benchmark import Group, Task, full_data, groups, pays_after
 from pocket.runs.results import Row
 
-HEAD = ("what", "target", "measured", "")
+HEAD = ("what", "target", "measured", "", "of")
 OFFICIAL, UNSEEN = "cifar10-official", "cifar10-unseen"
 SHARES = {10: 0.60, 50: 0.75, 500: 0.92}  # of full data's mAP, by images a class
 WITHIN = 0.03  # of DM's published accuracies
@@ -41,6 +41,7 @@ class Target(NamedTuple):
     wanted: str
     measured: str
     met: bool | None  # None: not measured
+    of: str = ""  # the set that it was measured of, where that is chosen among several
 
     @property
     def said(self) -> str:
@@ -59,9 +60,8 @@ class _Share(NamedTuple):
         return self.group.map.mean / self.whole.map.mean
 
     @property
-    def said(self) -> str:
-        seeds = ", full data one seed" if self.whole.map.seeds == 1 else ""
-        return f"{self.of_full:.3f} ({self.group.name}{seeds})"
+    def name(self) -> str:
+        return self.group.name + ("; full data: one seed" if self.whole.map.seeds == 1 else "")
 
 
 def targets(recorded: Mapping[str, Sequence[Row]]) -> list[Target]:
@@ -95,7 +95,7 @@ def targets(recorded: Mapping[str, Sequence[Row]]) -> list[Target]:
 
 def table_rows(found: Sequence[Target]) -> list[tuple[str, ...]]:
     """Return one line of text a target, in the order of `HEAD`."""
-    return [(each.what, each.wanted, each.measured, each.said) for each in found]
+    return [(each.what, each.wanted, each.measured, each.said, each.of) for each in found]
 
 
 def limits(found: Sequence[Target]) -> list[str]:
@@ -121,8 +121,10 @@ def _quality(shares: Sequence[_Share], ipc: int) -> Target:
     what = f"mAP / full-data mAP, CIFAR-10, {ipc} a class"
     mine = [s for s in shares if (s.group.ipc, s.group.task.protocol) == (ipc, OFFICIAL)]
     best = max(mine, key=lambda share: share.of_full, default=None)
-    measured, met = (best.said, best.of_full >= SHARES[ipc]) if best else ("–", None)
-    return Target(what, f"≥ {SHARES[ipc]:.2f}", measured, met)
+    wanted = f"≥ {SHARES[ipc]:.2f}"
+    if best is None:
+        return Target(what, wanted, "–", None)
+    return Target(what, wanted, f"{best.of_full:.3f}", best.of_full >= SHARES[ipc], best.name)
 
 
 def _unseen(shares: Sequence[_Share]) -> Target:
@@ -166,8 +168,9 @@ def _linear(rows: Sequence[Row]) -> list[Target]:
             Target(
                 f"{name}, linear head, CIFAR-10, {ipc} a class",
                 wanted,
-                f"{best.accuracy} ({best.name})" if best else "–",
+                best.accuracy if best else "–",
                 crosscheck.score(best) >= least if best else None,
+                best.name if best else "",
             )
         )
     return told
@@ -196,8 +199,9 @@ def _pays(shares: Iterable[_Share]) -> Target:
     return Target(
         "break-even on one GPU of a set that meets its share of mAP",
         f"≤ {TRAININGS} trainings",
-        f"{best[0]:.1f} at {best[1].said}" if best else "–",
+        f"{best[0]:.1f}" if best else "–",
         best[0] <= TRAININGS if best else None,
+        f"{best[1].name}, with a share of {best[1].of_full:.3f}" if best else "",
     )
 
 
@@ -252,10 +256,11 @@ def _fashion(found: Sequence[Group]) -> list[Target]:
         Target(
             "mAP / full-data mAP with codes, Fashion-MNIST, and above random's",
             f"≥ {FASHION_SHARE}",
-            f"{share:.3f} ({taught.name})" if share is not None and taught else "–",
+            "–" if share is None else f"{share:.3f}",
             share >= FASHION_SHARE and taught.map.mean > drawn_taught.map.mean
             if share is not None and taught and drawn_taught
             else None,
+            taught.name if taught else "",
         ),
     ]
 
