@@ -68,7 +68,7 @@ def test_break_even_counts_only_of_a_set_that_is_good_enough() -> None:
     start = "break-even"
     # 22 s of making, the trainings 10 s shorter: 2.2 trainings.
     found = said([*full(), *iem(0.61, 10)], start)
-    assert (found.measured, found.of) == ("2.2", "IEM, 10 a class, codes, with a share of 0.610")
+    assert (found.measured, found.of) == ("2.2 trainings", "IEM, 10 a class, codes, with a share of 0.610")
     assert said([*full(), *iem(0.59, 10)], start).met is None
     # 4 s shorter: 5.5 trainings; 2 s shorter: 11.
     assert said([*full(), *iem(0.61, 10, train_seconds=8.0)], start).met is True
