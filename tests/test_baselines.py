@@ -188,7 +188,7 @@ def test_herding_is_closer_to_the_mean_and_k_center_covers_better_than_chance() 
 )
 def test_gradients_come_closer_under_networks_never_seen(changes: dict) -> None:
     losses: list[float] = []
-    config = replace(GradientConfig.dc(steps=24, restart=4, inner_steps=1, real_batch=16), **changes)
+    config = replace(GradientConfig.dc(steps=24, lr=0.005, restart=4, inner_steps=1, real_batch=24), **changes)
     images = image_set(per_class=24)
     job = task(config, images, watch=lambda step: losses.append(float(step.loss)))
     made = gradient_matching(job).images
@@ -201,13 +201,13 @@ def test_gradients_come_closer_under_networks_never_seen(changes: dict) -> None:
 
     def gap(stored: torch.Tensor) -> float:
         views, total = pocket.data.formation.decode(stored, config.formation), 0.0
-        for number in range(3):
+        for number in range(12):
             learner.restart(number, batch)
             pair = [learner.class_gradients(x, classes, 0.0, differentiable=False) for x in (views, batch)]
             total += float(gradient_distance(*pair, config.distance))
         return total
 
-    assert gap(made) < gap(job.random_start())
+    assert gap(made) < 0.97 * gap(job.random_start())
 
 
 def test_per_class_gradients_equal_a_loop_over_classes() -> None:

@@ -20,6 +20,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 import pocket
 from pocket.condensation import make_pool, networks, sizes
 from pocket.condensation.config import IEMConfig
+from pocket.condensation.gradient import GradientConfig
 from pocket.condensation.matching import views
 from pocket.condensation.real import RealImages
 from pocket.condensation.sizes import real_batch
@@ -152,13 +153,18 @@ class _Waits(TorchDispatchMode):
         return func(*args, **given)
 
 
-def _condensed(counts: int | list[int], config: IEMConfig, model: HashModel) -> Callable[[int], object]:
+def _condensed(
+    counts: int | list[int], config: IEMConfig | GradientConfig, model: HashModel | None
+) -> Callable[[int], object]:
+    method = "iem" if isinstance(config, IEMConfig) else "gradient"
     return lambda steps: pocket.condense(
-        IMAGES, counts, "iem", config=IEMConfig(**{**vars(config), "steps": steps}), teacher=model, **OPTIONS
+        IMAGES, counts, method, config=replace(config, steps=steps), teacher=model, **OPTIONS
     )
 
 
-@pytest.mark.parametrize("what", ["IEM", "IEM as published", "IEM by experts", "unequal classes", "training"])
+@pytest.mark.parametrize(
+    "what", ["IEM", "IEM as published", "IEM by experts", "unequal classes", "DC", "IDC within a budget", "training"]
+)
 def test_no_step_waits_for_the_device(what: str, teacher: HashModel) -> None:
     published = IEMConfig.paper(pool_size=1, pool_epochs=1, weight_cov=0.1)
     work: dict[str, Callable[[int], object]] = {
@@ -166,6 +172,8 @@ def test_no_step_waits_for_the_device(what: str, teacher: HashModel) -> None:
         "IEM as published": _condensed(2, published, teacher),
         "IEM by experts": _condensed(2, IEMConfig.experts(pool_size=2, pool_epochs=1), teacher),
         "unequal classes": _condensed([1, 2, 3], IEMConfig.best(weight_cov=0.1), teacher),
+        "DC": _condensed(2, GradientConfig.dc(real_batch=8), None),
+        "IDC within a budget": _condensed(2, GradientConfig.idc(real_batch=8, seconds=600.0), None),
         "training": lambda steps: train(IMAGES, config=TrainConfig(steps=steps, batch=8, cutmix=0.5), **OPTIONS),
     }
     few, many = _Waits(), _Waits()

@@ -28,7 +28,7 @@ from pocket.data.formation import decode
 from pocket.hashing import Augmentation, HashModel
 from pocket.hashing.backbones import ConvNet
 from pocket.hashing.bars import steps
-from pocket.hashing.devices import derive, deterministic, generator, pick_device
+from pocket.hashing.devices import Pace, derive, deterministic, generator, pick_device
 from pocket.hashing.fusion import prepare
 from pocket.hashing.networks import initialise
 from pocket.hashing.objectives import Objective, objective
@@ -73,8 +73,8 @@ class GradientConfig:
     augmentation : Augmentation
         Its strengths.
     seconds : float, optional
-        Time budget: it ends with the update during which this is used up. Results then depend on the clock and
-        on the machine, not only on the seed.
+        Time budget: it ends with the update during which this is used up, on a GPU at most with the one after it.
+        Results then depend on the clock and on the machine, not only on the seed.
     """
 
     steps: int = 1000
@@ -156,12 +156,13 @@ def gradient_matching(task: Task) -> Matched:
     loss = torch.zeros((), device=where)
     started = time.perf_counter()
 
+    pace = Pace(where)
+
     def seconds() -> float:
-        if config.seconds is not None and where.type == "cuda":
-            torch.cuda.synchronize(where)  # a budget counts work that is done, not work that is queued
         return spent + time.perf_counter() - started
 
     def used() -> float:
+        pace.step()
         return seconds() / config.seconds if config.seconds else 0.0
 
     def last() -> Tensor:
@@ -213,7 +214,8 @@ def gradient_matching(task: Task) -> Matched:
         if task.checkpoint:
             task.checkpoint.flush()
         raise
-    return Matched(synthetic.detach().cpu(), 0.0, seconds())
+    finished = synthetic.detach().cpu()  # waits for the device, so that the seconds are whole
+    return Matched(finished, 0.0, seconds())
 
 
 def gradient_distance(ours: Sequence[Tensor], wanted: Sequence[Tensor], kind: str) -> Tensor:
@@ -299,10 +301,10 @@ class _Learner:
         Biases and norms (one-dimensional weights) are left out, as in DC's code.
 
         Each class gets weights of its own, equal in value, so that one backward gives every class's gradient.
-        Only the network runs under `vmap`: losses may then do what they like. Against a loop over classes (CPU,
-        1 thread, width 32, 10 classes, 32 real images each; gradients of both and of their distance): 0.15 v
-        0.20 s at 16 px and 10 synthetic views, 0.29 v 0.27 s with 40 views, 0.56 v 0.48 s at 32 px in colour;
-        `vmap` over `grad` takes as long. So it costs little on a CPU, and spares a GPU most launches.
+        Against a loop over classes (CPU, 1 thread, width 32, 10 classes, 32 real images each; gradients of both and
+        of their distance): 0.15 v 0.20 s at 16 px and 10 synthetic views, 0.29 v 0.27 s with 40 views, 0.56 v 0.48 s
+        at 32 px in colour; `vmap` over `grad` takes as long. So it costs little on a CPU, and spares a GPU most
+        launches.
 
         The network is in evaluation mode: in training mode its BatchNorm would normalise by the batch of a single
         class, and so take away just what makes V that class's. In its own training it sees all classes.
@@ -315,18 +317,14 @@ class _Learner:
             if p.dim() > 1 and name != "targets"
         }
 
-        def forward(weights: dict[str, Tensor], x: Tensor) -> Tensor:
-            return functional_call(self._network, shared | weights, (x,))
+        def loss(weights: dict[str, Tensor], x: Tensor, label: Tensor) -> Tensor:
+            v = functional_call(self._network, shared | weights, (x,))
+            if self._objective.two_views:
+                v = torch.cat([v, v])
+            return self._objective.loss(v, label.expand(len(x)), self._network.targets.detach(), share)
 
-        v = vmap(forward)(copies, views.unflatten(0, (len(classes), -1)))
-        if self._objective.two_views:
-            v = torch.cat([v, v], dim=1)
-        targets, count = self._network.targets.detach(), len(views) // len(classes)
-        losses = [
-            self._objective.loss(own, label.expand(count), targets, share)
-            for own, label in zip(v, classes, strict=True)
-        ]
-        return list(torch.autograd.grad(torch.stack(losses).sum(), list(copies.values()), create_graph=differentiable))
+        total = vmap(loss)(copies, views.unflatten(0, (len(classes), -1)), classes).sum()
+        return list(torch.autograd.grad(total, list(copies.values()), create_graph=differentiable))
 
     def train(self, step: int, synthetic: Tensor, real: RealImages, share: float) -> None:
         """Train the network between two updates of the images, on augmented batches of all classes."""

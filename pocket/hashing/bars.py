@@ -33,8 +33,8 @@ def steps(
         Returns that of the last step, a scalar; it is asked whenever something is drawn, and not at every step, for on
         a GPU that waits for it.
     used : callable, optional
-        Returns the share of a time budget that is used: no step begins after all of it. What is shown as the number of
-        steps, and as the time left, is what the steps so far let expect.
+        Returns the share of a time budget that is used; it is asked after every step, and no step begins after all of
+        it. What is shown as the number of steps, and as the time left, is what the steps so far let expect.
     **options
         Further ones of tqdm, such as ``initial`` and ``total``.
     """
@@ -62,7 +62,7 @@ def _until_used_up(bar: Any, used: Callable[[], float]) -> Iterable[int]:
                 break
             yield number
             done += 1
-            if share := used():  # asked once a step: on a GPU that waits for it
+            if share := used():
                 bar.total = min(most, max(done, round(done / share)))
                 if isinstance(bar, tqdm_notebook) and not bar.disable:
                     bar.container.children[1].max = bar.total  # its bar is a widget, which has an end of its own

@@ -54,6 +54,26 @@ def generator(device: torch.device, *entropy: int) -> torch.Generator:
     return torch.Generator(device).manual_seed(derive(*entropy))
 
 
+class Pace:
+    """Keeps the processor at most a step ahead of its device, so that a clock tells of work that is done.
+
+    A GPU works off what is queued: waiting for all of it at every step would leave the GPU idle until the next step is
+    queued, waiting for the step before leaves it one to do. A CPU does each step at once.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._before: torch.cuda.Event | None = None
+
+    def step(self) -> None:
+        """Call after each step is queued: returns once the step before it is done."""
+        if self._device.type != "cuda":
+            return
+        if self._before is not None:
+            self._before.synchronize()
+        self._before = torch.cuda.current_stream(self._device).record_event()
+
+
 def derive(*entropy: int) -> int:
     """Mix integers into one 63-bit seed."""
     return int(np.random.SeedSequence(list(entropy)).generate_state(1, np.uint64)[0] >> np.uint64(1))
