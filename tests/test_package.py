@@ -269,7 +269,7 @@ def test_the_readme_tells_every_published_proof_of_concept_from_its_record() -> 
 
 
 def test_the_readme_holds_what_the_tables_of_the_benchmark_say() -> None:
-    from pocket.workflows.publish import benchmark_block, search_block
+    from pocket.workflows.benchmark_block import benchmark_block, search_block
 
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     for name, made in (("benchmark", benchmark_block()), ("search", search_block())):

@@ -9,7 +9,7 @@ from test_bench import rows
 
 from pocket.presentation import benchmark, targets
 from pocket.runs.results import Row
-from pocket.workflows.publish import benchmark_block
+from pocket.workflows.benchmark_block import benchmark_block
 
 CIFAR: dict[str, Any] = {
     "dataset": "cifar10",

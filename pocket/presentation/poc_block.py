@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from datetime import datetime
 
+from pocket.presentation import markdown
 from pocket.presentation.i18n import commit_text, duration, full_date, number, translator
 from pocket.runs.poc import PublishedPoc
 
@@ -30,17 +31,16 @@ def poc_block(record: PublishedPoc) -> str:
     )
     fence = "```"
     told = [part for line in record.outcome for part in textwrap.wrap(line, _WIDTH, subsequent_indent="  ")]
-    return "\n".join([head, "", fence, *told, fence, "", *_stages(record), "", source])
+    return "\n".join([head, "", fence, *told, fence, "", _stages(record), "", source])
 
 
-def _stages(record: PublishedPoc) -> list[str]:
+def _stages(record: PublishedPoc) -> str:
     t, told = translator("en"), record.estimated
     names = _BEFORE | {stage: t(f"poc.stage_{stage}") for stage in told}
     rows = [(names[stage], told.get(stage), seconds) for stage, seconds in record.took.items()]
     rows += [("what was estimated", sum(told.values()), sum(record.took[stage] for stage in told))]
     rows += [("in all", None, sum(record.took.values()))]
     lines = [
-        f"| {name} | {'–' if before is None else duration(before, 'en')} | {duration(seconds, 'en')} |"
-        for name, before, seconds in rows
+        (name, "–" if before is None else duration(before, "en"), duration(took, "en")) for name, before, took in rows
     ]
-    return ["| stage | estimated | took |", "|---|---|---|", *lines]
+    return markdown.table(("stage", "estimated", "took"), lines)

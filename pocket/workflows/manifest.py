@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
 
+from pocket.presentation import markdown
 from pocket.runs.paths import kit_dir
 
 
@@ -59,10 +60,9 @@ def notebooks() -> tuple[Notebook, ...]:
 
 def table() -> str:
     """Return the README's Markdown table of the notebooks."""
-    head = "| # | notebook | for | minutes (2 cores) | writes |\n|---|---|---|---|---|\n"
     rows = []
     for n in notebooks():
         minutes = "<1" if n.cpu_minutes < 1 else f"{n.cpu_minutes:g}"
         writes = ", ".join(f"`{name}`" for name in n.writes) or "–"
-        rows.append(f"| {n.number} | [{n.title}](notebooks/{n.file}) | {n.audience} | {minutes} | {writes} |")
-    return head + "\n".join(rows)
+        rows.append((n.number, f"[{n.title}](notebooks/{n.file})", n.audience, minutes, writes))
+    return markdown.table(("#", "notebook", "for", "minutes (2 cores)", "writes"), rows)

@@ -6,20 +6,17 @@ ARE"`` after a `pocket poc`; no figure in these places is typed by hand.
 
 from __future__ import annotations
 
-import itertools
 import re
 import shutil
 import sys
 import tempfile
-from collections import Counter
-from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
 import nbformat
 
 from pocket.data.intake import CheckRecord
-from pocket.presentation import ahead, benchmark, crosscheck, search_results, targets
+from pocket.presentation import markdown
 from pocket.presentation.figures import figure_map
 from pocket.presentation.glossary import glossary_block
 from pocket.presentation.html import png_bytes
@@ -31,10 +28,9 @@ from pocket.presentation.poc_text import outcome_lines
 from pocket.runs import Run, RunRecord, results, write_bytes, write_text
 from pocket.runs.paths import kit_dir, run_dir
 from pocket.runs.poc import PocRecord, PublishedPoc
-from pocket.runs.provenance import BUSY
 from pocket.runs.retrieval import RetrievalComparison
+from pocket.workflows.benchmark_block import benchmark_block, search_block
 from pocket.workflows.manifest import notebooks, table
-from pocket.workflows.suites import SUITES
 
 SAMPLE_FILES = (
     "environment.json",
@@ -134,7 +130,7 @@ def results_block(run: Run, lang: str) -> str:
     rows = result_rows(cells, lang)
     names = [t(f"results.{column}") for column in ("set", "images", "map", "share", "make", "train")]
     columns = ("name", "images", "map", "share", "make", "train")
-    table_of_sets = _markdown(names, [[row[column] for column in columns] for row in rows])
+    table_of_sets = markdown.table(names, [[row[column] for column in columns] for row in rows])
     told = "\n".join(f"- {claim}" for claim in claims(cells, lang))
     source = t(
         "results.source",
@@ -217,120 +213,6 @@ def publish_poc(name: str, about: str) -> Path:
     path = record.save(results.results_folder() / f"{place}.json")
     write_text(readme, text)
     return path
-
-
-HEAD = ("training set", "expected mAP", "of full", "kB stored", "s to make", "s to train", "break-even, trainings")
-
-
-def benchmark_block() -> str:
-    """Return the README's text about the recorded results: what comes of each main task of a suite, and the verdict."""
-    parts = _targets()
-    for suite in ("paper", "economy", "imagenette", "mini"):  # what the kit is about comes first
-        rows = results.read(results.results_folder() / f"{suite}.csv")
-        if not rows:
-            continue
-        found = benchmark.groups(rows)
-        for task in benchmark.main_tasks(found):
-            members = [g for g in found if g.task == task]
-            sizes = Counter(g.rows[0].cell_ipc for g in members if g.method != "full")
-            if not sizes:
-                continue
-            shown_at = sorted(ipc for ipc in sizes if sizes[ipc] == max(sizes.values()))  # where most were measured
-            parts += [f"**{task.dataset}** ({benchmark.describe(members)}):", ""]
-            parts += [*(f"- {answer}" for answer in benchmark.answers(members, task)), ""]
-            whole = benchmark.full_data(members, task)
-            ways = {group.teaching for group in members if group.method != "full"}
-            for ipc, teaching in itertools.product(shown_at, sorted(ways)):
-                shown = benchmark.strongest_forms(members, task, ipc, teaching=teaching)
-                if all(group.method == "full" for group in shown):
-                    continue
-                lines = _markdown(HEAD, [_line(group, whole) for group in shown])
-                parts += [_folded(f"every family on {task.dataset}, {ipc} a class, {_how(teaching)}", lines), ""]
-        wanted = {digest for spec in SUITES[suite](all(row.reduced for row in rows)) for digest in spec.digests()}
-        if missing := len(wanted - {row.settings for row in rows}):
-            parts += [f"Suite `{suite}` is not whole yet: {missing} of {len(wanted)} rows are missing.", ""]
-        if busy := sum(row.load is not None and row.load > BUSY for row in rows):
-            parts += [f"{busy} of {len(rows)} rows were measured on a busy machine: their seconds are too long.", ""]
-        known = "of what is measured, " if missing else ""
-        for reduced in (False, True):
-            alike = benchmark.groups(row for row in rows if row.reduced is reduced)
-            versions = [ahead.comparisons(alike, ours) for ours in ("", benchmark.PUBLISHED, benchmark.EXPERTS)]
-            if told := " ".join(ahead.verdict(each) for each in versions if each):
-                parts += [f"Suite `{suite}`{', reduced task' if reduced else ''}: {known}{told}", ""]
-    parts += _ablation(results.read(results.results_folder() / "ablation.csv"))
-    return "\n".join([*parts, *crosscheck.lines(results.read(results.results_folder() / "classification.csv"))]).strip()
-
-
-def _targets() -> list[str]:
-    """Return the table of targets and, of the missed ones, what was tried; nothing where nothing is recorded."""
-    recorded = {suite: results.read(results.results_folder() / f"{suite}.csv") for suite in SUITES}
-    if not any(recorded.values()):
-        return []
-    found = targets.targets(recorded)
-    limits = [f"- {line}" for line in targets.limits(found)]
-    return [
-        "What we set out to reach, means over seeds at the last step:",
-        "",
-        _markdown(targets.HEAD, targets.table_rows(found)),
-        "",
-        *(["What was tried where a target is missed, and what limits it:", "", *limits, ""] if limits else []),
-    ]
-
-
-def _ablation(rows: Sequence[results.Row]) -> list[str]:
-    """Tell which parts of IEM stand out of the noise, and fold the whole table."""
-    found = ahead.parts(benchmark.groups(rows))
-    if not found:
-        return []
-    compared = [group for each in found for group in (each.theirs, each.ours)]
-    on = f"{compared[0].task.dataset}, {benchmark.describe(compared)}"
-    return [
-        f"What each part of IEM is worth on {on}. {ahead.parts_verdict(found)}",
-        "",
-        _folded("every part", _markdown(ahead.PARTS_HEAD, ahead.parts_rows(found))),
-        "",
-    ]
-
-
-def search_block() -> str:
-    """Return the README's text about the recorded search: all scores, and the indexes on a million codes or more."""
-    rows = results.read_as(results.results_folder() / "search.csv", results.SearchRow)
-    if not rows:
-        return "Not recorded yet: `pocket bench --suite search`."
-    scores = "\n".join(f"- {line}" for line in search_results.score_lines(rows))
-    table = _markdown(search_results.HEAD, search_results.index_lines(rows, least=1_000_000))
-    return f"{scores}\n\n{_folded('every index on a million codes and more', table)}"
-
-
-def _how(teaching: benchmark.Teaching) -> str:
-    """Name a way to train on a set."""
-    labels = f"code labels{results.of_patchworks(teaching.mixes)}" if teaching.codes else "hard labels"
-    taught = results.by_teacher(teaching.epochs, codes=teaching.codes)
-    mixed = " with CutMix" if teaching.cutmix else ""
-    return f"{labels}{taught}{f' and a patient student{mixed}' if teaching.patient else ''}"
-
-
-def _markdown(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    """Return a Markdown table."""
-    first, *others = ("| " + " | ".join(line) + " |" for line in (head, *lines))
-    return "\n".join([first, "|---" * len(head) + "|", *others])
-
-
-def _folded(title: str, text: str) -> str:
-    """Return Markdown that a reader unfolds by its title."""
-    return f"<details><summary>{title}</summary>\n\n{text}\n\n</details>"
-
-
-def _line(group: benchmark.Group, whole: benchmark.Group | None) -> tuple[str, ...]:
-    return (
-        group.name,
-        benchmark.interval(group.map),
-        f"{group.map.mean / whole.map.mean:.1%}" if whole else "–",
-        f"{group.mean(lambda r: r.image_bytes) / 1e3:,.0f}",
-        f"{group.mean(lambda r: r.make_seconds):.1f}",
-        f"{group.mean(lambda r: r.train_seconds):.1f}",
-        benchmark.pays_after(group, whole),
-    )
 
 
 def replace_block(text: str, name: str, content: str) -> str:
