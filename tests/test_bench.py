@@ -136,6 +136,13 @@ def test_a_saving_that_does_not_stand_out_of_its_noise_is_no_break_even() -> Non
     assert told.endswith(
         "0.083 less than full data; 15 s to make, 3.0 s saved a training: these seconds come back after 5.0 trainings."
     )
+    assert "mAP 0.903 (no other family was measured so), " in told
+    (told,) = benchmark.answers([slower, iem, random], iem.task)
+    assert "mAP 0.903 (best other: random tiles, 0.500), " in told
+    assert "as many steps" not in told
+    large = {"images": 5000, "steps": 900}
+    (told,) = benchmark.answers([replace_rows(slower, **large), replace_rows(iem, **large)], iem.task)
+    assert "3.0 s saved a training, which has as many steps of as many images as on full data: these" in told
     (told,) = benchmark.answers([slower, replace_rows(iem, condense_seconds=0.0, teacher_seconds=0.0)], iem.task)
     assert told.endswith("2 s to make, 3.0 s saved a training: these seconds come back within the first training.")
 

@@ -182,7 +182,7 @@ def main_tasks(among: Sequence[Group]) -> list[Task]:
 
 
 def answers(among: Sequence[Group], task: Task) -> list[str]:
-    """Say for each size of IEM's sets what is kept, what is lost, and when condensing has paid for itself."""
+    """Say for each of IEM's sets what is kept, what the best other family keeps, and when condensing has paid."""
     whole = full_data(among, task)
     told = []
     for group in among:
@@ -195,10 +195,28 @@ def answers(among: Sequence[Group], task: Task) -> list[str]:
             cost += f" and {group.mean(lambda r: r.train_seconds):.0f} s to train on, on {group.device}"
         elif trainings != "shared device":
             cost += f", {abs(saved.mean):.1f} s {'lost' if saved.mean < 0 else 'saved'} a training"
+        if _as_long(group, whole):
+            cost += ", which has as many steps of as many images as on full data"
         when = _comes_back(trainings)
+        kept = f"mAP {group.map.mean:.3f} ({_best_other(group, among)})"
         lost = f"{whole.map.mean - group.map.mean:.3f} less than full data"
-        told.append(f"{task.dataset}, {group.name}: mAP {group.map.mean:.3f}, {lost}; {cost}: {when}.")
+        told.append(f"{task.dataset}, {group.name}: {kept}, {lost}; {cost}: {when}.")
     return told
+
+
+def _as_long(group: Group, whole: Group) -> bool:
+    """Whether training on a set takes full data's steps, in its batches: a set of 500 images and more has those."""
+    fewest = min(row.images for row in group.rows)
+    return fewest >= 500 and min(row.steps for row in group.rows) >= max(row.steps for row in whole.rows)
+
+
+def _best_other(group: Group, among: Sequence[Group]) -> str:
+    """Name the best other family of equal size and teaching; variants of a family, but DM's transforms, are not it."""
+    forms = strongest_forms(among, group.task, group.rows[0].cell_ipc, teaching=group.teaching)
+    others = [g for g in forms if g.method not in ("full", "iem") and g.variant in ("", TRANSFORMED)]
+    if not others:
+        return "no other family was measured so"
+    return f"best other: {others[0].name.split(',')[0]}, {others[0].map.mean:.3f}"
 
 
 def _comes_back(trainings: str) -> str:
