@@ -6,12 +6,13 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from typer.testing import CliRunner
 
 from pocket.cli import app
+from pocket.cli.making import Suite
 from pocket.condensation.config import IEMConfig
 from pocket.condensation.gradient import GradientConfig
 from pocket.data import load
@@ -833,6 +834,13 @@ def test_seeds_are_measured_apart_and_sharing_is_recorded(tiny_suite: Path) -> N
     assert {(row.seed, row.shared) for row in results.read(path)} == {(0, 2)}
 
 
+def test_the_command_offers_every_suite() -> None:
+    assert set(get_args(Suite)) == {*SUITES, "search"}
+    found = CliRunner().invoke(app, ["bench", "--suite", "huge"])
+    assert found.exit_code == 2
+    assert "'huge' is not one of 'mini'" in " ".join(found.output.split())
+
+
 def test_only_one_method_and_unknown_names(tiny_suite: Path) -> None:
     with pytest.raises(ValueError, match="unknown suite 'huge'; choose one of mini, paper"):
         bench("huge", folder=tiny_suite)
@@ -844,11 +852,12 @@ def test_only_one_method_and_unknown_names(tiny_suite: Path) -> None:
         bench("tiny", folder=tiny_suite / "a file", device="cpu")
 
 
-def test_the_command_line_goes_through(tiny_suite: Path) -> None:
-    found = CliRunner().invoke(app, ["bench", "--suite", "tiny", "--only", "full", "--results", str(tiny_suite)])
+def test_the_command_line_goes_through(tiny_suite: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SUITES, "mini", tiny)
+    found = CliRunner().invoke(app, ["bench", "--only", "full", "--results", str(tiny_suite)])
     assert found.exit_code == 0, found.output
     assert "mAP" in found.output
-    assert [r.method for r in results.read(tiny_suite / "tiny.csv")] == ["full"]
+    assert [r.method for r in results.read(tiny_suite / "mini.csv")] == ["full"]
 
 
 def test_an_image_set_is_shown_by_its_whole_task_and_by_the_reduced_one() -> None:

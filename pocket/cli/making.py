@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -17,6 +17,9 @@ from pocket.cli.parser import (
     usable_name,
 )
 from pocket.runs.commands import command
+
+# Those of `pocket.workflows.suites`, and the search: named here, for that room takes torch seconds to import.
+Suite = Literal["mini", "paper", "economy", "imagenette", "ablation", "classification", "memory", "search"]
 
 
 @app.command()
@@ -213,9 +216,7 @@ def brief(
 
 @app.command()
 def bench(
-    suite: Annotated[
-        str, typer.Option(help="mini, paper, economy, imagenette, ablation, classification, memory or search.")
-    ] = "mini",
+    suite: Annotated[Suite, typer.Option(help="What to measure.")] = "mini",
     time_limit: Annotated[
         float | None, typer.Option(help="Seconds; what is half done is kept, and the same command goes on.", min=0)
     ] = None,
