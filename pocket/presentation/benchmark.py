@@ -282,10 +282,12 @@ def table_rows(among: Sequence[Group]) -> list[tuple[str, ...]]:
     return lines
 
 
-def interval(score: Summary, sign: str = "") -> str:
-    """Return ``"0.812 ± 0.010"``, with ``sign="+"`` of a difference; one seed has no interval and says so."""
-    spread = f"± {score.half_width:.3f}" if score.seeds > 1 else "(one seed)"
-    return f"{score.mean:{sign}.3f} {spread}"
+def interval(score: Summary, sign: str = "", *, percent: bool = False) -> str:
+    """Return ``"0.812 ± 0.010"``, with ``sign="+"`` of a difference; fewer than three seeds are said."""
+    factor, digits, unit = (100, 1, " %") if percent else (1, 3, "")
+    spread = f" ± {factor * score.half_width:.{digits}f}" if score.seeds > 1 else ""
+    few = {1: " (one seed)", 2: " (two seeds)"}.get(score.seeds, "")
+    return f"{factor * score.mean:{sign}.{digits}f}{spread}{unit}{few}"
 
 
 def describe(found: Sequence[Group]) -> str:

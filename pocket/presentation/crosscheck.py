@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from pocket.presentation.benchmark import EXPERTS, TRANSFORMED, Group, groups
+from pocket.presentation.benchmark import EXPERTS, TRANSFORMED, Group, groups, interval
 from pocket.runs.records import Summary, summarise
 from pocket.runs.results import Row
 
@@ -107,7 +107,7 @@ def _line(group: Group, task: str) -> Line:
     return Line(
         group,
         f"{group.name}{task}",
-        f"{100 * found.mean:.1f}" + (f" ± {100 * found.half_width:.1f} %" if found.seeds > 1 else " % (one seed)"),
+        interval(found, percent=True),
         KNOWN.get((group.method, group.ipc)) if like else None,
         " and ".join(sorted({row.device for row in group.rows})),
     )
