@@ -808,6 +808,7 @@ def test_the_time_limit_stops_between_and_inside_cells(tiny_suite: Path, monkeyp
     path = bench("tiny", folder=tiny_suite, device="cpu", time_limit=0.0, say=said.append)
     assert results.read(path) == []
     assert said[-1].startswith("the time is up; no cell is finished yet, what is half done is kept")
+    assert not any("half done, and it goes on" in line for line in said)
     straight = results.read(bench("tiny", folder=tiny_suite / "straight", device="cpu", only="iem"))
     # Time runs out again and again, in trainings and in condensing: what is done by then is gone on with.
     monkeypatch.setenv("POCKET_HOME", str(tiny_suite.parent / "another home"))
@@ -826,6 +827,7 @@ def test_the_time_limit_stops_between_and_inside_cells(tiny_suite: Path, monkeyp
         bench("tiny", folder=tiny_suite, device="cpu", only="iem", say=said.append)
         runs += 1
     assert runs > 3
+    assert any(line.startswith("an earlier call left the first of them half done") for line in said)
     assert [row.map for row in results.read(path)] == [row.map for row in straight]
     assert not list((tiny_suite.parent / "another home").rglob("*.training"))
 

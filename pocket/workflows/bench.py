@@ -93,6 +93,8 @@ def bench(
     known = {row.settings for row in rows}
     missing = [spec for spec in specs if not spec.digests() <= known]
     say(f"suite {suite!r}{', reduced' if small else ''}: {len(specs)} cells, {len(specs) - len(missing)} known; {path}")
+    if missing and stock.half_done(missing[0]):
+        say(f"an earlier call left the first of them half done, and it goes on from there: {missing[0].title}")
     if not missing:
         say("nothing to do: every cell is recorded there; measure anew into another folder with --results FOLDER")
     started = time.monotonic()

@@ -109,7 +109,7 @@ class Stock:
 
     def condensed(self, spec: Spec, split: RetrievalSplit) -> CondensedSet:
         """Return the set of a spec; it is made once and kept, since many cells train on it."""
-        path = self.folder / "sets" / digest_of(spec.set_identity())
+        path = self.set_at(spec)
         if path.with_suffix(".json").is_file():
             return CondensedSet.load(path)
         config, ipc, (hashing, bits) = spec.config, spec.ipc, spec.condensing
@@ -185,6 +185,15 @@ class Stock:
             model.save(keep)
             rmtree(self.begun(spec), ignore_errors=True)
         return model
+
+    def half_done(self, spec: Spec) -> bool:
+        """Whether a stopped call left a part of a cell: a set or a training of its own, or its teacher's training."""
+        trainings = self.begun(spec), self.begun(spec.of_teacher())
+        return any(folder.is_dir() for folder in trainings) or self.set_at(spec).with_suffix(".checkpoint").is_file()
+
+    def set_at(self, spec: Spec) -> Path:
+        """Return where a condensed set is kept, without the ends of its files' names."""
+        return self.folder / "sets" / digest_of(spec.set_identity())
 
     def kept_at(self, spec: Spec) -> Path:
         """Return where a full-data model is kept."""
