@@ -703,7 +703,7 @@ def test_the_cross_check_has_students_trained_as_long_as_published_ones_and_quic
         untaught = patient[: 12 * len(suites.SEEDS)]  # DM with either transforms, and random, whole and in tiles
         assert {spec.method for spec in untaught} == {"dm", "random"}
         assert not any(spec.taught for spec in untaught), "they need no teacher"
-        with pytest.raises(ValueError, match="a schedule of its own or the patient one"):
+        with pytest.raises(ValueError, match="a schedule of its own, of its student's own or the patient one"):
             replace(untaught[0], train=TrainConfig()).identity()
         for spec in (replace(mixed[0], patient=False), replace(mixed[0], hashing="orthohash")):
             with pytest.raises(ValueError, match="CutMix is for patient students under a linear head"):
@@ -789,6 +789,19 @@ def test_a_weaker_teacher_makes_the_set_and_gives_the_codes(tiny_suite: Path, mo
         assert report is not None
         assert report.steps == steps
         assert row.teacher_seconds == report.seconds, "it made the set and gave the codes, and counts once"
+
+
+def test_another_student_is_another_cell_on_the_same_set() -> None:
+    cells = [spec for spec in SUITES["mini"](False) if spec.student]
+    for spec in cells:
+        usual = replace(spec.quick(), variant="")
+        assert spec.student == spec.schedule != usual.schedule
+        assert spec.set_identity() == usual.set_identity()
+        assert not spec.digests() & usual.digests()
+        assert spec.of_teacher() == usual.of_teacher()
+    assert {spec.variant for spec in cells} == set(suites.STUDENTS)
+    with pytest.raises(ValueError, match="its student's own or the patient one"):
+        replace(cells[0], patient=True).identity()
 
 
 def test_a_changed_schedule_makes_new_cells_of_all_that_it_trains(monkeypatch: pytest.MonkeyPatch) -> None:

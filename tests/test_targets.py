@@ -109,6 +109,17 @@ def test_small_sets_have_targets_of_their_own() -> None:
     hard += rows("random", 0.6, formation=1, **fashion)
     assert said(hard, "IEM / random", "mini").met is True
     assert said([*hard, *rows("random", 0.62, formation=2, **fashion)], "IEM / random", "mini").met is False
+    assert not [t for t in targets.targets({"mini": hard}) if "students" in t.what]
+    fewer = {"variant": "400 steps", **fashion}
+    other = [
+        *hard,
+        *rows("iem", 0.72, **fewer),
+        *rows("random", 0.5, **fewer),
+        *rows("random", 0.61, **fewer, formation=1),
+    ]
+    assert said(other, "IEM / random", "mini").met is True
+    found = said(other, "the same, students", "mini")
+    assert (found.what, found.measured, found.met) == ("the same, students of 400 steps", "1.180", False)
     codes = [*hard, *rows("iem", 0.96, code_labels=True, **fashion)]
     weaker, stronger = (rows("random", m, code_labels=True, **fashion) for m in (0.9, 0.97))
     assert said([*codes, *weaker], "mAP / full-data mAP with codes", "mini").met is True

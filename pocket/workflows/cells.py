@@ -41,7 +41,10 @@ class Spec:
     condensing : (str, int)
         Hashing method and code length of the condensing networks and their teacher: one set serves all.
     train : TrainConfig, optional
-        Also of the teacher. Default: `TrainConfig.rule`.
+        Also of the teacher. Default: `TrainConfig.small`, and of full data `TrainConfig.full`.
+    student : TrainConfig, optional
+        Of the set's student alone: what a comparison owes to the usual schedule. The variant names it, and the set is
+        the one without that variant.
     patient : bool
         Train on the set for longer: `TrainConfig.patient`, and under a linear head `TrainConfig.published`.
     cutmix : bool
@@ -71,6 +74,7 @@ class Spec:
     seed: int = 0
     condensing: tuple[str, int] = ("orthohash", 64)
     train: TrainConfig | None = None
+    student: TrainConfig | None = None
     patient: bool = False
     cutmix: bool = False
     teacher_epochs: int = 0
@@ -101,7 +105,7 @@ class Spec:
 
     def quick(self) -> Spec:
         """Return the cell of the same set whose student has the usual schedule."""
-        return replace(self, patient=False, cutmix=False)
+        return replace(self, patient=False, cutmix=False, student=None)
 
     def of_iem(self) -> Spec:
         """Return IEM's cell whose seconds or bytes this one is given: with its codes, where they fill bytes too."""
@@ -120,7 +124,7 @@ class Spec:
         early = early_training(self.images, 1).settings() if pooled else None
         like = None if self.like is None else self.of_iem().model_identity()
         teacher = self.teacher_schedule.settings() if self.taught else None
-        made = [self.method, self.variant, self.ipc, config, self.condensing, self.seed]
+        made = [self.method, "" if self.student else self.variant, self.ipc, config, self.condensing, self.seed]
         return [*self.task(), *made, teacher, early, like]
 
     def model_identity(self) -> list[object]:
@@ -137,8 +141,8 @@ class Spec:
     @property
     def schedule(self) -> TrainConfig:
         """How a small set of the cell's size is trained on: one that fills equal bytes has the steps of IEM's."""
-        if self.train and self.patient:
-            raise ValueError(f"{self.title}: a cell has a schedule of its own or the patient one")
+        if sum(map(bool, (self.train, self.student, self.patient))) > 1:
+            raise ValueError(f"{self.title}: a cell has a schedule of its own, of its student's own or the patient one")
         stored = self.ipc * CLASSES
         long = self.patient and self.hashing == "linear"
         if self.cutmix and not long:
@@ -146,7 +150,7 @@ class Spec:
         if long:
             return TrainConfig.published(stored, cutmix=self.cutmix)
         rule = TrainConfig.patient if self.patient else TrainConfig.small
-        return self.train or rule(self.images, stored)
+        return self.train or self.student or rule(self.images, stored)
 
     @property
     def teacher_schedule(self) -> TrainConfig:
