@@ -288,6 +288,19 @@ def test_the_sample_run_says_so_and_is_whole() -> None:
         assert HashModel.load(run.path("models", f"{name}.safetensors")).bits == run.settings.bits
 
 
+@pytest.mark.parametrize("lang", ["en", "ja"])
+def test_the_samples_briefs_tell_how_to_check_its_log_and_the_check_passes(
+    lang: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("POCKET_HOME", str(tmp_path))
+    page = (kit_dir("data") / "sample_run" / f"brief.{lang}.html").read_text(encoding="utf-8")
+    found = re.search(r"pocket (audit verify sample [^<]*)", page)
+    assert found
+    done = CliRunner().invoke(app, found[1].split())
+    assert done.exit_code == 0, done.output
+    assert not list(tmp_path.iterdir()), "it only reads"
+
+
 def test_the_sample_says_nothing_of_the_machine_it_was_made_on() -> None:
     from pocket.presentation.i18n import translator
 

@@ -92,14 +92,16 @@ def asked_fit(fit: str | None) -> Fit | None:
         raise typer.BadParameter(str(error), param_hint="--fit") from None
 
 
-def existing_run(name: str, lang: str = "en") -> Run:
-    """Open a run, or say which ones there are."""
+def existing_run(name: str, lang: str = "en", *, only_read: bool = False) -> Run:
+    """Open a run, or say which ones there are; who only reads also finds the sample run, where the kit keeps it."""
     from pocket.presentation.i18n import translator
-    from pocket.runs.paths import run_dir
+    from pocket.runs.paths import kit_dir, run_dir
     from pocket.runs.run import Run
 
     folder = run_dir(name)
     if not (folder / "run.json").is_file():
+        if only_read and name == "sample":
+            return Run.read(kit_dir("data") / "sample_run")
         known = sorted(path.parent.name for path in folder.parent.glob("*/run.json"))
         t, made = translator(lang), command("tour", "--run", name)
         there = ", ".join(known) or t("error.none_yet")

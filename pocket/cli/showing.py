@@ -80,7 +80,7 @@ def verify(
 
     t = translator(lang)
     printed = _printed(line, digest, t)
-    found = verify_run(existing_run(run, lang).folder, printed)
+    found = verify_run(existing_run(run, lang, only_read=True).folder, printed)
     for problem in found.problems:
         typer.echo(f"✕ {problem}", err=True)
     typer.echo(t("audit.counted", lines=found.lines, head=found.head or t("audit.unknown"), files=found.files))
