@@ -211,7 +211,7 @@ def views(
     augmentation: Augmentation,
     drawn: Draw,
     network: HashModel,
-    teacher: HashModel | None,
+    judge: HashModel | None,
     config: IEMConfig,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Embed all views of the stored images, and judge them by a trained model.
@@ -227,17 +227,17 @@ def views(
     augmentation : Augmentation
     drawn : Draw
         Parameters per class.
-    network, teacher : HashModel
-        Frozen.
+    network, judge : HashModel
+        Frozen; the judge is a trained one, or None.
     config : IEMConfig
 
     Returns
     -------
     z, v : Tensor, shapes (sum of f^2, dim) and (sum of f^2, bits)
     loss : Tensor
-        Hashing loss of the views under the teacher, mean over the views; 0 without one.
+        Hashing loss of the views under the judge, mean over the views; 0 without one.
     """
-    judge = objective(teacher.method) if teacher else None
+    asked = objective(judge.method) if judge else None
     total = int((np.full(len(stored), formation) ** 2).sum())
 
     def embed(part: Tensor, part_labels: Tensor, start: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -249,13 +249,13 @@ def views(
             of = part_labels.repeat_interleave(many, output_size=int((own**2).sum()))  # else it waits
         shown = augmentation.apply(decode(part, own), drawn.at(of))
         z, v = network.embed(shown)
-        if teacher is None or judge is None:
+        if judge is None or asked is None:
             return z, v, z.new_zeros(())
-        seen = teacher(shown)
-        both = torch.cat([seen, seen]) if judge.two_views else seen
-        return z, v, judge.loss(both, of, teacher.targets, 1.0) * len(of)
+        seen = judge(shown)
+        both = torch.cat([seen, seen]) if asked.two_views else seen
+        return z, v, asked.loss(both, of, judge.targets, 1.0) * len(of)
 
-    chunk = fitting(network, config.memory_gb / (2 if teacher else 1), int(np.max(formation)) ** 2)
+    chunk = fitting(network, config.memory_gb / (2 if judge else 1), int(np.max(formation)) ** 2)
     if len(stored) <= chunk:
         z, v, loss = embed(stored, labels, 0)
     else:
