@@ -30,8 +30,8 @@ LIMITS = {
     "batches (docstring of the suite `classification`); these sets are condensed for 500 or 1,000 steps and the "
     "published ones for 20,000, which takes a GPU",
     "the same, students": "random images are at their best after fewer steps than the kit's students have, and IEM "
-    "after more; tried there: three times the steps of condensing, experts, less warp (comment at `STUDENTS` in the "
-    "suites)",
+    "after more, or with less of a warp; tried there: three times the steps of condensing, more real images, experts "
+    "(comment at `STUDENTS` of the suites)",
     "IEM, linear": "tried: `best` and experts, CutMix, stronger augmentation of sets and of students, step sizes, "
     "weights, kinds of networks (same docstring); not tried, for want of a GPU: more steps and experts than two cores "
     "have time for, and students that are trained as long as those of DANCE",
