@@ -29,7 +29,7 @@ EVERY = Augmentation(scale=0.1, rotate=10.0, shift=0.1, colour=0.5, cutout=0.4)
 # Other students of Fashion-MNIST's sets with hard labels, for IEM's lead there depends on how students are trained:
 # random tiles are at their best after fewer steps than `TrainConfig.small` has, IEM with less of a warp. Trial, seed 0,
 # after 150, 300, 400, 600 steps: IEM 0.675, 0.728, 0.735, 0.744, random tiles 0.596, 0.610, 0.607, 0.568, whole images
-# 0.611, 0.602, 0.602, 0.589. IEM after 400 and 600 steps, changed: 1,000 steps of condensing 0.726, 0.742, 128 real ones
+# 0.611, 0.602, 0.602, 0.589. IEM after 400 and 600 steps, changed: 1,000 steps of condensing 0.726, 0.742, 128 real
 # a class 0.732, 0.744, by experts 0.726, 0.740, `best` judged by three experts of 12 epochs 0.747, 0.748.
 _FEWER = TrainConfig.small(6000, 100)
 STUDENTS = {
