@@ -74,7 +74,9 @@ def test_ahead_in_all_cells_means_what_the_protocol_says() -> None:
     assert by["random"].gap.mean == pytest.approx(0.07)
     assert by["dm"].ahead
     assert not by["dm"].behind
-    assert ahead.verdict(found).endswith("(1 significantly), significantly behind in none: ahead in all cells.")
+    assert ahead.verdict(found).endswith(
+        "(1 significantly), significantly behind in none: ahead in all cells, against random and DM alone."
+    )
     assert {line[3]: line[-1] for line in ahead.table_rows(found)} == {
         "random": "ahead",
         "DM tiles": "within noise",
@@ -87,7 +89,10 @@ def test_ahead_in_all_cells_means_what_the_protocol_says() -> None:
     assert "ahead in 2 of 3 comparisons (1 significantly) and significantly behind in 1 (k-center" in ahead.verdict(
         found
     )
-    assert ahead.verdict(found).endswith("which takes 95 % ahead and none significantly behind.")
+    assert (
+        "which takes 95 % ahead and none significantly behind, against random, k-center and DM alone."
+        in ahead.verdict(found)
+    )
     (behind,) = (c for c in found if c.behind)
     assert "(k-center tiles on digits in 4): not ahead" in ahead.verdict([behind] * 4), "many are counted by rival"
 

@@ -7,10 +7,12 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from pocket.presentation.benchmark import EXPERTS, PUBLISHED, TRANSFORMED, Group, interval
+from pocket.presentation.figures import NAMES
 from pocket.runs.records import Summary, summarise
 
 RIVALS = ("random", "herding", "kcenter", "dm", "gradient", "idc")
 HEAD = ("task", "set", "mAP", "against", "mAP", "difference", "")
+LEAST = 0.95  # of the comparisons, to be ahead in all cells
 MOST_NAMED = 3  # comparisons that a verdict names one by one
 PARTS_HEAD = ("training set", "mAP", "difference to the whole method", "")
 
@@ -141,26 +143,56 @@ def equal_disk(among: Sequence[Group]) -> list[Comparison]:
     return found
 
 
+def once(found: Sequence[Comparison]) -> list[Comparison]:
+    """Keep one comparison of models that were scored under several protocols: that of the first one by name.
+
+    On CIFAR-10 that is ``cifar10-official``: the same two models under ``cifar10-unseen`` are no second cell.
+    """
+    first: dict[object, Comparison] = {}
+    for each in sorted(found, key=lambda c: c.ours.task.protocol):
+        first.setdefault((each.ours.task._replace(protocol=""), each.ours.name, each.theirs.method), each)
+    kept = {id(each) for each in first.values()}
+    return [each for each in found if id(each) in kept]
+
+
 def in_all_cells(found: Sequence[Comparison]) -> bool:
-    """Return whether the mean is above 0 in at least 95 % of comparisons, and significantly below it in none."""
-    return sum(c.ahead for c in found) >= 0.95 * len(found) and not any(c.behind for c in found)
+    """Return whether the mean is above 0 in at least 95 % of comparisons, and significantly below it in none.
+
+    Models that were scored under several protocols count `once` for the first; they may be behind under none.
+    """
+    counted = once(found)
+    return sum(c.ahead for c in counted) >= LEAST * len(counted) and not any(c.behind for c in found)
+
+
+def against(found: Sequence[Comparison]) -> str:
+    """Name the families that IEM was compared with where some are missing, by size where sizes differ; else ""."""
+    by: dict[int, set[str]] = {}
+    for each in found:
+        by.setdefault(each.ours.ipc, set()).add(each.theirs.method)
+    if all(set(RIVALS) <= rivals for rivals in by.values()):
+        return ""
+    named = {ipc: _listed([NAMES[rival] for rival in RIVALS if rival in rivals]) for ipc, rivals in sorted(by.items())}
+    if len(set(named.values())) == 1:
+        return f"against {named.popitem()[1]} alone"
+    return "against " + "; ".join(f"{rivals} with {ipc} a class" for ipc, rivals in named.items())
 
 
 def verdict(found: Sequence[Comparison]) -> str:
-    """Say whether IEM is ahead in all cells (see `in_all_cells`).
+    """Say whether IEM is ahead in all cells (see `in_all_cells`), and against whom where families are missing.
 
     What it is behind of is named with size and teaching, more than `MOST_NAMED` by how often each rival is ahead; so is
-    where it is not ahead, but within the noise.
+    where it is not ahead, but within the noise. The same models under another protocol are counted apart.
     """
     if not found:
         return "Nothing to compare yet."
-    ahead, behind = sum(c.ahead for c in found), [c for c in found if c.behind]
-    surely = sum(c.ahead and c.decided for c in found)
-    level = [c for c in found if not c.ahead and not c.behind]
+    counted = once(found)
+    ahead, behind = sum(c.ahead for c in counted), [c for c in counted if c.behind]
+    surely = sum(c.ahead and c.decided for c in counted)
+    level = [c for c in counted if not c.ahead and not c.behind]
     told = (
-        f"{found[0].ours.name.split(',')[0]} is ahead in {ahead} of {len(found)} comparisons ({surely} significantly)"
+        f"{found[0].ours.name.split(',')[0]} is ahead in {ahead} of {len(counted)} comparisons ({surely} significantly)"
     )
-    if patient := sum(c.ours.patient for c in found):
+    if patient := sum(c.ours.patient for c in counted):
         told += f", {patient} of them of patient students"
     told += f" and significantly behind in {len(behind)}" if behind else ", significantly behind in none"
     told += f" ({_named(behind)})" if behind else ""
@@ -170,7 +202,25 @@ def verdict(found: Sequence[Comparison]) -> str:
         if in_all_cells(found)
         else "not ahead in all cells, which takes 95 % ahead and none significantly behind"
     )
-    return f"{told}: {rule}."
+    whom = f", {told_of}" if (told_of := against(found)) else ""
+    return f"{told}: {rule}{whom}.{_elsewhere(found, counted)}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Return ``"a, b and c"``."""
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last
+
+
+def _elsewhere(found: Sequence[Comparison], counted: Sequence[Comparison]) -> str:
+    """Say how the same models stand under the other protocols."""
+    told = ""
+    for protocol in sorted({each.ours.task.protocol for each in found} - {c.ours.task.protocol for c in counted}):
+        there = [each for each in found if each.ours.task.protocol == protocol]
+        behind = sum(each.behind for each in there)
+        told += f" The same models under {protocol}: ahead in {sum(c.ahead for c in there)} of {len(there)}"
+        told += f", significantly behind in {behind}." if behind else "."
+    return told
 
 
 def _named(found: Sequence[Comparison]) -> str:

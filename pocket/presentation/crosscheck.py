@@ -47,7 +47,7 @@ def measured(rows: Sequence[Row]) -> list[Line]:
     found: list[Line] = []
     for less in (False, True):
         alike = groups(row for row in rows if row.accuracy is not None and row.reduced is less)
-        alike.sort(key=lambda g: (g.task, g.method != "full", g.teaching, g.ipc, -_accuracy(g).mean))
+        alike.sort(key=lambda g: (g.task, g.method != "full", g.teaching, g.ipc, -accuracy(g).mean))
         found += [_line(group, ", reduced task" if less else "") for group in alike]
     return found
 
@@ -92,15 +92,16 @@ def table_rows(found: Sequence[Line]) -> list[tuple[str, ...]]:
 
 def score(line: Line) -> float:
     """Return the mean accuracy over seeds."""
-    return _accuracy(line.group).mean
+    return accuracy(line.group).mean
 
 
-def _accuracy(group: Group) -> Summary:
+def accuracy(group: Group) -> Summary:
+    """Return the accuracy over seeds."""
     return summarise(row.accuracy for row in group.rows if row.accuracy is not None)
 
 
 def _line(group: Group, task: str) -> Line:
-    found = _accuracy(group)
+    found = accuracy(group)
     as_dm = group.formation == 1 and not group.cutmix  # it was published without tiles, and without CutMix
     like = as_dm if group.method == "dm" else group.method == "iem"
     like = like and group.variant in ("", EXPERTS, TRANSFORMED)

@@ -34,12 +34,12 @@ def unbeaten(among: Iterable[Group]) -> list[Group]:
     return best
 
 
-def told(among: Sequence[Group]) -> str:
+def told(among: Sequence[Group], *, left_out: bool = True) -> str:
     """Say which sets none beats at their price, and which are left out since their seconds cannot be compared."""
     best, compared = unbeaten(among), timed_alike(among)
     if not best:
         return "No seconds can be compared: every set was measured on shared devices."
-    left = [group.name for group in among if group not in compared]
+    left = [group.name for group in among if group not in compared] if left_out else []
     said = f"Not beaten at their price: {'; '.join(group.name for group in best)}."
     if not any(group.method == "iem" for group in best):
         said += " No set of IEM is among them: where a single model is wanted, other ways give more for less."

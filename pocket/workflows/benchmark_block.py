@@ -6,10 +6,10 @@ import itertools
 from collections import Counter
 from collections.abc import Sequence
 
-from pocket.presentation import ahead, benchmark, crosscheck, markdown, search_results, targets
+from pocket.presentation import ahead, benchmark, crosscheck, frontier, markdown, search_results, targets
 from pocket.runs import results
 from pocket.runs.provenance import BUSY
-from pocket.workflows.suites import SUITES
+from pocket.workflows.suites import ONE_SIZE, SUITES, missing, unfinished
 
 HEAD = ("training set", "expected mAP", "of full", "kB stored", "s to make", "s to train", "break-even, trainings")
 
@@ -30,6 +30,7 @@ def benchmark_block() -> str:
             shown_at = sorted(ipc for ipc in sizes if sizes[ipc] == max(sizes.values()))  # where most were measured
             parts += [f"**{task.dataset}** ({benchmark.describe(members)}):", ""]
             parts += [*(f"- {answer}" for answer in benchmark.answers(members, task)), ""]
+            parts += [f"One model of this task: {frontier.told(members, left_out=False)}", ""]
             whole = benchmark.full_data(members, task)
             ways = {group.teaching for group in members if group.method != "full"}
             for ipc, teaching in itertools.product(shown_at, sorted(ways)):
@@ -41,13 +42,11 @@ def benchmark_block() -> str:
                     markdown.folded(f"every family on {task.dataset}, {ipc} a class, {_how(teaching)}", lines),
                     "",
                 ]
-        wanted = {digest for spec in SUITES[suite](all(row.reduced for row in rows)) for digest in spec.digests()}
-        if missing := len(wanted - {row.settings for row in rows}):
-            parts += [f"Suite `{suite}` is not whole yet: {missing} of {len(wanted)} rows are missing.", ""]
+        parts += _wholeness(suite, rows)
         if busy := sum(row.load is not None and row.load > BUSY for row in rows):
             parts += [f"{busy} of {len(rows)} rows were measured on a busy machine: their seconds are too long.", ""]
-        known = "of what is measured, " if missing else ""
         for reduced in (False, True):
+            known = "of what is measured, " if missing(suite, reduced, rows)[0] else ""
             alike = benchmark.groups(row for row in rows if row.reduced is reduced)
             versions = [ahead.comparisons(alike, ours) for ours in ("", benchmark.PUBLISHED, benchmark.EXPERTS)]
             if told := " ".join(ahead.verdict(each) for each in versions if each):
@@ -56,12 +55,23 @@ def benchmark_block() -> str:
     return "\n".join([*parts, *crosscheck.lines(results.read(results.results_folder() / "classification.csv"))]).strip()
 
 
+def _wholeness(suite: str, rows: Sequence[results.Row]) -> list[str]:
+    """Say what of a suite is measured: of the whole task, and of the reduced one where there is one."""
+    parts = []
+    for reduced in (False,) if suite in ONE_SIZE else (False, True):
+        task = f"Suite `{suite}`" + ("" if suite in ONE_SIZE else f", {'reduced' if reduced else 'whole'} task")
+        lacking, wanted = missing(suite, reduced, rows)
+        told = f"{lacking:,} of {wanted:,} rows are missing" if lacking else f"all {wanted:,} rows are measured"
+        parts += [f"{task}: {told if lacking < wanted else 'not measured, which takes a GPU'}.", ""]
+    return parts
+
+
 def _targets() -> list[str]:
     """Return the table of targets and, of the missed ones, what was tried; nothing where nothing is recorded."""
     recorded = {suite: results.read(results.results_folder() / f"{suite}.csv") for suite in SUITES}
     if not any(recorded.values()):
         return []
-    found = targets.targets(recorded)
+    found = targets.targets(recorded, unfinished(recorded))
     limits = [f"- {line}" for line in targets.limits(found)]
     return [
         "What we set out to reach, means over seeds at the last step:",
