@@ -156,9 +156,7 @@ def gradient_matching(task: Task) -> Matched:
     augmentation = learner.augmentation
     labels = torch.arange(images.num_classes, device=where)
     loss = torch.zeros((), device=where)
-    started = time.perf_counter()
-
-    pace = Pace(where)
+    started, pace = time.perf_counter(), Pace(where)
 
     def seconds() -> float:
         return spent + time.perf_counter() - started
