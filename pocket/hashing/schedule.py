@@ -179,7 +179,8 @@ class TrainConfig:
         between, for all data sets: none would be 0.02 better where the database is the train images, and 0.01
         worse where it is not. Never fewer steps than `small`: full data must not be trained less than its own
         subsets. Larger sets take larger batches, which cost less an image. CIFAR-10, 50,000 images, width 128: 0.713
-        after 12 epochs, 0.763 after 24 (seed 0).
+        after 12 epochs, 0.763 after 24, 0.799 after 48 (seed 0), and on a database of unseen images 0.687 and 0.702
+        after 24 and 48: there it still remembers more, and twice the seconds buy a little that carries over.
         """
         batch, fewest, usual = (cls.batch, cls.steps, 12) if images < 5000 else (128, 1200, 24)
         steps = max(fewest, math.ceil(images / batch) * (epochs or usual))

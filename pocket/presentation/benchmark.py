@@ -57,7 +57,7 @@ class Group(NamedTuple):
     def name(self) -> str:
         """What the group is called in tables."""
         if self.method == "full":
-            return "full data"
+            return f"full data ({self.variant})" if self.variant else "full data"
         tiles = " tiles" if self.formation > 1 and self.method in ("random", "dm", "herding", "kcenter") else ""
         changed = self.variant.removeprefix(PUBLISHED).removeprefix(", ")
         variant = " as published" if changed != self.variant else ""
@@ -127,8 +127,8 @@ def recorded_on(rows: Iterable[Row]) -> str:
 
 
 def full_data(among: Iterable[Group], task: Task) -> Group | None:
-    """Return the full-data group of a task, where it was measured."""
-    return next((g for g in among if g.method == "full" and g.task == task), None)
+    """Return the full-data group of a task, where it was measured, with its usual schedule."""
+    return next((g for g in among if (g.task, g.method, g.variant) == (task, "full", "")), None)
 
 
 def saved_seconds(group: Group, whole: Group) -> Summary:

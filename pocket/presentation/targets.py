@@ -63,10 +63,11 @@ class Target(NamedTuple):
 
 
 class _Share(NamedTuple):
-    """A set's mAP as a share of full data's."""
+    """A set's mAP as a share of full data's, and of full data's that was trained for longer."""
 
     group: Group
     whole: Group
+    longer: tuple[Group, ...]
 
     @property
     def of_full(self) -> Summary:
@@ -75,7 +76,8 @@ class _Share(NamedTuple):
     @property
     def name(self) -> str:
         suites = self.group.rows[0].suite, self.whole.rows[0].suite
-        return self.group.name + (f"; full data of suite {suites[1]}" if len(set(suites)) > 1 else "")
+        name = self.group.name + (f"; full data of suite {suites[1]}" if len(set(suites)) > 1 else "")
+        return name + "".join(f"; of {full.name} {interval(_ratio(self.group, full))}" for full in self.longer)
 
 
 def targets(
@@ -126,14 +128,18 @@ def limits(found: Sequence[Target]) -> list[str]:
 
 def _shares(found: Sequence[Group], dataset: str) -> list[_Share]:
     """Return IEM's sets with code labels, OrthoHash and 64 bits, beside the full data of most seeds of their task."""
-    return [
-        _Share(group, max(wholes, key=lambda whole: whole.map.seeds))
-        for group in found
-        if (group.task.dataset, group.task.hashing, group.task.bits, group.method) == (dataset, "orthohash", 64, "iem")
-        and group.labels
-        and not group.variant
-        if (wholes := [g for g in found if (g.task, g.method) == (group.task, "full") and _ratio(group, g).seeds])
-    ]
+    told = []
+    for group in found:
+        task = group.task
+        if (task.dataset, task.hashing, task.bits) != (dataset, "orthohash", 64):
+            continue
+        if (group.method, group.labels, group.variant) != ("iem", True, ""):
+            continue
+        full = [g for g in found if (g.task, g.method) == (task, "full") and _ratio(group, g).seeds]
+        usual, longer = [g for g in full if not g.variant], tuple(g for g in full if g.variant)
+        if usual:
+            told.append(_Share(group, max(usual, key=lambda whole: whole.map.seeds), longer))
+    return told
 
 
 def _ratio(ours: Group, theirs: Group) -> Summary:

@@ -182,6 +182,8 @@ def paper(reduced: bool) -> Iterator[Spec]:
         yield from _cells(base, _with_codes(table[ipc][:3]))
         yield from _cells(base, _patient(table[ipc][:3]))
     yield from _cells(base, _patient(table[500][:3]))
+    # How far full data is from the plateau of its quality, by twice its schedule.
+    yield from _cells(base, [{"variant": "48 epochs", "train": TrainConfig.full(base.images, epochs=48)}])
     # A patient student of 5,000 whole images sees each of the usual 20 patchworks of a view 12 times.
     yield from _cells(base, _patient(table[500][:2], mixes=80))
     yield from _cells(base, _patient(experts))
