@@ -67,6 +67,17 @@ def test_scores_are_paired_over_seeds_with_the_full_data_of_most_seeds() -> None
     assert found.of.endswith("with full data's own teacher 0.550 ± 0.000 (two seeds), missed")
 
 
+def test_full_data_that_was_trained_for_longer_stands_beside_and_is_not_the_measure() -> None:
+    longer = on_cifar("full", 0.9, 0.9, ipc=0, cell_ipc=0, train_seconds=24.0, teacher_seconds=0.0, variant="48 epochs")
+    found = said([*longer, *full(), *iem(0.61, 10)], "mAP / full-data mAP, CIFAR-10, 10 ")
+    assert found.measured == "0.610 ± 0.000 (two seeds)"
+    assert found.of == "IEM, 10 a class, codes; of full data (48 epochs) 0.542 ± 0.000 (two seeds)"
+    groups = benchmark.groups([*longer, *full()])
+    whole = benchmark.full_data(groups, groups[0].task)
+    assert whole and whole.name == "full data"
+    assert said([*longer, *iem(0.61, 10)], "mAP / full-data mAP, CIFAR-10, 10 ").met is None
+
+
 def test_unseen_images_are_held_against_the_same_sets_on_seen_ones() -> None:
     unseen = {"protocol": targets.UNSEEN}
     table = [*full(), *full(**unseen), *iem(0.6, 10), *iem(0.7, 10, **unseen), *iem(0.8, 50), *iem(0.79, 50, **unseen)]
