@@ -75,6 +75,9 @@ def test_full_data_that_was_trained_for_longer_stands_beside_and_is_not_the_meas
     groups = benchmark.groups([*longer, *full()])
     whole = benchmark.full_data(groups, groups[0].task)
     assert whole and whole.name == "full data"
+    assert [benchmark.pays_after(group, whole) for group in groups] == ["–", "–"]
+    elsewhere = benchmark.groups([row.model_copy(update={"device": "cpu"}) for row in longer])
+    assert benchmark.pays_after(elsewhere[0], benchmark.groups(full(device="cuda"))[0]) == "other device"
     assert said([*longer, *iem(0.61, 10)], "mAP / full-data mAP, CIFAR-10, 10 ").met is None
 
 

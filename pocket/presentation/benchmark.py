@@ -157,12 +157,14 @@ def pays_after(group: Group, whole: Group | None) -> str:
     Seconds of a device that several benches shared are too long by what nobody knows: nothing is told from them, nor
     from those of two devices, or of two precisions or numbers of threads on one.
     """
-    if whole is None or group.method == "full":
+    if whole is None or (group.method, group.variant) == ("full", ""):
         return "–"
     if group.shared or whole.shared:
         return "shared device"
     if len(group.clocks | whole.clocks) > 1:
         return "other device"
+    if group.method == "full":
+        return "–"
     saved, trainings = saved_seconds(group, whole), break_even(group, whole, teacher=True)
     if saved.seeds > 1 and abs(saved.mean) <= saved.half_width:
         return "within noise"

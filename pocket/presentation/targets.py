@@ -31,11 +31,11 @@ LIMITS = {
     "step sizes and patient students were tried; the families that are missing there take a GPU, and the reduced task "
     "has them all",
     "DM": "these images are JPEG copies, the siamese transforms milder and all at once, the optimiser is Adam, and the "
-    "sets are condensed for 500 or 1,000 steps, the published ones for 20,000; tried: shift and every transform, quick "
-    "students and such as long as published, step sizes (docstring of the suite `classification`); SGD at the published "
-    "rate with one strong transform at a time went astray within 500 steps (0.134 at 10 a class, seed 0), and other "
-    "rates of it and more steps were not tried; which of these limits it is not known, and DM stands that much below "
-    "its published self wherever IEM is compared with it",
+    "sets are condensed for 500 or 1,000 steps, the published ones for 20,000; tried: shift and every transform, "
+    "quick students and such as long as published, step sizes (docstring of the suite `classification`); SGD at "
+    "the published rate with one strong transform at a time went astray within 500 steps (0.134 at 10 a class, "
+    "seed 0), and other rates of it and more steps were not tried; which of these limits it is not known, and DM "
+    "stands that much below its published self wherever IEM is compared with it",
     "the same, students": "random images are at their best after fewer steps than the kit's students have, and IEM "
     "after more, or with less of a warp; tried there: three times the steps of condensing, more real images, experts "
     "(comment at `STUDENTS` of the suites)",
