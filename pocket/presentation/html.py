@@ -71,13 +71,19 @@ _NOTEBOOK = (
     ".pocket-cells th,.pocket-cells td{padding:3px 10px;text-align:right;white-space:nowrap}"
     ".pocket-cells th:first-child{text-align:left}"
     ".pocket-cells thead th{white-space:normal;vertical-align:bottom;border-bottom:1px solid}"
-    ".pocket-cells tbody th{font-weight:400}</style>"
+    ".pocket-cells tbody th{font-weight:400}"
+    ".pocket-cells.told :is(th,td):last-child{text-align:left;white-space:normal;min-width:18em}</style>"
 )
 
 
-def notebook_table(head: Sequence[object], rows: Iterable[Sequence[object]], caption: str) -> str:
-    """Return a `table` of figures with a style of its own: widgets of notebooks give it none."""
-    return f'{_NOTEBOOK}<div class="pocket-cells">{table(head, rows, caption)}</div>'
+def notebook_table(
+    head: Sequence[object], rows: Iterable[Sequence[object]], caption: str, *, told: bool = False
+) -> str:
+    """Return a `table` of figures with a style of its own: widgets of notebooks give it none.
+
+    ``told``: the last column holds words, which break into lines.
+    """
+    return f'{_NOTEBOOK}<div class="pocket-cells{" told" * told}">{table(head, rows, caption)}</div>'
 
 
 def table(head: Sequence[object], rows: Iterable[Sequence[object]], caption: str) -> str:
