@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from pocket.presentation import ahead, benchmark, crosscheck, frontier, markdown, search_results, targets
 from pocket.runs import results
 from pocket.runs.provenance import BUSY
-from pocket.workflows.suites import ONE_SIZE, SUITES, missing, unfinished
+from pocket.workflows.suites import ONE_SIZE, SUITES
+from pocket.workflows.wholeness import missing, unfinished
 
 HEAD = ("training set", "expected mAP", "of full", "kB stored", "s to make", "s to train", "break-even, trainings")
 

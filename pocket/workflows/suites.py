@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import wraps
 from typing import Any
@@ -14,7 +14,6 @@ from pocket.condensation.methods import effective
 from pocket.hashing.augmentation import Augmentation
 from pocket.hashing.schedule import TrainConfig
 from pocket.presentation.benchmark import EXPERTS, TRANSFORMED
-from pocket.runs.results import Row
 from pocket.workflows.cells import EQUAL_DISK, Spec
 
 SEEDS = (0, 1, 2)
@@ -358,15 +357,3 @@ SUITES: dict[str, Callable[[bool], Iterator[Spec]]] = {
     "classification": classification,
     "memory": memory,
 }
-
-
-def missing(suite: str, reduced: bool, rows: Iterable[Row]) -> tuple[int, int]:
-    """Return how many rows of a suite's whole or reduced task are not recorded, and how many it has."""
-    wanted = {digest for spec in SUITES[suite](reduced) for digest in spec.digests()}
-    return len(wanted - {row.settings for row in rows}), len(wanted)
-
-
-def unfinished(recorded: Mapping[str, Sequence[Row]]) -> set[tuple[str, bool]]:
-    """Return the suites, each with whether it is the reduced task, that are recorded in part."""
-    found = {(suite, row.reduced) for suite, rows in recorded.items() for row in rows}
-    return {(suite, reduced) for suite, reduced in found if missing(suite, reduced, recorded[suite])[0]}
