@@ -151,8 +151,7 @@ def once(found: Sequence[Comparison]) -> list[Comparison]:
     first: dict[object, Comparison] = {}
     for each in sorted(found, key=lambda c: c.ours.task.protocol):
         first.setdefault((each.ours.task._replace(protocol=""), each.ours.name, each.theirs.method), each)
-    kept = {id(each) for each in first.values()}
-    return [each for each in found if id(each) in kept]
+    return list(first.values())
 
 
 def in_all_cells(found: Sequence[Comparison]) -> bool:
