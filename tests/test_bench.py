@@ -94,7 +94,15 @@ def test_ahead_in_all_cells_means_what_the_protocol_says() -> None:
         in ahead.verdict(found)
     )
     (behind,) = (c for c in found if c.behind)
-    assert "(k-center tiles on digits in 4): not ahead" in ahead.verdict([behind] * 4), "many are counted by rival"
+    task = behind.ours.task
+    cells = [
+        behind._replace(ours=behind.ours._replace(task=task._replace(bits=bits, protocol=protocol)))
+        for bits in (8, 16, 32, 48)
+        for protocol in (task.protocol, "unseen")
+    ]
+    told = ahead.verdict(cells)
+    assert "significantly behind in 4 (k-center tiles on digits in 4): not ahead" in told, "many are counted by rival"
+    assert told.endswith("The same models under unseen: ahead in 0 of 4, significantly behind in 4.")
 
 
 def test_codes_are_compared_with_codes_and_tasks_are_kept_apart() -> None:
