@@ -389,4 +389,5 @@ def test_html_is_escaped(panel: RoiPanel) -> None:
         roi_figures.figure_tornado(panel.report, "en", rows=0)
     for made in (table, notebook_table):
         assert "<b>" not in made(["<b>"], [["<b>", "<b>"]], "<b>")
+    assert "<td>0.9\xa0±\xa00.1</td>" in notebook_table(["set", "mAP"], [["full", "0.9 ± 0.1"]], "")
     assert "<b>" not in compare_html({"<b>": panel.inputs, "now": panel.inputs}, "en")

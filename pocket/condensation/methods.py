@@ -266,21 +266,21 @@ def condense(
     }
     state = Checkpoint(checkpoint, identity, resume=resume) if checkpoint else None
     task = Task(
-        images,
-        counts,
-        formations,
-        config,
-        hashing,
-        bits,
-        backbone,
-        wide,
-        seed,
-        device,
-        pool,
-        teacher,
-        progress,
-        watch,
-        state,
+        images=images,
+        counts=counts,
+        formations=formations,
+        config=config,
+        hashing=hashing,
+        bits=bits,
+        backbone=backbone,
+        width=wide,
+        seed=seed,
+        device=device,
+        pool=pool,
+        teacher=teacher,
+        progress=progress,
+        watch=watch,
+        checkpoint=state,
     )
     made = METHODS[method].make(task)
     card = CondensedCard(

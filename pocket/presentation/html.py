@@ -81,9 +81,18 @@ def notebook_table(
 ) -> str:
     """Return a `table` of figures with a style of its own: widgets of notebooks give it none.
 
-    ``told``: the last column holds words, which break into lines.
+    A figure and its interval stay on one line without that style, too: JupyterLab leaves it out of what it doesn't
+    trust, such as a notebook of another machine that is not run yet.
+
+    Parameters
+    ----------
+    head, rows, caption
+        As of `table`.
+    told : bool
+        The last column holds words, which break into lines.
     """
-    return f'{_NOTEBOOK}<div class="pocket-cells{" told" * told}">{table(head, rows, caption)}</div>'
+    whole = ([str(cell).replace(" ± ", "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}") for cell in row] for row in rows)
+    return f'{_NOTEBOOK}<div class="pocket-cells{" told" * told}">{table(head, whole, caption)}</div>'
 
 
 def table(head: Sequence[object], rows: Iterable[Sequence[object]], caption: str) -> str:

@@ -47,7 +47,12 @@ def chooser(label: str, options: Sequence[tuple[str, Any]], render: Callable[[An
     render : callable
         From the chosen value to safe HTML. Its exceptions reach the reader.
     """
-    choice = widgets.Dropdown(options=list(options), description=label, style={"description_width": "initial"})
+    choice = widgets.Dropdown(
+        options=list(options),
+        description=label,
+        style={"description_width": "initial"},
+        layout=widgets.Layout(width="max-content", min_width="300px", max_width="100%"),  # no option is cut off
+    )
     return _linked(choice, choice, render)
 
 
