@@ -461,8 +461,10 @@ def test_the_frontier_is_what_none_beats_at_its_price() -> None:
     table = [*rows("iem", 0.9, 0.91), *rows("idc", 0.8, 0.82), *rows("random", 0.7, 0.72, **cheap)]
     groups = benchmark.groups(table)
     assert [g.method for g in frontier.unbeaten(groups)] == ["random", "iem"]
-    axis = frontier.figure(groups, "digits").axes[0]
-    assert {text.get_text() for text in axis.texts} == {"random tiles, 10 a class", "IEM, 10 a class"}
+    drawn = frontier.figure(groups, "digits")
+    (axis,) = drawn.axes
+    assert [text.get_text() for text in axis.texts] == ["1", "2"]
+    assert drawn.get_supxlabel() == "On the line: 1 random tiles, 10 a class; 2 IEM, 10 a class"
     assert {text.get_text() for text in axis.get_legend().get_texts()} == {"IEM", "IDC", "random"}
     assert frontier.told(groups) == "Not beaten at their price: random tiles, 10 a class; IEM, 10 a class."
     elsewhere = rows("dm", 0.99, 0.99, shared=2)
@@ -478,6 +480,19 @@ def test_a_frontier_within_a_decade_has_ticks_all_along() -> None:
         axis = frontier.figure(benchmark.groups(table), "digits").axes[0]
         left, right = axis.get_xlim()
         assert sum(left <= tick <= right for tick in axis.get_xticks()) >= 4
+
+
+def test_the_ticks_of_a_wide_frontier_stand_apart() -> None:
+    table = [*rows("random", 0.7, condense_seconds=12.0), *rows("iem", 0.9, condense_seconds=1100.0)]
+    drawn = frontier.figure(benchmark.groups(table), "digits")
+    drawn.draw_without_rendering()
+    left, right = sorted(drawn.axes[0].get_xlim())
+    ticks = [
+        tick for tick in drawn.axes[0].xaxis.get_ticklabels(which="both") if left <= tick.get_position()[0] <= right
+    ]
+    boxes = [tick.get_window_extent() for tick in ticks if tick.get_text()]
+    assert len(boxes) >= 4
+    assert all(a.x1 < b.x0 for a, b in itertools.pairwise(sorted(boxes, key=lambda box: box.x0)))
 
 
 def test_the_gap_of_a_single_seed_is_said_to_be_one() -> None:

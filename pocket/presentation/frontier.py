@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, NullLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from pocket.presentation.benchmark import Group
 from pocket.presentation.figures import COLOURS, MARKERS, NAMES
@@ -51,8 +52,8 @@ def figure(among: Sequence[Group], title: str) -> Figure:
 
     Sets that were measured on a shared device, or another one than most, are left out: see `timed_alike`.
 
-    Colour and shape tell the method, open marks have code labels, larger ones patient students, and those on the line
-    carry their names.
+    Colour and shape tell the method, open marks have code labels, larger ones patient students. Those on the line have
+    numbers, and their names stand below: beside marks that are close to one another they could not be read.
     """
     with figure_style("en"):
         drawn = Figure(figsize=(7.5, 4.2), layout="constrained")
@@ -73,19 +74,20 @@ def figure(among: Sequence[Group], title: str) -> Figure:
         best = unbeaten(among)
         line = [(seconds_for_one(group), group.map.mean) for group in best]
         axis.plot(*zip(*line, strict=True), color=GREY, lw=1, zorder=0)
-        for group, place in zip(best, line, strict=True):
-            axis.annotate(group.name, place, textcoords="offset points", xytext=(7, -10), fontsize=8)
+        for number, place in enumerate(line, 1):
+            axis.annotate(str(number), place, textcoords="offset points", xytext=(6, -10), fontsize=8)
+        names = "; ".join(f"{number} {group.name}" for number, group in enumerate(best, 1))
         for method in dict.fromkeys(group.method for group in among):
             colour, marker = COLOURS.get(method, GREY), MARKERS.get(method, "o")
             axis.plot([], [], marker=marker, color=colour, lw=0, ms=7, label=NAMES.get(method, method))
         axis.set_xscale("log")
         axis.xaxis.set_major_formatter("{x:g}")
-        axis.xaxis.set_minor_formatter("{x:g}")
+        axis.xaxis.set_minor_locator(NullLocator())
         low, high = axis.get_xlim()
-        if high < 10 * low:  # too narrow for the ticks of a decade
-            axis.xaxis.set_major_locator(MaxNLocator(6))
-            axis.xaxis.set_minor_locator(NullLocator())
+        narrow = high < 10 * low  # for the ticks of a decade
+        axis.xaxis.set_major_locator(MaxNLocator(6) if narrow else LogLocator(subs=(1, 2, 5)))
         axis.set(xlabel="seconds for one trained model, all stages", ylabel="expected mAP")
+        drawn.supxlabel(textwrap.fill(f"On the line: {names}", 110), fontsize=8, x=0.01, ha="left")
         axis.set_ylim(top=min(axis.get_ylim()[1], 1.0))
         axis.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
         axis.set_title(title)
