@@ -23,26 +23,17 @@ def benchmark_block() -> str:
         if not rows:
             continue
         found = benchmark.groups(rows)
+        tasks: set[benchmark.Task] = set()  # without their protocols
         for task in benchmark.main_tasks(found):
             members = [g for g in found if g.task == task]
-            sizes = Counter(g.rows[0].cell_ipc for g in members if g.method != "full")
-            if not sizes:
+            section, about = _section(task, members), f"({benchmark.describe(members)})"
+            if not section:
                 continue
-            shown_at = sorted(ipc for ipc in sizes if sizes[ipc] == max(sizes.values()))  # where most were measured
-            parts += [f"**{task.dataset}** ({benchmark.describe(members)}):", ""]
-            parts += [*(f"- {answer}" for answer in benchmark.answers(members, task)), ""]
-            parts += [f"One model of this task: {frontier.told(members, left_out=False)}", ""]
-            whole = benchmark.full_data(members, task)
-            ways = {group.teaching for group in members if group.method != "full"}
-            for ipc, teaching in itertools.product(shown_at, sorted(ways)):
-                shown = benchmark.strongest_forms(members, task, ipc, teaching=teaching)
-                if all(group.method == "full" for group in shown):
-                    continue
-                lines = markdown.table(HEAD, [_line(group, whole) for group in shown])
-                parts += [
-                    markdown.folded(f"every family on {task.dataset}, {ipc} a class, {_how(teaching)}", lines),
-                    "",
-                ]
+            if (same := task._replace(protocol="")) in tasks:  # the models above under another protocol
+                parts += [markdown.folded(f"{task.dataset} {about}", "\n".join(section).strip()), ""]
+            else:
+                parts += [f"**{task.dataset}** {about}:", "", *section]
+            tasks.add(same)
         parts += _wholeness(suite, rows)
         if busy := sum(row.load is not None and row.load > BUSY for row in rows):
             parts += [f"{busy} of {len(rows)} rows were measured on a busy machine: their seconds are too long.", ""]
@@ -54,6 +45,25 @@ def benchmark_block() -> str:
                 parts += [f"Suite `{suite}`{', reduced task' if reduced else ''}: {known}{told}", ""]
     parts += _ablation(results.read(results.results_folder() / "ablation.csv"))
     return "\n".join([*parts, *crosscheck.lines(results.read(results.results_folder() / "classification.csv"))]).strip()
+
+
+def _section(task: benchmark.Task, members: Sequence[benchmark.Group]) -> list[str]:
+    """Tell what comes of one task, and fold the tables of the sizes that most sets were measured at."""
+    sizes = Counter(g.rows[0].cell_ipc for g in members if g.method != "full")
+    if not sizes:
+        return []
+    parts = [*(f"- {answer}" for answer in benchmark.answers(members, task)), ""]
+    parts += [f"One model of this task: {frontier.told(members, left_out=False)}", ""]
+    whole = benchmark.full_data(members, task)
+    ways = {group.teaching for group in members if group.method != "full"}
+    shown_at = sorted(ipc for ipc in sizes if sizes[ipc] == max(sizes.values()))
+    for ipc, teaching in itertools.product(shown_at, sorted(ways)):
+        shown = benchmark.strongest_forms(members, task, ipc, teaching=teaching)
+        if all(group.method == "full" for group in shown):
+            continue
+        lines = markdown.table(HEAD, [_line(group, whole) for group in shown])
+        parts += [markdown.folded(f"every family on {task.dataset}, {ipc} a class, {_how(teaching)}", lines), ""]
+    return parts
 
 
 def _wholeness(suite: str, rows: Sequence[results.Row]) -> list[str]:
